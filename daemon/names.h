@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Every name that somebody outside may rely on, and every limit.
+ *
+ * Only definitions; whoever needs a number or a name takes it from here, so
+ * that the tool, the daemon and the documentation cannot drift apart.
+ */
+#pragma once
+
+#include "build-config.h"
+
+/* The bus, and the same objects over the control socket. */
+#define DG_BUS_NAME "org.daxguard1"
+#define DG_BUS_PATH "/org/daxguard1"
+#define DG_BUS_MANAGER_INTERFACE "org.daxguard1.Manager"
+#define DG_BUS_DEVICE_INTERFACE "org.daxguard1.Device"
+#define DG_BUS_INCIDENT_INTERFACE "org.daxguard1.Incident"
+#define DG_BUS_DEVICE_PATH "/org/daxguard1/device"
+#define DG_BUS_INCIDENT_PATH "/org/daxguard1/incident"
+
+/* Paths. */
+#define DG_RUN_DIR "/run/daxguard"
+#define DG_CONTROL_SOCKET DG_RUN_DIR "/control"
+#define DG_INCIDENTS_DIR DG_RUN_DIR "/incidents"
+#define DG_CONFIG_NAME "daxguard/daxguardd.conf"
+#define DG_JOURNAL_SOCKET "/run/systemd/journal/socket"
+#define DG_KMSG "/dev/kmsg"
+#define DG_MODULE_HINT "modprobe daxguard"
+
+/* Journal: MESSAGE_IDs, explained in catalog/daxguard.catalog. */
+#define DG_MESSAGE_INCIDENT "562a92a312f64beebd4a500286a80452"	/* an incident is over */
+#define DG_MESSAGE_HOLDER "20b985d3b20846459973cb8c73b5e78c"	/* what one process got */
+#define DG_MESSAGE_MODULE "cee204e6b22945edbb330db13f924a07"	/* module came or went */
+#define DG_MESSAGE_CONFIG "0d6a14472a704913ae7591b9f3d7d1f8"	/* configuration refused */
+#define DG_MESSAGE_DROPPED "8f4f1c0529ab4e64b53348eeeb09bfaa"	/* messages were dropped */
+#define DG_MESSAGE_DAEMON "259eb5c5d7ad4e7cbae4afd2c036d7bc"	/* the daemon itself */
+
+/* Journal fields. */
+#define DG_FIELD_DEVICE "DAXGUARD_DEVICE"
+#define DG_FIELD_INCIDENT "DAXGUARD_INCIDENT"
+#define DG_FIELD_PID "DAXGUARD_PID"
+#define DG_FIELD_ACTION "DAXGUARD_ACTION"
+#define DG_FIELD_RULE "DAXGUARD_RULE"
+#define DG_FIELD_RESULT "DAXGUARD_RESULT"
+
+/* Exit statuses of daxguardd. */
+#define DG_EXIT_OK 0
+#define DG_EXIT_FAILURE 1	/* also: not root */
+#define DG_EXIT_USAGE 2
+#define DG_EXIT_CONFIG 3	/* --check-config found an error */
+#define DG_EXIT_SECOND 4	/* another daemon is registered */
+
+/* Limits. What an administrator may change is in daxguardd.conf(5); these he may not. */
+#define DG_INCIDENTS_OPEN_MAX 64U		/* worked on at the same time */
+#define DG_RECORD_MAX (1024U * 1024U)		/* bytes of one incident record */
+#define DG_CONFIG_MAX (64U * 1024U)		/* bytes of daxguardd.conf */
+#define DG_LOG_RING_MAX 1024U			/* messages kept while nothing may be written */
+#define DG_LOG_LINE_MAX 1024U			/* bytes of one message */
+#define DG_KMSG_BURST 30U			/* in-hold lines per 5 s to /dev/kmsg */
