@@ -18,6 +18,14 @@
 #define DG_BUS_DEVICE_PATH "/org/daxguard1/device"
 #define DG_BUS_INCIDENT_PATH "/org/daxguard1/incident"
 
+/* Errors of its methods. */
+#define DG_BUS_ERROR_NO_SUCH_DEVICE "org.daxguard1.Error.NoSuchDevice"
+#define DG_BUS_ERROR_NO_SUCH_INCIDENT "org.daxguard1.Error.NoSuchIncident"
+#define DG_BUS_ERROR_NO_MODULE "org.daxguard1.Error.NoModule"	/* or not registered with it */
+#define DG_BUS_ERROR_BUSY "org.daxguard1.Error.Busy"		/* too many ask at once */
+#define DG_BUS_ERROR_TIMED_OUT "org.daxguard1.Error.TimedOut"
+#define DG_BUS_ERROR_FAILED "org.daxguard1.Error.Failed"
+
 /* Paths. */
 #define DG_RUN_DIR "/run/daxguard"
 #define DG_CONTROL_SOCKET DG_RUN_DIR "/control"
@@ -56,4 +64,7 @@
 #define DG_CONFIG_MAX (64U * 1024U)		/* bytes of daxguardd.conf */
 #define DG_LOG_RING_MAX 1024U			/* messages kept while nothing may be written */
 #define DG_LOG_LINE_MAX 1024U			/* bytes of one message */
+#define DG_CONTROL_CLIENTS_MAX 16U		/* connections to the control socket */
+#define DG_CONTROL_QUEUE_MAX 256U		/* messages a client may leave unread */
+#define DG_CONTROL_CALLS_MAX 16U		/* ListHolders under way, all clients together */
 #define DG_KMSG_BURST 30U			/* in-hold lines per 5 s to /dev/kmsg */

@@ -1,0 +1,312 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "core/plan.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define USEC_PER_MSEC 1000ULL
+#define WHOLE 1000U /* permille */
+
+const char *dg_entry_state_name(enum dg_entry_state state)
+{
+	static const char *const names[_DG_ENTRY_STATE_MAX] = {
+		[DG_ENTRY_CLIMBING] = "climbing",
+		[DG_ENTRY_LEFT] = "left",
+		[DG_ENTRY_FREED] = "freed",
+		[DG_ENTRY_SURVIVED] = "survived",
+	};
+
+	return (unsigned)state < _DG_ENTRY_STATE_MAX ? names[state] : "unknown";
+}
+
+void dg_plan_init(struct dg_plan *plan, const struct dg_policy *policy, uint64_t deadline_us,
+		  uint64_t reserve_us)
+{
+	*plan = (struct dg_plan){
+		.policy = policy,
+		.deadline_us = deadline_us,
+		.reserve_us = reserve_us,
+	};
+}
+
+void dg_plan_done(struct dg_plan *plan)
+{
+	free(plan->entries);
+	*plan = (struct dg_plan){};
+}
+
+void dg_plan_set_deadline(struct dg_plan *plan, uint64_t deadline_us)
+{
+	plan->deadline_us = deadline_us;
+}
+
+/* From here on only kills. */
+static uint64_t cut(const struct dg_plan *plan)
+{
+	return plan->deadline_us > plan->reserve_us ? plan->deadline_us - plan->reserve_us : 0;
+}
+
+static struct dg_plan_entry *find(struct dg_plan *plan, struct dg_process process)
+{
+	for (size_t i = 0; i < plan->n_entries; i++)
+		if (dg_process_equal(plan->entries[i].holder.process, process))
+			return &plan->entries[i];
+	return NULL;
+}
+
+/* What the rungs from the next one up to the kill ask for, the useless ones left out. */
+static uint64_t asked_us(const struct dg_plan_entry *entry)
+{
+	uint64_t sum = 0;
+
+	for (size_t i = entry->rung; i < entry->rule->n_rungs; i++) {
+		const struct dg_rung *rung = &entry->rule->ladder[i];
+
+		if (rung->action == DG_ACTION_KILL)
+			break;
+		if (!dg_action_skipped(rung->action, &entry->holder))
+			sum += rung->grace_ms * USEC_PER_MSEC;
+	}
+	return sum;
+}
+
+static uint32_t fitting_permille(const struct dg_plan *plan, const struct dg_plan_entry *entry,
+				 uint64_t now_us)
+{
+	uint64_t end = cut(plan), asked = asked_us(entry);
+	uint64_t left = end > now_us ? end - now_us : 0;
+
+	return asked <= left ? WHOLE : (uint32_t)(left * WHOLE / asked);
+}
+
+static void begin_climb(const struct dg_plan *plan, struct dg_plan_entry *entry, uint64_t now_us)
+{
+	entry->state = DG_ENTRY_CLIMBING;
+	entry->due_us = now_us;
+	entry->permille = fitting_permille(plan, entry, now_us);
+	if (plan->rounds > DG_PLAN_ROUNDS_MAX)
+		entry->hurried = true;
+}
+
+/* Mappings stay with the scan: the plan needs the address of the first. */
+static void remember(struct dg_plan_entry *entry, const struct dg_holder *holder)
+{
+	entry->holder = *holder;
+	entry->holder.mappings = NULL;
+	entry->holder.n_mappings = 0;
+	if (holder->n_mappings > 0)
+		entry->addr = holder->mappings[0].addr;
+}
+
+static struct dg_plan_entry *append(struct dg_plan *plan)
+{
+	struct dg_plan_entry *entries;
+
+	if ((plan->n_entries & (plan->n_entries - 1)) == 0) {
+		size_t n = plan->n_entries > 0 ? plan->n_entries * 2 : 1;
+
+		entries = reallocarray(plan->entries, n, sizeof(*entries));
+		if (!entries)
+			return NULL;
+		plan->entries = entries;
+	}
+	entries = &plan->entries[plan->n_entries++];
+	*entries = (struct dg_plan_entry){.permille = WHOLE};
+	return entries;
+}
+
+static void join(struct dg_plan *plan, struct dg_plan_entry *entry, const struct dg_holder *holder,
+		 uint64_t now_us)
+{
+	remember(entry, holder);
+	entry->rule = dg_policy_match(plan->policy, holder);
+	begin_climb(plan, entry, now_us);
+}
+
+/* Somebody we know is still there: with a mapping or with less. */
+static void meet_again(struct dg_plan *plan, struct dg_plan_entry *entry,
+		       const struct dg_holder *holder, uint64_t now_us)
+{
+	const struct dg_rule *rule = dg_policy_match(plan->policy, holder);
+	bool leaves = dg_rule_leaves(rule), left = dg_rule_leaves(entry->rule);
+
+	if (entry->exited)
+		return;
+	remember(entry, holder);
+	if (leaves && !left) {
+		/* What it had to give up it has given up; what is left it may keep. */
+		entry->state = DG_ENTRY_FREED;
+	} else if (!leaves && left) {
+		entry->rule = rule;
+		entry->rung = 0;
+		begin_climb(plan, entry, now_us);
+	} else if (!leaves && entry->state == DG_ENTRY_FREED) {
+		begin_climb(plan, entry, now_us);
+	}
+}
+
+/* Those we know are met again, or gone; seen says who of the list they are. */
+static void review(struct dg_plan *plan, const struct dg_holder_list *holders, bool *seen,
+		   uint64_t now_us)
+{
+	for (size_t i = 0; i < plan->n_entries; i++) {
+		struct dg_plan_entry *entry = &plan->entries[i];
+		const struct dg_holder *holder = dg_holders_find(holders, entry->holder.process);
+
+		if (holder) {
+			seen[holder - holders->items] = true;
+			meet_again(plan, entry, holder, now_us);
+		} else if (!holders->truncated && entry->state != DG_ENTRY_LEFT) {
+			entry->state = DG_ENTRY_FREED;
+		}
+	}
+}
+
+int dg_plan_scanned(struct dg_plan *plan, const struct dg_holder_list *holders, uint64_t now_us)
+{
+	size_t n_before = plan->n_entries;
+	struct dg_plan_entry *entry;
+	bool *seen;
+	int r = 0;
+
+	seen = calloc(holders->n_items + 1, sizeof(*seen));
+	if (!seen)
+		return -ENOMEM;
+	review(plan, holders, seen, now_us);
+	for (size_t i = 0; i < holders->n_items && r == 0; i++) {
+		if (seen[i] || holders->items[i].process.pid <= 0)
+			continue;
+		if (plan->n_entries >= DG_PLAN_ENTRIES_MAX) {
+			plan->full = true;
+			break;
+		}
+		if (plan->n_entries == n_before)
+			plan->rounds++;
+		entry = append(plan);
+		if (entry)
+			join(plan, entry, &holders->items[i], now_us);
+		else
+			r = -ENOMEM;
+	}
+	free(seen);
+	return r;
+}
+
+void dg_plan_exited(struct dg_plan *plan, struct dg_process process, uint64_t now_us)
+{
+	struct dg_plan_entry *entry = find(plan, process);
+
+	if (!entry || entry->exited)
+		return;
+	entry->exited = true;
+	entry->due_us = now_us;
+	entry->state = DG_ENTRY_FREED;
+}
+
+int dg_plan_restore(struct dg_plan *plan, struct dg_process process, const char *rule_name,
+		    size_t n_rungs, uint64_t acted_us)
+{
+	const struct dg_rule *rule = dg_policy_find(plan->policy, rule_name);
+	struct dg_plan_entry *entry;
+
+	if (!rule)
+		return -ENOENT;
+	if (n_rungs > rule->n_rungs || find(plan, process))
+		return -EINVAL;
+	entry = append(plan);
+	if (!entry)
+		return -ENOMEM;
+	entry->holder.process = process;
+	entry->rule = rule;
+	entry->rung = n_rungs;
+	entry->noted = true;
+	entry->state = dg_rule_leaves(rule) ? DG_ENTRY_LEFT : DG_ENTRY_CLIMBING;
+	entry->due_us = acted_us;
+	if (n_rungs > 0)
+		entry->due_us += rule->ladder[n_rungs - 1].grace_ms * USEC_PER_MSEC;
+	return 0;
+}
+
+/* Past the cut a ladder is its kill and nothing else. */
+static void hurry(struct dg_plan_entry *entry, uint64_t now_us)
+{
+	const struct dg_rule *rule = entry->rule;
+	size_t i = entry->rung;
+
+	if (i > 0 && rule->ladder[i - 1].action == DG_ACTION_KILL)
+		return;
+	while (i < rule->n_rungs && rule->ladder[i].action != DG_ACTION_KILL)
+		i++;
+	if (i > entry->rung || entry->due_us > now_us)
+		entry->hurried = true;
+	entry->rung = i;
+	entry->due_us = now_us;
+}
+
+static void take_rung(struct dg_plan_entry *entry, uint64_t now_us, struct dg_deed *deed)
+{
+	const struct dg_rung *rung = &entry->rule->ladder[entry->rung];
+	uint32_t grace_ms = rung->grace_ms;
+
+	entry->rung++;
+	deed->action = rung->action;
+	deed->skipped = dg_action_skipped(rung->action, &entry->holder);
+	/* A kill's grace is the kernel's time for it, not the process's. */
+	if (rung->action != DG_ACTION_KILL)
+		grace_ms = (uint32_t)((uint64_t)grace_ms * entry->permille / WHOLE);
+	deed->grace_ms = deed->skipped ? 0 : grace_ms;
+	entry->due_us = now_us + deed->grace_ms * USEC_PER_MSEC;
+	if (entry->rung == entry->rule->n_rungs && dg_rule_leaves(entry->rule))
+		entry->state = DG_ENTRY_LEFT;
+}
+
+/* True: the entry has something due, in *deed. */
+static bool look_at(struct dg_plan *plan, struct dg_plan_entry *entry, uint64_t now_us,
+		    struct dg_deed *deed)
+{
+	if (entry->state != DG_ENTRY_CLIMBING)
+		return false;
+	if (!dg_rule_leaves(entry->rule) && (entry->hurried || now_us >= cut(plan)))
+		hurry(entry, now_us);
+	if (entry->due_us > now_us) {
+		if (entry->due_us < plan->wake_us)
+			plan->wake_us = entry->due_us;
+		return false;
+	}
+	if (entry->rung >= entry->rule->n_rungs) {
+		entry->state = DG_ENTRY_SURVIVED;
+		return false;
+	}
+	take_rung(entry, now_us, deed);
+	return true;
+}
+
+bool dg_plan_next(struct dg_plan *plan, uint64_t now_us, struct dg_deed *ret, uint64_t *ret_wake_us)
+{
+	if (plan->cursor == 0)
+		plan->wake_us = UINT64_MAX;
+	/* An entry that had a deed is looked at again: a skipped rung takes no time. */
+	for (; plan->cursor < plan->n_entries; plan->cursor++) {
+		struct dg_deed deed = {.entry = plan->cursor};
+
+		if (look_at(plan, &plan->entries[plan->cursor], now_us, &deed)) {
+			*ret = deed;
+			return true;
+		}
+	}
+	plan->cursor = 0;
+	if (plan->wake_us != UINT64_MAX && now_us < cut(plan) && plan->wake_us > cut(plan))
+		plan->wake_us = cut(plan);
+	*ret_wake_us = plan->wake_us;
+	return false;
+}
+
+size_t dg_plan_count(const struct dg_plan *plan, enum dg_entry_state state)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < plan->n_entries; i++)
+		n += plan->entries[i].state == state;
+	return n;
+}

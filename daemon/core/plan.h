@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Who gets what and when, within the time that there is.
+ *
+ * All holders climb their ladders at the same time. The budget of an incident
+ * ends at its deadline; the reserve before it is kept for the last kill, the
+ * sync and the unmount: at that cut whoever still climbs goes straight to his
+ * kill, if his ladder has one. Graces that do not fit before the cut shrink in
+ * proportion.
+ *
+ * Nothing here acts: dg_plan_next() says what is due and the caller says later
+ * what the scans see. Times are microseconds of one monotonic clock.
+ */
+#pragma once
+
+#include "core/policy.h"
+
+/* Scans that brought new holders; who comes after that has no time left. */
+#define DG_PLAN_ROUNDS_MAX 16
+#define DG_PLAN_ENTRIES_MAX 16384
+
+enum dg_entry_state {
+	DG_ENTRY_CLIMBING,
+	DG_ENTRY_LEFT,     /* its rule leaves it alone */
+	DG_ENTRY_FREED,    /* maps nothing any more */
+	DG_ENTRY_SURVIVED, /* end of the ladder, and it still does */
+	_DG_ENTRY_STATE_MAX,
+};
+const char *dg_entry_state_name(enum dg_entry_state state);
+
+struct dg_plan_entry {
+	struct dg_holder holder; /* as last seen; without its mappings */
+	uint64_t addr;           /* of its first mapping */
+	const struct dg_rule *rule;
+	enum dg_entry_state state;
+	bool exited;
+	bool noted;        /* for the caller: it is in the record */
+	bool over;         /* for the caller: so is its end */
+	bool hurried;      /* the cut or the bound of rounds took its time */
+	size_t rung;       /* the next one */
+	uint64_t due_us;   /* when the next rung is due */
+	uint32_t permille; /* what is left of each grace */
+};
+
+struct dg_plan {
+	const struct dg_policy *policy;
+	uint64_t deadline_us, reserve_us;
+	unsigned rounds;
+	bool full;                     /* more holders than a plan takes */
+	struct dg_plan_entry *entries; /* in the order in which they were seen */
+	size_t n_entries;
+	size_t cursor; /* of dg_plan_next() */
+	uint64_t wake_us;
+};
+
+/* Something that is due. */
+struct dg_deed {
+	size_t entry; /* index */
+	enum dg_action action;
+	uint32_t grace_ms;   /* what follows it, after shrinking */
+	const char *skipped; /* do nothing, this is the outcome; NULL: do it */
+};
+
+/* policy must outlive the plan. */
+void dg_plan_init(struct dg_plan *plan, const struct dg_policy *policy, uint64_t deadline_us,
+		  uint64_t reserve_us);
+void dg_plan_done(struct dg_plan *plan);
+
+/* The deadline moved; graces that run are not touched. */
+void dg_plan_set_deadline(struct dg_plan *plan, uint64_t deadline_us);
+
+/*
+ * What a scan saw: new holders join, who no longer maps is freed (only if the
+ * list is whole), who maps again climbs on where it was.
+ * -ENOMEM: some of the new ones have not joined.
+ */
+int dg_plan_scanned(struct dg_plan *plan, const struct dg_holder_list *holders, uint64_t now_us);
+
+/* The process has ended. */
+void dg_plan_exited(struct dg_plan *plan, struct dg_process process, uint64_t now_us);
+
+/*
+ * After a restart: this one has had n_rungs of the rule's ladder, the last at
+ * acted_us. It is looked at again by the next scan. -ENOENT: no such rule.
+ */
+int dg_plan_restore(struct dg_plan *plan, struct dg_process process, const char *rule,
+		    size_t n_rungs, uint64_t acted_us);
+
+/*
+ * The next thing that is due, if any; to be called until it says false. Then
+ * *ret_wake_us is when to ask again, UINT64_MAX for never.
+ */
+bool dg_plan_next(struct dg_plan *plan, uint64_t now_us, struct dg_deed *ret,
+		  uint64_t *ret_wake_us);
+
+/* How many are in this state. */
+size_t dg_plan_count(const struct dg_plan *plan, enum dg_entry_state state);

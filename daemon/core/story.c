@@ -1,0 +1,465 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "core/story.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/record.h"
+
+typedef const struct dg_history_event event_t;
+
+/* What a buffer cannot hold is cut: these are for people, or names of ours. */
+static void text(event_t *event, const char *key, char *to, size_t size)
+{
+	const char *value = dg_history_get(event, key);
+
+	if (value)
+		snprintf(to, size, "%s", value);
+}
+#define TEXT(event, key, array) text(event, key, array, sizeof(array))
+
+static uint64_t number(event_t *event, const char *key)
+{
+	return dg_history_number(event, key, 10, 0);
+}
+
+static bool truth(event_t *event, const char *key)
+{
+	return number(event, key) != 0;
+}
+
+static dg_dev_t device(event_t *event, const char *key)
+{
+	const char *value = dg_history_get(event, key);
+	dg_dev_t dev;
+
+	return value && dg_dev_parse(value, &dev) >= 0 ? dev : 0;
+}
+
+static struct dg_process process(event_t *event)
+{
+	return (struct dg_process){
+		.pid = (pid_t)number(event, "pid"),
+		.start_ns = number(event, "start_ns"),
+	};
+}
+
+/*
+ * One more element, zeroed. NULL with *ret_error 0: there are enough of that
+ * kind; with -ENOMEM: no memory.
+ */
+static void *grow(struct dg_story *story, void *array, size_t *n, size_t size, size_t max,
+		  int *ret_error)
+{
+	char **items = array;
+	char *grown;
+
+	*ret_error = 0;
+	if (*n >= max) {
+		story->n_left_out++;
+		return NULL;
+	}
+	grown = reallocarray(*items, *n + 1, size);
+	if (!grown) {
+		*ret_error = -ENOMEM;
+		return NULL;
+	}
+	*items = grown;
+	grown += *n * size;
+	memset(grown, 0, size);
+	++*n;
+	return grown;
+}
+#define GROW(story, array, max, ret_error)                                                         \
+	grow(story, &(story)->array, &(story)->n_##array, sizeof(*(story)->array), max, ret_error)
+
+static int on_begin(struct dg_story *story, event_t *event)
+{
+	uint64_t elapsed_us = number(event, "elapsed_ms") * 1000;
+
+	story->id = number(event, "id");
+	TEXT(event, "boot_id", story->boot_id);
+	TEXT(event, "device", story->device);
+	TEXT(event, "bus", story->bus);
+	TEXT(event, "driver", story->driver);
+	story->surprise = truth(event, "surprise");
+	story->taken_over = truth(event, "taken_over");
+	story->unbinder_pid = (pid_t)number(event, "unbinder");
+	story->unbinder_start_ns = number(event, "unbinder_start_ns");
+	story->deadline_us = number(event, "deadline_us");
+	story->reserve_us = number(event, "reserve_us");
+	story->cap_ms = (uint32_t)number(event, "cap_ms");
+	story->began_us = event->mono_us > elapsed_us ? event->mono_us - elapsed_us : 0;
+	story->began_wall_us = event->wall_us > elapsed_us ? event->wall_us - elapsed_us : 0;
+	return 0;
+}
+
+static enum dg_mode mode_from_name(const char *name)
+{
+	for (unsigned mode = 0; name && mode < _DG_MODE_MAX; mode++)
+		if (strcmp(name, dg_mode_name(mode)) == 0)
+			return mode;
+	return DG_MODE_UNKNOWN;
+}
+
+static int on_target(struct dg_story *story, event_t *event)
+{
+	struct dg_story_target *target;
+	int r;
+
+	target = GROW(story, targets, DG_STORY_PARTS_MAX, &r);
+	if (!target)
+		return r;
+	TEXT(event, "name", target->name);
+	TEXT(event, "ns_device", target->ns_device);
+	TEXT(event, "uuid", target->uuid);
+	target->dev = device(event, "dev");
+	target->mode = mode_from_name(dg_history_get(event, "mode"));
+	return 0;
+}
+
+static void leave_state(struct dg_story *story, uint64_t now_us)
+{
+	struct dg_story_state *last;
+
+	if (story->n_states == 0)
+		return;
+	last = &story->states[story->n_states - 1];
+	if (last->took_us == 0 && now_us > last->at_us)
+		last->took_us = now_us - last->at_us;
+}
+
+static int on_state(struct dg_story *story, event_t *event)
+{
+	const char *name = dg_history_get(event, "name");
+	struct dg_story_state *entered;
+	enum dg_state state;
+	int r;
+
+	if (!name || dg_state_from_name(name, &state) < 0)
+		return 0;
+	leave_state(story, event->mono_us);
+	story->state = state;
+	entered = GROW(story, states, DG_STORY_PARTS_MAX, &r);
+	if (!entered)
+		return r;
+	entered->state = state;
+	entered->at_us = event->mono_us;
+	return 0;
+}
+
+static int on_resume(struct dg_story *story, event_t *event)
+{
+	story->resumes++;
+	return 0;
+}
+
+static int on_job(struct dg_story *story, event_t *event)
+{
+	struct dg_story_job *job;
+	int r;
+
+	job = GROW(story, jobs, DG_STORY_PARTS_MAX, &r);
+	if (!job)
+		return r;
+	TEXT(event, "name", job->name);
+	job->at_us = event->mono_us;
+	return 0;
+}
+
+static int on_job_end(struct dg_story *story, event_t *event)
+{
+	const char *name = dg_history_get(event, "name");
+	const char *error = dg_history_get(event, "error");
+	struct dg_story_job *job = NULL;
+
+	for (size_t i = story->n_jobs; name && i > 0 && !job; i--)
+		if (!story->jobs[i - 1].over && strcmp(story->jobs[i - 1].name, name) == 0)
+			job = &story->jobs[i - 1];
+	if (!job)
+		return 0;
+	if (name && strcmp(name, "mounts") == 0)
+		story->knows_mounts = true;
+	job->over = true;
+	job->took_us = number(event, "took_us");
+	job->status = (int)number(event, "status");
+	TEXT(event, "end", job->end);
+	if (!error || !*error)
+		return 0;
+	job->error = strdup(error);
+	return job->error ? 0 : -ENOMEM;
+}
+
+static struct dg_story_mount *find_mount(struct dg_story *story, const char *path, uint64_t ns)
+{
+	for (size_t i = 0; i < story->n_mounts; i++)
+		if (story->mounts[i].ns == ns && strcmp(story->mounts[i].path, path) == 0)
+			return &story->mounts[i];
+	return NULL;
+}
+
+static int on_mount(struct dg_story *story, event_t *event)
+{
+	const char *path = dg_history_get(event, "path");
+	uint64_t ns = number(event, "ns");
+	struct dg_story_mount *mount;
+	char *copy;
+	int r;
+
+	if (!path)
+		return 0;
+	mount = find_mount(story, path, ns);
+	if (!mount) {
+		copy = strdup(path);
+		if (!copy)
+			return -ENOMEM;
+		mount = GROW(story, mounts, DG_STORY_PARTS_MAX, &r);
+		if (!mount) {
+			free(copy);
+			return r;
+		}
+		mount->path = copy;
+		mount->ns = ns;
+	}
+	TEXT(event, "type", mount->type);
+	TEXT(event, "result", mount->result);
+	mount->host = mount->host || truth(event, "host");
+	mount->locked = mount->locked || truth(event, "locked");
+	return 0;
+}
+
+static struct dg_story_holder *find_holder(struct dg_story *story, event_t *event)
+{
+	struct dg_process wanted = process(event);
+
+	/* The youngest is asked for most. */
+	for (size_t i = story->n_holders; i > 0; i--)
+		if (dg_process_equal(story->holders[i - 1].process, wanted))
+			return &story->holders[i - 1];
+	return NULL;
+}
+
+static int on_holder(struct dg_story *story, event_t *event)
+{
+	struct dg_story_holder *holder = find_holder(story, event);
+	int r;
+
+	if (!holder) {
+		holder = GROW(story, holders, DG_STORY_HOLDERS_MAX, &r);
+		if (!holder)
+			return r;
+		holder->process = process(event);
+		holder->at_us = event->mono_us;
+	}
+	TEXT(event, "comm", holder->comm);
+	TEXT(event, "rule", holder->rule);
+	TEXT(event, "exempt", holder->exempt);
+	holder->uid = (uid_t)number(event, "uid");
+	holder->mapped_bytes = number(event, "bytes");
+	holder->addr = dg_history_number(event, "addr", 16, 0);
+	holder->fs_dev = device(event, "fs_dev");
+	holder->permille = (uint32_t)dg_history_number(event, "permille", 10, 1000);
+	for (unsigned use = 0; use < DG_USE_KERNEL; use++)
+		holder->counts[use] = (uint32_t)number(event, dg_use_name(use));
+	return 0;
+}
+
+static int on_act(struct dg_story *story, event_t *event)
+{
+	struct dg_story_holder *holder = find_holder(story, event);
+	const char *name = dg_history_get(event, "action");
+	struct dg_story_action *action;
+	enum dg_action what;
+
+	if (!holder || !name || dg_action_from_name(name, &what) < 0)
+		return 0;
+	if (holder->n_actions >= DG_LADDER_MAX) {
+		story->n_left_out++;
+		return 0;
+	}
+	action = &holder->actions[holder->n_actions++];
+	*action = (struct dg_story_action){
+		.action = what,
+		.grace_ms = (uint32_t)number(event, "grace_ms"),
+		.rung = number(event, "rung"),
+		.at_us = event->mono_us,
+	};
+	return 0;
+}
+
+static int on_acted(struct dg_story *story, event_t *event)
+{
+	struct dg_story_holder *holder = find_holder(story, event);
+
+	if (holder && holder->n_actions > 0)
+		TEXT(event, "outcome", holder->actions[holder->n_actions - 1].outcome);
+	return 0;
+}
+
+static int on_freed(struct dg_story *story, event_t *event)
+{
+	struct dg_story_holder *holder = find_holder(story, event);
+
+	if (holder) {
+		TEXT(event, "how", holder->how);
+		holder->over_us = event->mono_us;
+	}
+	return 0;
+}
+
+static int on_mark(struct dg_story *story, event_t *event)
+{
+	const char *name = dg_history_get(event, "name");
+	enum dg_mark mark;
+
+	if (name && dg_mark_from_name(name, &mark) >= 0)
+		story->marks |= 1U << mark;
+	return 0;
+}
+
+static int add_note(struct dg_story *story, const char *note)
+{
+	char *copy, **slot;
+	int r;
+
+	copy = strdup(note);
+	if (!copy)
+		return -ENOMEM;
+	slot = GROW(story, notes, DG_STORY_PARTS_MAX, &r);
+	if (slot)
+		*slot = copy;
+	else
+		free(copy);
+	return r;
+}
+
+static int on_note(struct dg_story *story, event_t *event)
+{
+	const char *note = dg_history_get(event, "text");
+
+	return note ? add_note(story, note) : 0;
+}
+
+static int on_system(struct dg_story *story, event_t *event)
+{
+	const char *why = dg_history_get(event, "why");
+	char note[256];
+
+	snprintf(note, sizeof(note), "system device: it carries %s", why ?: "the system");
+	return add_note(story, note);
+}
+
+static int on_kernel(struct dg_story *story, event_t *event)
+{
+	const char *name = dg_history_get(event, "name");
+	char note[128];
+
+	snprintf(note, sizeof(note), "used by the kernel itself: %s", name ?: "unknown");
+	return add_note(story, note);
+}
+
+static int on_done(struct dg_story *story, event_t *event)
+{
+	const char *result = dg_history_get(event, "result");
+	const char *revoke = dg_history_get(event, "revoke");
+	struct dg_done *done = &story->done;
+
+	for (unsigned i = 0; result && i < _DG_RESULT_MAX; i++)
+		if (strcmp(result, dg_result_name(i)) == 0)
+			done->result = i;
+	for (unsigned i = 0; revoke && i < _DG_REVOKE_MAX; i++)
+		if (strcmp(revoke, dg_revoke_name(i)) == 0)
+			done->revoke = i;
+	done->id = story->id;
+	done->inodes = number(event, "inodes");
+	done->entries = number(event, "entries");
+	done->vmas = number(event, "vmas");
+	done->pages_pinned = number(event, "pinned");
+	done->shutdowns = (uint32_t)number(event, "shutdowns");
+	done->held_us = number(event, "held_us");
+	done->revoke_us = number(event, "revoke_us");
+	story->has_done = true;
+	return 0;
+}
+
+static int on_end(struct dg_story *story, event_t *event)
+{
+	const char *name = dg_history_get(event, "state");
+	enum dg_state state;
+
+	leave_state(story, event->mono_us);
+	if (name && dg_state_from_name(name, &state) >= 0)
+		story->state = state;
+	TEXT(event, "outcome", story->outcome);
+	story->ended_us = event->mono_us;
+	story->ended_wall_us = event->wall_us;
+	return 0;
+}
+
+static const struct {
+	const char *kind;
+	int (*add)(struct dg_story *story, event_t *event);
+} kinds[] = {
+	{"begin", on_begin},   {"target", on_target}, {"resume", on_resume},
+	{"state", on_state},   {"job", on_job},       {"job-end", on_job_end},
+	{"mount", on_mount},   {"system", on_system}, {"holder", on_holder},
+	{"act", on_act},       {"acted", on_acted},   {"freed", on_freed},
+	{"kernel", on_kernel}, {"mark", on_mark},     {"note", on_note},
+	{"done", on_done},     {"end", on_end},
+};
+
+int dg_story_add(struct dg_story *story, event_t *event)
+{
+	for (size_t i = 0; i < sizeof(kinds) / sizeof(*kinds); i++)
+		if (strcmp(kinds[i].kind, event->kind) == 0)
+			return kinds[i].add(story, event);
+	return 0;
+}
+
+int dg_story_read(const char *record, size_t n_record, struct dg_story *ret)
+{
+	const char *end = record + n_record;
+	struct dg_story story = {};
+	char line[DG_HISTORY_LINE_MAX];
+	int r = 0;
+
+	while (record < end && r >= 0) {
+		const char *newline = memchr(record, '\n', (size_t)(end - record));
+		size_t n = (size_t)((newline ?: end) - record);
+		struct dg_history_event event;
+
+		/* A line that was cut when the daemon died has no newline: not to be believed. */
+		if (newline && n < sizeof(line) && !memchr(record, 0, n)) {
+			memcpy(line, record, n);
+			line[n] = '\0';
+			if (dg_history_parse(line, &event) >= 0)
+				r = dg_story_add(&story, &event);
+		}
+		record += newline ? n + 1 : n;
+	}
+	if (r < 0) {
+		dg_story_done(&story);
+		return r;
+	}
+	*ret = story;
+	return 0;
+}
+
+void dg_story_done(struct dg_story *story)
+{
+	for (size_t i = 0; i < story->n_jobs; i++)
+		free(story->jobs[i].error);
+	for (size_t i = 0; i < story->n_mounts; i++)
+		free(story->mounts[i].path);
+	for (size_t i = 0; i < story->n_notes; i++)
+		free(story->notes[i]);
+	free(story->targets);
+	free(story->states);
+	free(story->jobs);
+	free(story->holders);
+	free(story->mounts);
+	free(story->notes);
+	*story = (struct dg_story){};
+}

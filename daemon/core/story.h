@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * An incident as it is told: what `daxguardctl show` prints.
+ *
+ * Made of the events of its record, one after the other, whether they were
+ * just written or are read back after a restart; so both tell the same, and
+ * a new daemon knows from it who has had what. Events of an unknown kind, and
+ * broken ones, are passed over. Times of the parts are monotonic microseconds.
+ *
+ * Kinds and keys of events:
+ *
+ *	begin    id boot_id device bus driver surprise taken_over unbinder
+ *	         unbinder_start_ns elapsed_ms deadline_us cap_ms reserve_us
+ *	target   name ns_device mode dev uuid in_use
+ *	layer    target name dev
+ *	resume   state pid                        a new daemon goes on
+ *	state    name
+ *	job      name timeout_us                  something that may block begins
+ *	job-end  name end status took_us error
+ *	mount    path type ns host locked result
+ *	system   why                              what makes it a system device
+ *	fs       dev type flags inodes entries
+ *	holder   pid start_ns comm uid rule exempt mapped open cwd root exe bytes
+ *	         addr fs_dev permille
+ *	act      pid start_ns action grace_ms rung     before it is done
+ *	acted    pid start_ns action outcome rung      after
+ *	freed    pid start_ns how                 unmapped, exited, survived, left
+ *	kernel   name count                       a use without a process
+ *	mark     name                             see enum dg_mark
+ *	note     text
+ *	done     result revoke inodes entries vmas pinned shutdowns held_us revoke_us
+ *	end      state outcome
+ */
+#pragma once
+
+#include "core/history.h"
+#include "core/plan.h"
+
+/* The states of an incident; the table is in incident.c. */
+enum dg_state {
+	DG_STATE_ANNOUNCED,
+	DG_STATE_SYNCING,
+	DG_STATE_SCANNING,
+	DG_STATE_ACTING,
+	DG_STATE_SETTLING,
+	DG_STATE_UNMOUNTING,
+	DG_STATE_VERIFYING,
+	DG_STATE_ACKED,
+	DG_STATE_DONE,      /* the kernel let go when we said so */
+	DG_STATE_EXPIRED,   /* it let go on its own */
+	DG_STATE_ABANDONED, /* it knows the hold no more, and did not say why */
+	_DG_STATE_MAX,
+};
+const char *dg_state_name(enum dg_state state);
+int dg_state_from_name(const char *name, enum dg_state *ret); /* -EINVAL */
+bool dg_state_is_final(enum dg_state state);
+
+/* What happened on the way and makes the outcome; bits of a set. */
+enum dg_mark {
+	DG_MARK_SYSTEM,         /* carries the system: nobody signalled */
+	DG_MARK_MOUNTS_UNKNOWN, /* could not be told: nobody signalled */
+	DG_MARK_SYNC_FAILED,    /* not all data is known to be on the medium */
+	DG_MARK_MOUNT_LOCKED,   /* a mount of a user namespace stays */
+	DG_MARK_KERNEL,         /* loop, swap, nfsd, md: not ours to end */
+	DG_MARK_DETACHED,       /* shut down and detached under who was left there */
+	DG_MARK_SHUT_DOWN,      /* the module shut down what had no path */
+	DG_MARK_STILL_MAPPED,   /* somebody survived his ladder or is protected */
+	DG_MARK_BUSY,           /* released with a live file system on it */
+	DG_MARK_SCAN_FAILED,    /* nobody could say who uses it */
+	DG_MARK_RELEASED,       /* RELEASE, not ACK, ended the hold */
+	DG_MARK_ACKED,          /* ACK was accepted */
+	_DG_MARK_MAX,
+};
+const char *dg_mark_name(enum dg_mark mark);
+int dg_mark_from_name(const char *name, enum dg_mark *ret); /* -EINVAL */
+
+#define DG_STORY_HOLDERS_MAX 4096
+#define DG_STORY_PARTS_MAX 512 /* of each other kind */
+#define DG_STORY_WORD 32
+
+struct dg_story_state {
+	enum dg_state state;
+	uint64_t at_us, took_us; /* took: 0 while it lasts */
+};
+
+struct dg_story_job {
+	char name[DG_STORY_WORD];
+	uint64_t at_us, took_us;
+	bool over;
+	char end[DG_STORY_WORD]; /* ok, failed, timeout…; empty while it runs */
+	int status;
+	char *error; /* may be NULL */
+};
+
+struct dg_story_action {
+	enum dg_action action;
+	uint32_t grace_ms;
+	size_t rung;
+	uint64_t at_us;
+	char outcome[DG_STORY_WORD]; /* sent, no-handler, blocked, ESRCH…; empty: not known */
+};
+
+struct dg_story_holder {
+	struct dg_process process;
+	char comm[DG_COMM_LEN];
+	uid_t uid;
+	char rule[DG_NAME_MAX];
+	char exempt[DG_STORY_WORD]; /* "none" or why it is protected */
+	uint32_t counts[_DG_USE_MAX];
+	uint64_t mapped_bytes, addr;
+	dg_dev_t fs_dev;
+	uint32_t permille; /* of its graces that fitted; 1000: all */
+	uint64_t at_us;
+	struct dg_story_action actions[DG_LADDER_MAX];
+	size_t n_actions;
+	char how[DG_STORY_WORD]; /* unmapped, exited, survived, left; empty: not over */
+	uint64_t over_us;
+};
+
+struct dg_story_mount {
+	char *path; /* bytes; need not be UTF-8 */
+	char type[DG_STORY_WORD];
+	uint64_t ns; /* inode of the mount namespace */
+	bool host, locked;
+	char result[DG_STORY_WORD]; /* ok, busy, locked…; empty: not tried */
+};
+
+struct dg_story_target {
+	char name[DG_NAME_MAX];
+	char ns_device[DG_NAME_MAX];
+	dg_dev_t dev;
+	enum dg_mode mode;
+	char uuid[DG_BOOT_ID_LEN]; /* empty: none */
+};
+
+struct dg_story {
+	uint64_t id;
+	char boot_id[DG_BOOT_ID_LEN];
+	char device[DG_NAME_MAX], bus[DG_NAME_MAX], driver[DG_NAME_MAX];
+	bool surprise, taken_over;
+	pid_t unbinder_pid;
+	uint64_t unbinder_start_ns;
+	uint64_t began_wall_us, began_us; /* of the hold, not of our first look */
+	uint64_t ended_wall_us, ended_us; /* 0: it lasts */
+	uint64_t deadline_us, reserve_us;
+	uint32_t cap_ms;
+	enum dg_state state;
+	uint32_t marks;              /* bit per enum dg_mark */
+	char outcome[DG_STORY_WORD]; /* empty while it lasts */
+	bool has_done;
+	struct dg_done done;
+	unsigned resumes;  /* daemons that went on with it */
+	bool knows_mounts; /* whether it is a system device has been found out */
+	bool unrecorded;   /* the record on disk is not complete */
+	size_t n_left_out; /* parts that were too many */
+	struct dg_story_target *targets;
+	size_t n_targets;
+	struct dg_story_state *states;
+	size_t n_states;
+	struct dg_story_job *jobs;
+	size_t n_jobs;
+	struct dg_story_holder *holders;
+	size_t n_holders;
+	struct dg_story_mount *mounts;
+	size_t n_mounts;
+	char **notes;
+	size_t n_notes;
+};
+
+/* -ENOMEM; the story is then without that event. */
+int dg_story_add(struct dg_story *story, const struct dg_history_event *event);
+
+/* A whole record, as read from a file. Lines that are none are passed over. -ENOMEM. */
+int dg_story_read(const char *text, size_t n_text, struct dg_story *ret);
+void dg_story_done(struct dg_story *story);

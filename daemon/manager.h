@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The manager: owns the adapters, the incidents and what the daemon knows.
+ *
+ * This is what main() and the bus see of it. Everything is called from the
+ * event loop's thread; pointers that are given out are valid until control
+ * returns to the loop. Nothing here blocks.
+ */
+#pragma once
+
+#include <systemd/sd-event.h>
+
+#include "core/settings.h"
+#include "core/story.h"
+
+struct manager;
+
+/* Where the outside is; a test has another outside. Strings must outlive the manager. */
+struct manager_paths {
+	const char *run_dir; /* DG_RUN_DIR */
+	const char *step;    /* DAXGUARD_STEP_PATH */
+	const char *config;  /* a file to read instead of the usual ones, or NULL */
+	const char *journal; /* DG_JOURNAL_SOCKET */
+	const char *kmsg;    /* DG_KMSG */
+};
+
+/*
+ * Loads the configuration, registers with the module and takes what is held,
+ * in that order and before anything else. -EBUSY: another daemon is
+ * registered. Without a module it succeeds, and registers when there is one.
+ */
+int manager_new(sd_event *event, const struct manager_paths *paths, struct manager **ret);
+struct manager *manager_free(struct manager *m); /* NULL is fine; returns NULL */
+
+/* What does not matter to a hold: topology, records of before, the watchdog. */
+int manager_start(struct manager *m);
+
+sd_event *manager_event(struct manager *m);
+const struct manager_paths *manager_paths(const struct manager *m);
+/* A hold is open: print nothing, log nothing, wait for nobody. */
+bool manager_is_holding(const struct manager *m);
+
+/* For the log of those above the manager; queued while a hold is open. */
+void manager_log(struct manager *m, int priority, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+
+/* Status. */
+struct manager_status {
+	bool module_present, registered;
+	const char *why_not;        /* why not registered, for people; "" otherwise */
+	const char *module_version; /* "" without a module */
+	uint32_t hold_ms, cap_ms, activation_ms;
+	uint64_t started_wall_us;
+	size_t n_open, n_kept;            /* incidents */
+	uint64_t n_total;                 /* incidents since the start */
+	uint64_t n_log_dropped;           /* log messages lost */
+	uint64_t n_unrecorded;            /* incidents whose record is not complete */
+	size_t n_stuck_steps;             /* killed at their deadline and still there */
+	bool config_builtin;              /* an error: the built-in default is in force */
+	const char *const *config_files;  /* in force, NULL at the end */
+	const char *const *config_errors; /* file:line:column: reason, NULL at the end */
+};
+void manager_get_status(struct manager *m, struct manager_status *ret);
+const struct dg_settings *manager_settings(const struct manager *m);
+
+struct manager_protected {
+	struct dg_process process;
+	enum dg_exempt why;
+	char name[DG_COMM_LEN];
+};
+const struct manager_protected *manager_protected(struct manager *m, size_t *ret_n);
+
+/* Devices, as the last look at the topology found them (never during a hold). */
+struct manager_mount {
+	char *path; /* bytes */
+	char type[DG_NAME_MAX];
+	dg_dev_t dev;
+};
+
+struct manager_device {
+	char name[DG_NAME_MAX];      /* pmem0, dax0.0 */
+	char ns_device[DG_NAME_MAX]; /* pfn0.0 */
+	char region[DG_NAME_MAX], bus[DG_NAME_MAX], driver[DG_NAME_MAX];
+	char uuid[DG_BOOT_ID_LEN]; /* "" for none */
+	dg_dev_t dev;
+	enum dg_mode mode;
+	uint64_t size; /* bytes */
+	int numa;      /* -1: not known */
+	char **system; /* reasons why it is a system device, NULL at the end; may be NULL */
+	struct manager_mount *mounts;
+	size_t n_mounts;
+};
+const struct manager_device *manager_devices(struct manager *m, size_t *ret_n);
+/* The open incident that takes this device away, 0 for none. */
+uint64_t manager_device_incident(struct manager *m, const struct manager_device *device);
+
+/*
+ * Who uses a device. The answer comes later, once, from the event loop: error
+ * is 0 or a negative errno, -ETIME when the deadline passed. Rows are those
+ * of the module, or of /proc without it (then fs is empty).
+ */
+typedef void (*manager_holders_func)(void *userdata, int error,
+				     const struct dg_holder_list *holders,
+				     const struct dg_fs_list *fs);
+struct manager_query;
+int manager_query_holders(struct manager *m, dg_dev_t dev, manager_holders_func func,
+			  void *userdata, struct manager_query **ret);
+struct manager_query *manager_query_cancel(struct manager_query *query); /* no callback any more */
+
+/* Incidents, open and over, by ascending id. n: 0, 1, … until it returns NULL. */
+const struct dg_story *manager_incident_at(struct manager *m, size_t n);
+const struct dg_story *manager_incident_find(struct manager *m, uint64_t id);
+
+/* Who wants to be told. Arguments are valid for the call only. */
+struct manager_observer {
+	void (*incident_began)(void *userdata, const struct dg_story *story);
+	void (*incident_changed)(void *userdata, const struct dg_story *story, enum dg_state old);
+	void (*holder_acted)(void *userdata, const struct dg_story *story,
+			     const struct dg_story_holder *holder,
+			     const struct dg_story_action *action);
+	void (*incident_ended)(void *userdata, const struct dg_story *story);
+	void (*incident_forgotten)(void *userdata, uint64_t id);
+	void (*devices_changed)(void *userdata);
+	void (*status_changed)(void *userdata);
+};
+/* One observer; NULL ends it. Every function must be set. */
+void manager_observe(struct manager *m, const struct manager_observer *observer, void *userdata);
