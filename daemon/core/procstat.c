@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "core/procstat.h"
+
+int dg_procstat_parse(const char *text, struct dg_procstat *ret)
+{
+	struct dg_procstat stat = {0};
+	unsigned long long start;
+	const char *rest;
+	int pid, ppid;
+
+	/* The name may hold anything, also ") R 1": its end is the last bracket. */
+	rest = strrchr(text, ')');
+	if (!rest || sscanf(text, "%d (", &pid) != 1)
+		return -EINVAL;
+	if (sscanf(rest,
+		   ") %c %d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d %*d "
+		   "%llu",
+		   &stat.state, &ppid, &start) != 3)
+		return -EINVAL;
+	if (pid <= 0 || ppid < 0)
+		return -EINVAL;
+	stat.pid = pid;
+	stat.ppid = ppid;
+	stat.start_ticks = start;
+	*ret = stat;
+	return 0;
+}
+
+uint64_t dg_procstat_start_ns(const struct dg_procstat *stat, long ticks_per_s)
+{
+	return stat->start_ticks * (UINT64_C(1000000000) / (uint64_t)ticks_per_s);
+}

@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "core/procstat.h"
+#include "io/steps-spawn.h"
+
+int spawn_pipe(int ret[2])
+{
+	int fds[2], r = 0;
+
+	if (pipe2(fds, O_CLOEXEC) < 0)
+		return -errno;
+	for (int i = 0; i < 2 && r == 0; i++) {
+		int high;
+
+		if (fds[i] > STDERR_FILENO)
+			continue;
+		high = fcntl(fds[i], F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+		if (high < 0) {
+			r = -errno;
+			break;
+		}
+		close(fds[i]);
+		fds[i] = high;
+	}
+	if (r == 0 && fcntl(fds[0], F_SETFL, O_NONBLOCK) < 0)
+		r = -errno;
+	if (r < 0) {
+		close(fds[0]);
+		close(fds[1]);
+		return r;
+	}
+	ret[0] = fds[0];
+	ret[1] = fds[1];
+	return 0;
+}
+
+static int spawn_actions(posix_spawn_file_actions_t *actions, int output, int error)
+{
+	int r;
+
+	r = posix_spawn_file_actions_addopen(actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
+	if (r == 0)
+		r = posix_spawn_file_actions_adddup2(actions, output, STDOUT_FILENO);
+	if (r == 0)
+		r = posix_spawn_file_actions_adddup2(actions, error, STDERR_FILENO);
+	/*
+	 * Everything is close-on-exec; this is for what a library forgot: a
+	 * copy of the netlink socket in a child outlives us, registered.
+	 */
+	if (r == 0)
+		r = posix_spawn_file_actions_addclosefrom_np(actions, STDERR_FILENO + 1);
+	return -r;
+}
+
+static int spawn_attributes(posix_spawnattr_t *attributes)
+{
+	sigset_t none, all;
+	int r;
+
+	sigemptyset(&none);
+	sigfillset(&all);
+	r = posix_spawnattr_setsigmask(attributes, &none);
+	if (r == 0)
+		r = posix_spawnattr_setsigdefault(attributes, &all);
+	if (r == 0)
+		r = posix_spawnattr_setflags(attributes,
+					     POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
+	return -r;
+}
+
+int spawn_step(const char *binary, const char *const verb[], int output, int error, pid_t *ret)
+{
+	/* Nothing of ours (NOTIFY_SOCKET, LISTEN_FDS, …) concerns a step. */
+	static char *const environment[] = {"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL=C", NULL};
+	posix_spawn_file_actions_t actions;
+	posix_spawnattr_t attributes;
+	const char **argv;
+	size_t n = 0;
+	int r;
+
+	while (verb[n])
+		n++;
+	argv = calloc(n + 2, sizeof(*argv));
+	if (!argv)
+		return -ENOMEM;
+	argv[0] = binary;
+	memcpy(argv + 1, verb, n * sizeof(*argv));
+	posix_spawn_file_actions_init(&actions);
+	posix_spawnattr_init(&attributes);
+	r = spawn_actions(&actions, output, error);
+	if (r == 0)
+		r = spawn_attributes(&attributes);
+	if (r == 0)
+		r = -posix_spawn(ret, binary, &actions, &attributes, (char *const *)argv,
+				 environment);
+	posix_spawnattr_destroy(&attributes);
+	posix_spawn_file_actions_destroy(&actions);
+	free(argv);
+	return r;
+}
+
+uint64_t spawn_start_ns(pid_t pid)
+{
+	struct dg_procstat stat;
+	char path[32], text[1024];
+	ssize_t n;
+	int fd;
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return 0;
+	n = read(fd, text, sizeof(text) - 1);
+	close(fd);
+	if (n <= 0)
+		return 0;
+	text[n] = 0;
+	if (dg_procstat_parse(text, &stat) < 0)
+		return 0;
+	return dg_procstat_start_ns(&stat, sysconf(_SC_CLK_TCK));
+}

@@ -1,0 +1,264 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* io/steps with real children: /bin/sh is the step, "-c" its verb. */
+#include <errno.h>
+#include <fcntl.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+#include "io/steps.h"
+
+#define SECOND UINT64_C(1000000)
+
+struct seen {
+	int calls;
+	enum step_end end;
+	int status;
+	char output[256];
+	size_t n_output;
+	char error[2048];
+	uint64_t took_us;
+};
+
+static void on_step(void *userdata, const struct step_outcome *outcome)
+{
+	struct seen *seen = userdata;
+
+	seen->calls++;
+	seen->end = outcome->end;
+	seen->status = outcome->status;
+	seen->n_output = outcome->n_output;
+	if (outcome->n_output <= sizeof(seen->output))
+		memcpy(seen->output, outcome->output, outcome->n_output);
+	snprintf(seen->error, sizeof(seen->error), "%s", outcome->error);
+	seen->took_us = outcome->took_us;
+}
+
+static void count(void *userdata, pid_t pid, uint64_t start_ns)
+{
+	assert_true(pid > 1);
+	assert_true(start_ns > 0);
+	++*(int *)userdata;
+}
+
+static int running(struct steps *steps)
+{
+	int n = 0;
+
+	steps_foreach(steps, count, &n);
+	return n;
+}
+
+static int setup(void **state)
+{
+	sd_event *event;
+	struct steps *steps;
+
+	assert_true(sd_event_default(&event) >= 0);
+	assert_int_equal(steps_new(event, "/bin/sh", &steps), 0);
+	sd_event_unref(event);
+	*state = steps;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	assert_null(steps_free(*state));
+	return 0;
+}
+
+static void turn(uint64_t usec)
+{
+	sd_event *event;
+
+	assert_true(sd_event_default(&event) >= 0);
+	assert_true(sd_event_run(event, usec) >= 0);
+	sd_event_unref(event);
+}
+
+static void run(struct steps *steps, const char *script, uint64_t timeout_us, struct seen *seen)
+{
+	const char *argv[] = {"-c", script, NULL};
+	struct step *step;
+
+	*seen = (struct seen){0};
+	assert_int_equal(step_start(steps, argv, timeout_us, on_step, seen, &step), 0);
+	assert_int_equal(seen->calls, 0);
+	for (int i = 0; i < 1000 && seen->calls == 0; i++)
+		turn(SECOND / 10);
+	assert_int_equal(seen->calls, 1);
+}
+
+/* All children are gone soon, none is left unreaped. */
+static void assert_all_gone(struct steps *steps)
+{
+	for (int i = 0; i < 50 && running(steps) > 0; i++)
+		turn(SECOND / 10);
+	assert_int_equal(running(steps), 0);
+	assert_int_equal(waitpid(-1, NULL, WNOHANG), -1);
+	assert_int_equal(errno, ECHILD);
+}
+
+static void test_output(void **state)
+{
+	struct seen seen;
+
+	run(*state, "printf 'A=1\\0\\0'; echo one >&2; echo two >&2", 10 * SECOND, &seen);
+	assert_int_equal(seen.end, STEP_OK);
+	assert_int_equal(seen.status, 0);
+	assert_int_equal(seen.n_output, 5);
+	assert_memory_equal(seen.output, "A=1\0\0", 5);
+	assert_string_equal(seen.error, "one\ntwo");
+	assert_all_gone(*state);
+}
+
+static void test_failure(void **state)
+{
+	struct seen seen;
+
+	run(*state, "printf 'A=1\\0\\0'; exit 3", 10 * SECOND, &seen);
+	assert_int_equal(seen.end, STEP_FAILED);
+	assert_int_equal(seen.status, 3);
+	assert_int_equal(seen.n_output, 5);
+	run(*state, "kill -SEGV $$", 10 * SECOND, &seen);
+	assert_int_equal(seen.end, STEP_SIGNALED);
+	assert_int_equal(seen.status, SIGSEGV);
+	assert_all_gone(*state);
+}
+
+static void test_deadline(void **state)
+{
+	struct seen seen;
+
+	run(*state, "trap '' TERM; printf 'A=1\\0\\0'; while :; do sleep 1; done", SECOND / 5,
+	    &seen);
+	assert_int_equal(seen.end, STEP_TIMEOUT);
+	assert_int_equal(seen.n_output, 5);
+	assert_in_range(seen.took_us, SECOND / 5, SECOND);
+	/* Reported before it is gone, and kept until then. */
+	assert_int_equal(running(*state), 1);
+	assert_int_equal(steps_stuck(*state), 1);
+	assert_all_gone(*state);
+	assert_int_equal(steps_stuck(*state), 0);
+}
+
+static void test_too_much(void **state)
+{
+	struct seen seen;
+
+	run(*state, "head -c 5000000 /dev/zero; sleep 30", 20 * SECOND, &seen);
+	assert_int_equal(seen.end, STEP_FAILED);
+	assert_int_equal(seen.n_output, 0);
+	assert_non_null(strstr(seen.error, "output"));
+	assert_true(seen.took_us < 15 * SECOND);
+	run(*state, "head -c 100000 /dev/zero | tr '\\0' x >&2; exit 1", 20 * SECOND, &seen);
+	assert_int_equal(seen.end, STEP_FAILED);
+	assert_int_equal(strlen(seen.error), STEP_ERROR_MAX);
+	assert_all_gone(*state);
+}
+
+/* A grandchild that keeps the pipes does not keep the step. */
+static void test_grandchild(void **state)
+{
+	struct seen seen;
+
+	run(*state, "sleep 2 & printf 'A=1\\0\\0'", 10 * SECOND, &seen);
+	assert_int_equal(seen.end, STEP_OK);
+	assert_int_equal(seen.n_output, 5);
+	assert_true(seen.took_us < SECOND);
+}
+
+static void test_cancel(void **state)
+{
+	const char *argv[] = {"-c", "sleep 30", NULL};
+	struct seen seen = {0};
+	struct step *step;
+
+	assert_int_equal(step_start(*state, argv, 20 * SECOND, on_step, &seen, &step), 0);
+	assert_true(step_pid(step) > 1);
+	assert_true(step_start_ns(step) > 0);
+	step_cancel(step);
+	assert_all_gone(*state);
+	assert_int_equal(seen.calls, 0);
+}
+
+static void test_free_while_running(void **state)
+{
+	const char *argv[] = {"-c", "sleep 30", NULL};
+	struct seen seen = {0};
+	struct step *step;
+
+	for (int i = 0; i < 3; i++)
+		assert_int_equal(step_start(*state, argv, 20 * SECOND, on_step, &seen, &step), 0);
+	steps_free(*state);
+	for (int i = 0; i < 3; i++)
+		assert_true(waitpid(-1, NULL, 0) > 1);
+	assert_int_equal(seen.calls, 0);
+	assert_int_equal(setup(state), 0);
+}
+
+static void test_no_such_binary(void **state)
+{
+	const char *argv[] = {"verb", NULL};
+	struct seen seen = {0};
+	struct steps *steps;
+	struct step *step = NULL;
+	sd_event *event;
+
+	assert_true(sd_event_default(&event) >= 0);
+	assert_int_equal(steps_new(event, "/nonexistent/daxguard-step", &steps), 0);
+	assert_int_equal(step_start(steps, argv, SECOND, on_step, &seen, &step), -ENOENT);
+	assert_null(step);
+	assert_int_equal(running(steps), 0);
+	steps_free(steps);
+	sd_event_unref(event);
+}
+
+/* Signals, descriptors and environment of the daemon are not the step's. */
+static void test_clean_state(void **state)
+{
+	struct seen seen;
+	sigset_t blocked;
+	int fd;
+
+	sigemptyset(&blocked);
+	sigaddset(&blocked, SIGTERM);
+	sigprocmask(SIG_BLOCK, &blocked, NULL);
+	signal(SIGINT, SIG_IGN);
+	setenv("NOTIFY_SOCKET", "/nowhere", 1);
+	fd = fcntl(STDOUT_FILENO, F_DUPFD, 100); /* no close-on-exec: a library's mistake */
+	assert_true(fd >= 100);
+	/* glibc leaves signals 32 and 33, its own, ignored: look at those below 29. */
+	run(*state,
+	    "sed -n 's/^\\(Sig[BI][lg][kn]\\).*\\(.......\\)$/\\1 \\2/p' /proc/$$/status >&2; "
+	    "ls /proc/$$/fd | wc -l >&2; echo ${NOTIFY_SOCKET-none} >&2",
+	    10 * SECOND, &seen);
+	close(fd);
+	sigprocmask(SIG_UNBLOCK, &blocked, NULL);
+	signal(SIGINT, SIG_DFL);
+	assert_string_equal(seen.error, "SigBlk 0000000\nSigIgn 0000000\n3\nnone");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_output, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_failure, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_deadline, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_too_much, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_grandchild, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_cancel, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_free_while_running, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_no_such_binary, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_clean_state, setup, teardown),
+	};
+
+	return cmocka_run_group_tests_name("steps", tests, NULL, NULL);
+}
