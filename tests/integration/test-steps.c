@@ -237,7 +237,7 @@ static void test_clean_state(void **state)
 	assert_true(fd >= 100);
 	/* glibc leaves signals 32 and 33, its own, ignored: look at those below 29. */
 	run(*state,
-	    "sed -n 's/^\\(Sig[BI][lg][kn]\\).*\\(.......\\)$/\\1 \\2/p' /proc/$$/status >&2; "
+	    "sed -n 's/^\\(Sig[BI][lg][kn]\\).*\\(.......\\)$/\\1 \\2/p' /proc/self/status >&2; "
 	    "ls /proc/$$/fd | wc -l >&2; echo ${NOTIFY_SOCKET-none} >&2",
 	    10 * SECOND, &seen);
 	close(fd);
