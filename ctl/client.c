@@ -1,0 +1,173 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "client.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "json.h"
+#include "names.h"
+#include "text.h"
+
+#define CALL_TIMEOUT_US (30ULL * 1000 * 1000)
+
+enum ctl_exit client_fail(enum ctl_exit code, const char *format, ...)
+{
+	va_list ap;
+
+	va_start(ap, format);
+	fputs("daxguardctl: ", stderr);
+	vfprintf(stderr, format, ap);
+	fputc('\n', stderr);
+	va_end(ap);
+	return code;
+}
+
+static enum ctl_exit explain_connect(const struct ctl *ctl, int error)
+{
+	switch (error) {
+	case -ENOENT:
+	case -ECONNREFUSED:
+		return client_fail(CTL_NOT_RUNNING,
+				   "daxguardd is not running (nobody listens on %s); "
+				   "start it with: systemctl start daxguardd.service",
+				   ctl->socket);
+	case -EACCES:
+	case -EPERM:
+		return client_fail(CTL_FAILURE, "only root may talk to daxguardd");
+	default:
+		return client_fail(CTL_FAILURE, "cannot connect to %s: %s", ctl->socket,
+				   strerror(-error));
+	}
+}
+
+/* D-Bus addresses take few characters as they are. */
+static char *make_address(const char *path)
+{
+	static const char plain[] = "-_/.*";
+	size_t n = strlen(path);
+	char *address = malloc(sizeof("unix:path=") + n * 3), *out;
+
+	if (!address)
+		return NULL;
+	out = stpcpy(address, "unix:path=");
+	for (const char *p = path; *p; p++) {
+		unsigned char c = (unsigned char)*p;
+
+		if ((c >= '0' && c <= '9') || ((c | 0x20) >= 'a' && (c | 0x20) <= 'z') ||
+		    strchr(plain, c))
+			*out++ = *p;
+		else
+			out += sprintf(out, "%%%02x", c);
+	}
+	*out = '\0';
+	return address;
+}
+
+enum ctl_exit client_open(const struct ctl *ctl, sd_bus **ret)
+{
+	char *address = make_address(ctl->socket);
+	sd_bus *bus = NULL;
+	int r = -ENOMEM;
+
+	if (address)
+		r = sd_bus_new(&bus);
+	if (r >= 0)
+		r = sd_bus_set_address(bus, address);
+	if (r >= 0)
+		r = sd_bus_start(bus);
+	free(address);
+	if (r < 0) {
+		sd_bus_unref(bus);
+		return explain_connect(ctl, r);
+	}
+	*ret = bus;
+	return CTL_OK;
+}
+
+static enum ctl_exit explain_call(const sd_bus_error *error, int r)
+{
+	static const struct {
+		const char *name;
+		enum ctl_exit code;
+	} known[] = {
+		{DG_BUS_ERROR_NO_SUCH_DEVICE, CTL_NOT_FOUND},
+		{DG_BUS_ERROR_NO_SUCH_INCIDENT, CTL_NOT_FOUND},
+		{DG_BUS_ERROR_NO_MODULE, CTL_NOT_HELD},
+	};
+	enum ctl_exit code = CTL_FAILURE;
+
+	if (!sd_bus_error_is_set(error) || sd_bus_error_has_name(error, SD_BUS_ERROR_NO_REPLY)) {
+		/* The server hangs up on who may not talk to it, and when it ends. */
+		if (r == -ECONNRESET || r == -ENOTCONN || r == -EPIPE)
+			return client_fail(CTL_NOT_RUNNING, "daxguardd closed the connection");
+		return client_fail(CTL_FAILURE, "no answer from daxguardd: %s", strerror(-r));
+	}
+
+	for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)
+		if (sd_bus_error_has_name(error, known[i].name))
+			code = known[i].code;
+
+	char *text = text_escape(error->message ? error->message : error->name,
+				 strlen(error->message ? error->message : error->name));
+	client_fail(code, "%s", text ? text : error->name);
+	free(text);
+	return code;
+}
+
+static enum ctl_exit call_valist(sd_bus *bus, json_object **ret, const char *method,
+				 const char *types, va_list ap)
+{
+	sd_bus_error error = SD_BUS_ERROR_NULL;
+	sd_bus_message *call = NULL, *reply = NULL;
+	enum ctl_exit code = CTL_OK;
+	int r;
+
+	r = sd_bus_message_new_method_call(bus, &call, NULL, DG_BUS_PATH, DG_BUS_MANAGER_INTERFACE,
+					   method);
+	if (r >= 0)
+		r = sd_bus_message_appendv(call, types, ap);
+	if (r >= 0)
+		r = sd_bus_call(bus, call, CALL_TIMEOUT_US, &error, &reply);
+	if (r < 0)
+		code = explain_call(&error, r);
+	else if ((r = json_read(reply, ret)) < 0)
+		code = client_fail(CTL_FAILURE, "cannot read the answer of daxguardd: %s",
+				   strerror(-r));
+
+	sd_bus_error_free(&error);
+	sd_bus_message_unref(call);
+	sd_bus_message_unref(reply);
+	return code;
+}
+
+enum ctl_exit client_call(sd_bus *bus, json_object **ret, const char *method, const char *types,
+			  ...)
+{
+	enum ctl_exit code;
+	va_list ap;
+
+	va_start(ap, types);
+	code = call_valist(bus, ret, method, types, ap);
+	va_end(ap);
+	return code;
+}
+
+enum ctl_exit client_ask(const struct ctl *ctl, json_object **ret, const char *method,
+			 const char *types, ...)
+{
+	sd_bus *bus = NULL;
+	enum ctl_exit code;
+	va_list ap;
+
+	code = client_open(ctl, &bus);
+	if (code != CTL_OK)
+		return code;
+	va_start(ap, types);
+	code = call_valist(bus, ret, method, types, ap);
+	va_end(ap);
+	sd_bus_close_unref(bus);
+	return code;
+}

@@ -1,0 +1,47 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# bash completion for daxguardctl(1)
+
+_daxguardctl_names() {
+        daxguardctl --no-legend list 2>/dev/null | while read -r name device _; do
+                echo "$name"
+                [ "$device" = - ] || echo "$device"
+        done
+}
+
+_daxguardctl_ids() {
+        daxguardctl --no-legend incidents 2>/dev/null | while read -r id _; do
+                echo "$id"
+        done
+}
+
+_daxguardctl() {
+        local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]} verb= word
+        local verbs='status list holders incidents show monitor'
+        local options='--json --json=short --json=pretty --json=off --no-legend --socket= --help --version'
+
+        if [ "$prev" = --socket ] || [[ $prev == = && ${COMP_WORDS[COMP_CWORD-2]} == --socket ]]; then
+                mapfile -t COMPREPLY < <(compgen -f -- "$cur")
+                return
+        fi
+
+        for word in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
+                case $word in
+                -*) ;;
+                *) [[ " $verbs " == *" $word "* ]] && verb=$word ;;
+                esac
+        done
+
+        if [[ $cur == -* ]]; then
+                mapfile -t COMPREPLY < <(compgen -W "$options" -- "$cur")
+                [[ ${COMPREPLY[*]} == *= ]] && compopt -o nospace
+                return
+        fi
+        case $verb in
+        '') mapfile -t COMPREPLY < <(compgen -W "$verbs" -- "$cur") ;;
+        holders) mapfile -t COMPREPLY < <(compgen -W "$(_daxguardctl_names)" -- "$cur") ;;
+        show) mapfile -t COMPREPLY < <(compgen -W "$(_daxguardctl_ids)" -- "$cur") ;;
+        *) COMPREPLY=() ;;
+        esac
+}
+
+complete -F _daxguardctl daxguardctl

@@ -1,0 +1,45 @@
+#compdef daxguardctl
+# SPDX-License-Identifier: LGPL-2.1-or-later
+
+_daxguardctl_devices() {
+        local -a devices
+        devices=(${(f)"$(daxguardctl --no-legend list 2>/dev/null | awk '{ print $1; if ($2 != "-") print $2 }')"})
+        _describe -t devices 'device' devices
+}
+
+_daxguardctl_ids() {
+        local -a ids
+        ids=(${(f)"$(daxguardctl --no-legend incidents 2>/dev/null | awk '{ print $1 ":" $4 }')"})
+        _describe -t incidents 'incident' ids
+}
+
+_daxguardctl_verbs() {
+        local -a verbs=(
+                'status:is the daemon at work, and are removals held?'
+                'list:devices that are guarded'
+                'holders:who uses a device now'
+                'incidents:removals since the records begin'
+                'show:the whole story of one incident'
+                'monitor:follow incidents as they happen'
+        )
+        _describe -t verbs 'verb' verbs
+}
+
+local curcontext=$curcontext state line
+_arguments -C \
+        '(-h --help)'{-h,--help}'[show help]' \
+        '--version[show version]' \
+        '(-j --json)'{-j,--json=-}'[print JSON]::mode:(short pretty off)' \
+        '--no-legend[no titles, no hints]' \
+        '--socket=[control socket of the daemon]:socket:_files' \
+        '1:verb:_daxguardctl_verbs' \
+        '*::argument:->argument'
+
+case $state in
+argument)
+        case $line[1] in
+        holders) _daxguardctl_devices ;;
+        show) _daxguardctl_ids ;;
+        esac
+        ;;
+esac

@@ -1,0 +1,188 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * daxguardctl: options, environment, and the choice of the verb.
+ */
+#include <errno.h>
+#include <getopt.h>
+#include <locale.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include "client.h"
+#include "ctl.h"
+#include "names.h"
+#include "text.h"
+
+static const struct ctl_verb verbs[] = {
+	{"status", "", "Is the daemon at work, and are removals held?", 0, 0, verb_status},
+	{"list", "", "Devices that are guarded", 0, 0, verb_list},
+	{"holders", "DEVICE", "Who uses a device now", 1, 1, verb_holders},
+	{"incidents", "", "Removals since the daemon's records begin", 0, 0, verb_incidents},
+	{"show", "[ID]", "The whole story of one incident; the last if no ID", 0, 1, verb_show},
+	{"monitor", "", "Follow incidents as they happen", 0, 0, verb_monitor},
+};
+#define N_VERBS (sizeof(verbs) / sizeof(verbs[0]))
+
+static enum ctl_exit print_help(void)
+{
+	printf("daxguardctl [OPTION…] VERB [ARGUMENT]\n\n"
+	       "Ask daxguardd about guarded devices, their users, and their removals.\n\n");
+	for (size_t i = 0; i < N_VERBS; i++)
+		printf("  %-9s %-8s %s\n", verbs[i].name, verbs[i].arguments, verbs[i].help);
+	printf("\n"
+	       "  -j, --json[=MODE]   print JSON: short, pretty or off; without MODE\n"
+	       "                      pretty on a terminal, else short\n"
+	       "      --no-legend     no column titles, no hints\n"
+	       "      --socket=PATH   the daemon's control socket (%s)\n"
+	       "  -h, --help          this text\n"
+	       "      --version       the version\n\n"
+	       "Exit status: 0 ok, 1 failure, 2 usage, 3 daemon not running, 4 no such device\n"
+	       "or incident, 5 removals are not held. See daxguardctl(1).\n",
+	       DG_CONTROL_SOCKET);
+	return CTL_OK;
+}
+
+/* As systemd's tools: SYSTEMD_COLORS says it either way, else NO_COLOR, else a terminal. */
+static bool want_colour(bool terminal)
+{
+	static const char *const no[] = {"0", "no", "n", "false", "f", "off"};
+	const char *value = getenv("SYSTEMD_COLORS");
+
+	if (value && *value) {
+		for (size_t i = 0; i < sizeof(no) / sizeof(no[0]); i++)
+			if (strcasecmp(value, no[i]) == 0)
+				return false;
+		return true;
+	}
+	value = getenv("NO_COLOR");
+	if (value && *value)
+		return false;
+	value = getenv("TERM");
+	return terminal && value && strcmp(value, "dumb") != 0;
+}
+
+static size_t find_width(bool terminal)
+{
+	const char *columns = getenv("COLUMNS");
+	struct winsize window;
+	long width = columns ? strtol(columns, NULL, 10) : 0;
+
+	if (width > 0 && width < 10000)
+		return (size_t)width;
+	if (!terminal)
+		return 0;
+	if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &window) == 0 && window.ws_col > 0)
+		return window.ws_col;
+	return 80;
+}
+
+static int parse_json(const char *mode, bool terminal, enum ctl_json *ret)
+{
+	if (!mode)
+		*ret = terminal ? CTL_JSON_PRETTY : CTL_JSON_SHORT;
+	else if (strcmp(mode, "short") == 0)
+		*ret = CTL_JSON_SHORT;
+	else if (strcmp(mode, "pretty") == 0)
+		*ret = CTL_JSON_PRETTY;
+	else if (strcmp(mode, "off") == 0)
+		*ret = CTL_JSON_OFF;
+	else
+		return -EINVAL;
+	return 0;
+}
+
+/* 0: go on with the verb; else *ret_code is the answer already. */
+static int parse_options(struct ctl *ctl, int argc, char *argv[], bool terminal,
+			 enum ctl_exit *ret_code)
+{
+	enum { OPT_NO_LEGEND = 0x100, OPT_SOCKET, OPT_VERSION };
+	static const struct option options[] = {
+		{"json", optional_argument, NULL, 'j'},
+		{"no-legend", no_argument, NULL, OPT_NO_LEGEND},
+		{"socket", required_argument, NULL, OPT_SOCKET},
+		{"help", no_argument, NULL, 'h'},
+		{"version", no_argument, NULL, OPT_VERSION},
+		{NULL, 0, NULL, 0},
+	};
+	int c;
+
+	while ((c = getopt_long(argc, argv, "jh", options, NULL)) >= 0) {
+		switch (c) {
+		case 'j':
+			if (parse_json(optarg, terminal, &ctl->json) >= 0)
+				break;
+			*ret_code = client_fail(CTL_USAGE,
+						"--json= takes short, pretty or off, not \"%s\"",
+						optarg);
+			return -EINVAL;
+		case OPT_NO_LEGEND:
+			ctl->style.legend = false;
+			break;
+		case OPT_SOCKET:
+			ctl->socket = optarg;
+			break;
+		case 'h':
+			*ret_code = print_help();
+			return -ECANCELED;
+		case OPT_VERSION:
+			printf("daxguardctl %s\n", DAXGUARD_VERSION);
+			*ret_code = CTL_OK;
+			return -ECANCELED;
+		default:
+			*ret_code = CTL_USAGE;
+			return -EINVAL;
+		}
+	}
+	return 0;
+}
+
+static enum ctl_exit run_verb(const struct ctl *ctl, int argc, char *argv[])
+{
+	const struct ctl_verb *verb;
+	const char *near;
+
+	if (argc == 0)
+		return client_fail(CTL_USAGE, "what to do? See daxguardctl --help");
+
+	verb = verb_find(verbs, N_VERBS, argv[0], &near);
+	if (!verb && near)
+		return client_fail(CTL_USAGE, "unknown verb \"%s\"; did you mean \"%s\"?", argv[0],
+				   near);
+	if (!verb)
+		return client_fail(CTL_USAGE, "unknown verb \"%s\"; see daxguardctl --help",
+				   argv[0]);
+
+	argc--, argv++;
+	if (argc < verb->min_args || argc > verb->max_args)
+		return client_fail(CTL_USAGE, "usage: daxguardctl %s%s%s", verb->name,
+				   *verb->arguments ? " " : "", verb->arguments);
+	return verb->run(ctl, argc, argv);
+}
+
+int main(int argc, char *argv[])
+{
+	bool terminal = isatty(STDOUT_FILENO);
+	enum ctl_exit code = CTL_OK;
+	struct ctl ctl = {
+		.socket = DG_CONTROL_SOCKET,
+		.style = {.legend = true},
+	};
+
+	setlocale(LC_ALL, "");
+	/* A reader that has seen enough is no failure: writes say EPIPE instead. */
+	signal(SIGPIPE, SIG_IGN);
+	ctl.style.colour = want_colour(terminal);
+	ctl.style.width = find_width(terminal);
+
+	if (parse_options(&ctl, argc, argv, terminal, &code) >= 0)
+		code = run_verb(&ctl, argc - optind, argv + optind);
+
+	if (fflush(stdout) != 0 && errno != EPIPE && code == CTL_OK)
+		code = client_fail(CTL_FAILURE, "cannot write: %s", strerror(errno));
+	return (int)code;
+}

@@ -1,0 +1,269 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The whole story of one incident, for people. */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "json.h"
+#include "print.h"
+#include "text.h"
+
+#define N(array) (sizeof(array) / sizeof((array)[0]))
+
+/* "+2.104 s": since the hold began. */
+static char *at(json_object *object, const char *key)
+{
+	char *plus = strdup("+");
+
+	return text_append(plus, "", text_duration(json_num(object, key)));
+}
+
+static int print_part(FILE *f, const struct table_style *style, const char *title,
+		      struct table *table)
+{
+	struct table_style inner = *style;
+	int r = 0;
+
+	inner.indent += 2;
+	if (table_rows(table) > 0) {
+		fprintf(f, "\n%*s%s\n", (int)style->indent, "", title);
+		r = table_print(table, f, &inner);
+	}
+	table_free(table);
+	return r;
+}
+
+/* What the daemon makes of it, and what on the way made it so. */
+static int print_outcome(FILE *f, const struct table_style *style, json_object *incident)
+{
+	char *text = json_text(incident, "Outcome");
+
+	if (json_count(incident, "Marks") > 0)
+		text = text_append(text, ": ", print_words(incident, "Marks"));
+	return print_line(f, style, "Outcome", print_colour(json_str(incident, "Outcome")), text);
+}
+
+static int print_how_it_ended(FILE *f, const struct table_style *style, json_object *incident)
+{
+	const char *result = json_str(incident, "Result"), *revoke = json_str(incident, "Revoke");
+	char *took;
+	int r;
+
+	if (!*result || strcmp(result, "none") == 0)
+		return print_line(f, style, "State", TABLE_WARN, json_text(incident, "State"));
+
+	r = print_outcome(f, style, incident);
+	if (r < 0)
+		return r;
+	r = print_line(f, style, "Result", print_colour(result),
+		       text_append(strdup(result), " after ",
+				   text_duration(json_num(incident, "HeldUsec"))));
+	if (r < 0)
+		return r;
+
+	took = text_append(strdup(revoke), " in ", text_duration(json_num(incident, "RevokeUsec")));
+	took = text_append(took, ": ",
+			   text_format("%" PRIu64 " mappings left to remove, %" PRIu64
+				       " DAX entries dropped in %" PRIu64 " inodes",
+				       json_num(incident, "LeftMappings"),
+				       json_num(incident, "Entries"),
+				       json_num(incident, "Inodes")));
+	if (json_num(incident, "PinnedPages") > 0)
+		took = text_append(took, ", ",
+				   text_format("%" PRIu64 " pages stay pinned",
+					       json_num(incident, "PinnedPages")));
+	if (json_num(incident, "Shutdowns") > 0)
+		took = text_append(took, ", ",
+				   text_format("%" PRIu64 " file systems shut down",
+					       json_num(incident, "Shutdowns")));
+	return print_line(f, style, "Revoke", print_colour(revoke), took);
+}
+
+static int print_head(FILE *f, const struct table_style *style, json_object *incident)
+{
+	char *driver =
+		text_append(json_text(incident, "Driver"), " on ", json_text(incident, "Bus"));
+	char *title = text_append(
+		text_format("Incident %" PRIu64, json_num(incident, "Id")), ": ",
+		text_append(json_text(incident, "Device"), " loses its driver ", driver));
+	int r = 0;
+
+	if (!title)
+		return -ENOMEM;
+	fprintf(f, "%*s%s%s\n", (int)style->indent, "", title,
+		json_flag(incident, "Surprise") ? " (surprise removal)" : "");
+	free(title);
+
+	r = print_line(f, style, "Began", TABLE_PLAIN, text_time(json_num(incident, "BeganUsec")));
+	if (r >= 0 && json_num(incident, "UnbinderPid") > 0)
+		r = print_line(f, style, "Removed by", TABLE_PLAIN,
+			       text_format("process %" PRIu64, json_num(incident, "UnbinderPid")));
+	else if (r >= 0)
+		r = print_line(f, style, "Removed by", TABLE_PLAIN, strdup("the kernel itself"));
+	if (r >= 0)
+		r = print_how_it_ended(f, style, incident);
+	for (size_t i = 0; r >= 0 && i < json_count(incident, "Notes"); i++)
+		r = print_line(f, style, i == 0 ? "Note" : "", TABLE_WARN,
+			       json_value_text(json_item(incident, "Notes", i)));
+	return r;
+}
+
+static int print_targets(FILE *f, const struct table_style *style, json_object *incident)
+{
+	static const struct table_column columns[] = {
+		{"NAME"}, {"DEVICE"}, {"MODE"}, {"MAJ:MIN"}, {"UUID", TABLE_ELASTIC}};
+	struct table *table = table_new(columns, N(columns));
+
+	if (!table)
+		return -ENOMEM;
+	for (size_t i = 0; i < json_count(incident, "Targets"); i++) {
+		json_object *target = json_item(incident, "Targets", i);
+
+		table_cell(table, TABLE_PLAIN, json_str(target, "Name"));
+		table_cell(table, TABLE_PLAIN, json_str(target, "Device"));
+		table_cell(table, TABLE_PLAIN, json_str(target, "Mode"));
+		table_cell(table, TABLE_PLAIN, json_str(target, "DevNum"));
+		table_cell(table, TABLE_PLAIN, json_str(target, "Uuid"));
+	}
+	return print_part(f, style, "What was removed", table);
+}
+
+static int print_states(FILE *f, const struct table_style *style, json_object *incident)
+{
+	static const struct table_column columns[] = {
+		{"AT", TABLE_RIGHT}, {"STATE"}, {"TOOK", TABLE_RIGHT}};
+	struct table *table = table_new(columns, N(columns));
+
+	if (!table)
+		return -ENOMEM;
+	for (size_t i = 0; i < json_count(incident, "States"); i++) {
+		json_object *state = json_item(incident, "States", i);
+		const char *name = json_str(state, "State");
+
+		table_take(table, TABLE_PLAIN, at(state, "AtUsec"));
+		table_cell(table, print_colour(name), name);
+		table_take(table, TABLE_PLAIN, text_duration(json_num(state, "TookUsec")));
+	}
+	return print_part(f, style, "States", table);
+}
+
+static int print_steps(FILE *f, const struct table_style *style, json_object *incident)
+{
+	static const struct table_column columns[] = {{"AT", TABLE_RIGHT},
+						      {"STEP"},
+						      {"TOOK", TABLE_RIGHT},
+						      {"END"},
+						      {"SAID", TABLE_ELASTIC}};
+	struct table *table = table_new(columns, N(columns));
+
+	if (!table)
+		return -ENOMEM;
+	for (size_t i = 0; i < json_count(incident, "Steps"); i++) {
+		json_object *step = json_item(incident, "Steps", i);
+		const char *end = json_str(step, "End");
+		char *said = json_text(step, "Error");
+
+		table_take(table, TABLE_PLAIN, at(step, "AtUsec"));
+		table_cell(table, TABLE_PLAIN, json_str(step, "Step"));
+		table_take(table, TABLE_PLAIN, text_duration(json_num(step, "TookUsec")));
+		table_cell(table, print_colour(end), end);
+		table_cell(table, TABLE_PLAIN, said);
+		free(said);
+	}
+	return print_part(f, style, "Steps", table);
+}
+
+static void add_event(struct table *table, char *when, const char *what, const char *outcome)
+{
+	table_take(table, TABLE_PLAIN, when);
+	table_cell(table, TABLE_PLAIN, what);
+	table_cell(table, print_colour(outcome), outcome);
+}
+
+/* One line for who it is, with the first thing it got; one more for each other thing. */
+static void add_holder(struct table *table, json_object *holder)
+{
+	size_t n = json_count(holder, "Actions");
+	char *comm = json_text(holder, "Comm"), *uses = print_uses(holder);
+
+	table_printf(table, TABLE_PLAIN, "%" PRIu64, json_num(holder, "Pid"));
+	table_printf(table, TABLE_PLAIN, "%" PRIu64, json_num(holder, "Uid"));
+	table_cell(table, TABLE_PLAIN, comm);
+	table_cell(table, TABLE_PLAIN, uses);
+	free(comm);
+	free(uses);
+
+	for (size_t i = 0; i < n; i++) {
+		json_object *action = json_item(holder, "Actions", i);
+
+		add_event(table, at(action, "AtUsec"), json_str(action, "Action"),
+			  json_str(action, "Outcome"));
+		for (size_t column = 0; column < 4; column++)
+			table_cell(table, TABLE_PLAIN, " ");
+	}
+	add_event(table, json_num(holder, "EndUsec") > 0 ? at(holder, "EndUsec") : strdup(" "),
+		  n > 0 ? "then" : "nothing", json_str(holder, "End"));
+}
+
+static int print_holder_list(FILE *f, const struct table_style *style, json_object *incident)
+{
+	static const struct table_column columns[] = {{"PID", TABLE_RIGHT},
+						      {"UID", TABLE_RIGHT},
+						      {"COMMAND", TABLE_ELASTIC},
+						      {"USED", TABLE_ELASTIC},
+						      {"AT", TABLE_RIGHT},
+						      {"GOT"},
+						      {"OUTCOME"}};
+	struct table *table = table_new(columns, N(columns));
+	int r;
+
+	if (!table)
+		return -ENOMEM;
+	for (size_t i = 0; i < json_count(incident, "Holders"); i++)
+		add_holder(table, json_item(incident, "Holders", i));
+	r = print_part(f, style, "Processes", table);
+	if (r >= 0 && json_num(incident, "HolderCount") > json_count(incident, "Holders"))
+		fprintf(f, "%*s(and %" PRIu64 " more)\n", (int)style->indent + 2, "",
+			json_num(incident, "HolderCount") - json_count(incident, "Holders"));
+	return r;
+}
+
+static int print_mounts(FILE *f, const struct table_style *style, json_object *incident)
+{
+	static const struct table_column columns[] = {
+		{"MOUNTED ON", TABLE_ELASTIC}, {"TYPE"}, {"NAMESPACE"}, {"RESULT"}};
+	struct table *table = table_new(columns, N(columns));
+
+	if (!table)
+		return -ENOMEM;
+	for (size_t i = 0; i < json_count(incident, "Mounts"); i++) {
+		json_object *mount = json_item(incident, "Mounts", i);
+		const char *result = json_str(mount, "Result");
+		char *path = json_text(mount, "Path");
+		table_cell(table, TABLE_PLAIN, path);
+		table_cell(table, TABLE_PLAIN, json_str(mount, "Type"));
+		if (json_flag(mount, "Host"))
+			table_cell(table, TABLE_PLAIN, "host");
+		else
+			table_printf(table, TABLE_PLAIN, "%" PRIu64, json_num(mount, "Namespace"));
+		table_cell(table, print_colour(result), result);
+		free(path);
+	}
+	return print_part(f, style, "Mounts", table);
+}
+
+int print_story(FILE *f, const struct table_style *style, json_object *incident)
+{
+	static int (*const parts[])(FILE *, const struct table_style *, json_object *) = {
+		print_head,        print_targets, print_states,
+		print_holder_list, print_mounts,  print_steps};
+
+	for (size_t i = 0; i < N(parts); i++) {
+		int r = parts[i](f, style, incident);
+
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}

@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* daxguardctl incidents */
+#include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+
+#include "client.h"
+#include "json.h"
+#include "print.h"
+#include "text.h"
+
+int print_incidents(FILE *f, const struct table_style *style, json_object *incidents)
+{
+	static const struct table_column columns[] = {
+		{"ID", TABLE_RIGHT},
+		{"BEGAN"},
+		{"DEVICE"},
+		{"STATE"},
+		{"RESULT"},
+		{"REVOKE"},
+		{"HELD", TABLE_RIGHT},
+		{"HOLDERS", TABLE_RIGHT},
+	};
+	struct table *table = table_new(columns, sizeof(columns) / sizeof(columns[0]));
+	int r;
+
+	if (!table)
+		return -ENOMEM;
+	for (size_t i = 0; i < json_length(incidents); i++) {
+		json_object *incident = json_at(incidents, i);
+		const char *result = json_str(incident, "Result");
+		const char *revoke = json_str(incident, "Revoke");
+
+		table_printf(table, TABLE_PLAIN, "%" PRIu64, json_num(incident, "Id"));
+		table_take(table, TABLE_PLAIN, text_time(json_num(incident, "BeganUsec")));
+		table_cell(table, TABLE_PLAIN, json_str(incident, "Device"));
+		table_cell(table, TABLE_PLAIN, json_str(incident, "State"));
+		table_cell(table, print_colour(result), result);
+		table_cell(table, print_colour(revoke), revoke);
+		table_take(table, TABLE_PLAIN, text_duration(json_num(incident, "HeldUsec")));
+		table_printf(table, TABLE_PLAIN, "%" PRIu64, json_num(incident, "HolderCount"));
+	}
+	r = table_print(table, f, style);
+	if (style->legend)
+		fprintf(f, "\n%zu incident%s.\n", table_rows(table),
+			table_rows(table) == 1 ? "" : "s");
+	table_free(table);
+	return r;
+}
+
+enum ctl_exit verb_incidents(const struct ctl *ctl, int argc, char *argv[])
+{
+	json_object *incidents;
+	enum ctl_exit code = client_ask(ctl, &incidents, "ListIncidents", "");
+
+	return code != CTL_OK ? code : print_answer(ctl, "Incidents", incidents, print_incidents);
+}

@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* daxguardctl status */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "client.h"
+#include "json.h"
+#include "names.h"
+#include "print.h"
+#include "text.h"
+
+static int print_module(FILE *f, const struct table_style *style, json_object *status)
+{
+	int r;
+
+	if (!json_flag(status, "ModuleLoaded"))
+		return print_line(
+			f, style, "Removals", TABLE_BAD,
+			strdup("are not held: load the module with `" DG_MODULE_HINT "`"));
+	if (!json_flag(status, "Registered"))
+		return print_line(f, style, "Removals", TABLE_BAD,
+				  text_append(strdup("are not held by this daemon"), ": ",
+					      json_text(status, "WhyNot")));
+
+	r = print_line(f, style, "Removals", TABLE_GOOD, strdup("are held"));
+	if (r < 0)
+		return r;
+	return print_line(f, style, "Module", TABLE_PLAIN,
+			  text_format("%s, hold %" PRIu64 " ms, cap %" PRIu64
+				      " ms, activation %" PRIu64 " ms",
+				      json_str(status, "ModuleVersion"),
+				      json_num(status, "HoldMsec"), json_num(status, "CapMsec"),
+				      json_num(status, "ActivationMsec")));
+}
+
+static int print_counts(FILE *f, const struct table_style *style, json_object *status)
+{
+	static const struct {
+		const char *key, *title, *text;
+	} troubles[] = {
+		{"LogDropped", "Log", "messages were dropped"},
+		{"Unrecorded", "Records", "could not be written to " DG_RUN_DIR},
+		{"StuckSteps", "Steps", "are stuck in the kernel and cannot be killed"},
+	};
+	uint64_t open = json_num(status, "OpenIncidents");
+	int r;
+
+	r = print_line(f, style, "Incidents", open > 0 ? TABLE_WARN : TABLE_PLAIN,
+		       text_format("%" PRIu64 " open, %" PRIu64 " kept", open,
+				   json_num(status, "KeptIncidents")));
+	for (size_t i = 0; r >= 0 && i < sizeof(troubles) / sizeof(troubles[0]); i++) {
+		uint64_t n = json_num(status, troubles[i].key);
+
+		if (n > 0)
+			r = print_line(f, style, troubles[i].title, TABLE_WARN,
+				       text_format("%" PRIu64 " %s", n, troubles[i].text));
+	}
+	return r;
+}
+
+static int print_list(FILE *f, const struct table_style *style, json_object *status,
+		      const char *key, const char *title, enum table_colour colour)
+{
+	int r = 0;
+
+	for (size_t i = 0; r >= 0 && i < json_count(status, key); i++)
+		r = print_line(f, style, i == 0 ? title : "", colour,
+			       json_value_text(json_item(status, key, i)));
+	return r;
+}
+
+static int print_protected(FILE *f, const struct table_style *style, json_object *status)
+{
+	char *all = strdup("");
+	size_t n = json_count(status, "Protected");
+
+	for (size_t i = 0; i < n; i++) {
+		json_object *process = json_item(status, "Protected", i);
+		char *item = text_append(json_text(process, "Name"), " ",
+					 text_format("(%" PRIu64 ")", json_num(process, "Pid")));
+
+		all = text_append(all, ", ", item);
+	}
+	if (all && n == 0) {
+		free(all);
+		all = strdup("none found yet");
+	}
+	return print_line(f, style, "Protected", TABLE_PLAIN, all);
+}
+
+int print_status(FILE *f, const struct table_style *style, json_object *status)
+{
+	int r = print_line(f, style, "Daemon", TABLE_PLAIN,
+			   text_format("daxguardd %s", json_str(status, "Version")));
+
+	if (r >= 0)
+		r = print_module(f, style, status);
+	if (r >= 0)
+		r = print_counts(f, style, status);
+	if (r >= 0)
+		r = print_list(f, style, status, "ConfigFiles", "Configured by", TABLE_PLAIN);
+	if (r >= 0)
+		r = print_list(f, style, status, "ConfigErrors", "Config error", TABLE_BAD);
+	if (r >= 0 && json_flag(status, "ConfigBuiltin"))
+		r = print_line(f, style, "", TABLE_BAD,
+			       strdup("the built-in configuration is in effect instead"));
+	if (r >= 0)
+		r = print_protected(f, style, status);
+	return r;
+}
+
+enum ctl_exit verb_status(const struct ctl *ctl, int argc, char *argv[])
+{
+	json_object *status;
+	enum ctl_exit code = client_ask(ctl, &status, "GetStatus", "");
+	bool held;
+
+	if (code != CTL_OK)
+		return code;
+	held = json_flag(status, "ModuleLoaded") && json_flag(status, "Registered");
+	code = print_answer(ctl, "Status", status, print_status);
+	return code == CTL_OK && !held ? CTL_NOT_HELD : code;
+}

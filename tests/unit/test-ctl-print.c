@@ -1,0 +1,251 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* What each verb of daxguardctl writes for people. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include <cmocka.h>
+
+#include "ctl/print.h"
+
+typedef int (*print_func)(FILE *f, const struct table_style *style, json_object *value);
+
+static void check_style(print_func print, const struct table_style *style, const char *json,
+			const char *expected)
+{
+	json_object *value = json_tokener_parse(json);
+	char *text = NULL;
+	size_t n = 0;
+	FILE *f = open_memstream(&text, &n);
+
+	assert_non_null(value);
+	assert_int_equal(print(f, style, value), 0);
+	fclose(f);
+	assert_string_equal(text, expected);
+	free(text);
+	json_object_put(value);
+}
+
+static void check(print_func print, const char *json, const char *expected)
+{
+	check_style(print, &(struct table_style){.legend = true}, json, expected);
+}
+
+static void test_status_held(void **state)
+{
+	check(print_status,
+	      "{\"Version\":\"1\",\"ModuleLoaded\":true,\"Registered\":true,"
+	      "\"ModuleVersion\":\"1\",\"HoldMsec\":20000,\"CapMsec\":60000,"
+	      "\"ActivationMsec\":3000,\"OpenIncidents\":1,\"KeptIncidents\":4,"
+	      "\"Protected\":[{\"Pid\":1,\"Name\":\"systemd\"},{\"Pid\":9,\"Name\":\"dbus\"}]}",
+	      "Daemon       daxguardd 1\n"
+	      "Removals     are held\n"
+	      "Module       1, hold 20000 ms, cap 60000 ms, activation 3000 ms\n"
+	      "Incidents    1 open, 4 kept\n"
+	      "Protected    systemd (1), dbus (9)\n");
+}
+
+static void test_status_trouble(void **state)
+{
+	check(print_status,
+	      "{\"Version\":\"1\",\"ModuleLoaded\":false,\"LogDropped\":3,\"StuckSteps\":1,"
+	      "\"ConfigBuiltin\":true,\"ConfigErrors\":[\"/etc/x:3:1: bad\\nkey\"]}",
+	      "Daemon       daxguardd 1\n"
+	      "Removals     are not held: load the module with `modprobe daxguard`\n"
+	      "Incidents    0 open, 0 kept\n"
+	      "Log          3 messages were dropped\n"
+	      "Steps        1 are stuck in the kernel and cannot be killed\n"
+	      "Config error /etc/x:3:1: bad\\nkey\n"
+	      "             the built-in configuration is in effect instead\n"
+	      "Protected    none found yet\n");
+	check(print_status,
+	      "{\"Version\":\"1\",\"ModuleLoaded\":true,\"Registered\":false,"
+	      "\"WhyNot\":\"another daemon is registered\"}",
+	      "Daemon       daxguardd 1\n"
+	      "Removals     are not held by this daemon: another daemon is registered\n"
+	      "Incidents    0 open, 0 kept\n"
+	      "Protected    none found yet\n");
+}
+
+static void test_devices(void **state)
+{
+	check(print_devices,
+	      "[{\"Name\":\"pmem0\",\"Device\":\"pfn0.0\",\"Mode\":\"fsdax\",\"DevNum\":"
+	      "\"259:0\",\"Size\":536870912,\"Region\":\"region0\",\"Mounts\":"
+	      "[{\"Path\":\"/a\"},{\"Path\":[47,255]}]},"
+	      "{\"Name\":\"dax1.0\",\"Incident\":3}]",
+	      "NAME    DEVICE  MODE   MAJ:MIN       SIZE  REGION   STATE    MOUNTED ON\n"
+	      "pmem0   pfn0.0  fsdax  259:0    512.0 MiB  region0  mounted  /a /\\xff\n"
+	      "dax1.0  -       -      -              0 B  -        held     -\n"
+	      "\n2 guarded devices.\n");
+	check(print_devices, "[]",
+	      "NAME  DEVICE  MODE  MAJ:MIN  SIZE  REGION  STATE  MOUNTED ON\n"
+	      "\n0 guarded devices.\n");
+	check_style(print_devices, &(struct table_style){0}, "[]", "");
+}
+
+static void test_holders(void **state)
+{
+	check(print_holders,
+	      "{\"Device\":\"pmem0\",\"Truncated\":true,\"Holders\":["
+	      "{\"Pid\":7,\"Uid\":0,\"Comm\":[120,27],\"Mapped\":2,\"MappedBytes\":16777216,"
+	      "\"Open\":1,\"Flags\":[\"shared\",\"write\"],"
+	      "\"Mappings\":[{\"Address\":4096},{\"Address\":8192}]},"
+	      "{\"Pid\":8,\"Uid\":1000,\"Comm\":\"sh\",\"Cwd\":1}],"
+	      "\"FileSystems\":[{\"Type\":\"xfs\",\"DevNum\":\"259:0\",\"Inodes\":1,"
+	      "\"Entries\":8,\"Flags\":[\"live\"]}]}",
+	      "PID   UID  COMMAND  USES                   FIRST MAPPING  FLAGS\n"
+	      "  7     0  x\\x1b    16.0 MiB mapped, open  0x1000         shared write\n"
+	      "  8  1000  sh       cwd                    -              -\n"
+	      "\n"
+	      "FILE SYSTEM  MAJ:MIN  DAX INODES  DAX ENTRIES  FLAGS\n"
+	      "xfs          259:0             1            8  live\n"
+	      "\n"
+	      "The list is not complete: more uses than fit, or a lock was not to be had in "
+	      "time.\n");
+	check(print_holders, "{\"Device\":\"pmem0\",\"Holders\":[]}", "No process uses pmem0.\n");
+}
+
+static void test_incidents(void **state)
+{
+	check(print_incidents,
+	      "[{\"Id\":3,\"BeganUsec\":1927771200000000,\"Device\":\"pfn0.0\",\"State\":"
+	      "\"done\",\"Outcome\":\"unmounted\",\"Result\":\"acked\",\"Revoke\":\"clean\","
+	      "\"HeldUsec\":3214000,\"HolderCount\":2}]",
+	      "ID  BEGAN                DEVICE  STATE  RESULT  REVOKE     HELD  HOLDERS\n"
+	      " 3  2031-02-02 04:00:00  pfn0.0  done   acked   clean   3.214 s        2\n"
+	      "\n1 incident.\n");
+}
+
+static const char story[] =
+	"{\"Id\":3,\"Device\":\"pfn0.0\",\"Bus\":\"nd\",\"Driver\":\"nd_pmem\",\"State\":\"done\","
+	"\"Outcome\":\"unmounted\",\"Result\":\"acked\",\"Revoke\":\"clean\","
+	"\"BeganUsec\":1927771200000000,\"HeldUsec\":3214000,\"HolderCount\":3,"
+	"\"Marks\":[\"acked\"],\"UnbinderPid\":55,\"RevokeUsec\":12000,\"Inodes\":2,"
+	"\"Entries\":4096,\"Notes\":[\"graces shrank\"],"
+	"\"Targets\":[{\"Name\":\"pmem0\",\"Device\":\"pfn0.0\",\"Mode\":\"fsdax\","
+	"\"DevNum\":\"259:0\",\"Uuid\":\"\"}],"
+	"\"States\":[{\"State\":\"announced\",\"AtUsec\":0,\"TookUsec\":400},"
+	"{\"State\":\"syncing\",\"AtUsec\":400,\"TookUsec\":31000}],"
+	"\"Steps\":[{\"Step\":\"sync\",\"AtUsec\":500,\"TookUsec\":30000,\"End\":\"failed\","
+	"\"Error\":\"no\\tway\"}],"
+	"\"Holders\":[{\"Pid\":7,\"Uid\":0,\"Comm\":\"redis\",\"Mapped\":1,\"MappedBytes\":4096,"
+	"\"Actions\":[{\"Action\":\"sigbus\",\"AtUsec\":40000,\"Outcome\":\"no-handler\"},"
+	"{\"Action\":\"term\",\"AtUsec\":41000,\"Outcome\":\"sent\"}],"
+	"\"End\":\"exited\",\"EndUsec\":90000},"
+	"{\"Pid\":8,\"Uid\":0,\"Comm\":\"sh\",\"Cwd\":1,\"End\":\"left\",\"EndUsec\":0}],"
+	"\"Mounts\":[{\"Path\":\"/mnt/p\",\"Type\":\"ext4\",\"Namespace\":1,\"Host\":true,"
+	"\"Result\":\"ok\"}]}";
+
+static void test_story(void **state)
+{
+	check(print_story, story,
+	      "Incident 3: pfn0.0 loses its driver nd_pmem on nd\n"
+	      "Began        2031-02-02 04:00:00\n"
+	      "Removed by   process 55\n"
+	      "Outcome      unmounted: acked\n"
+	      "Result       acked after 3.214 s\n"
+	      "Revoke       clean in 12 ms: 0 mappings left to remove, 4096 DAX entries dropped "
+	      "in 2 inodes\n"
+	      "Note         graces shrank\n"
+	      "\n"
+	      "What was removed\n"
+	      "  NAME   DEVICE  MODE   MAJ:MIN  UUID\n"
+	      "  pmem0  pfn0.0  fsdax  259:0    -\n"
+	      "\n"
+	      "States\n"
+	      "       AT  STATE        TOOK\n"
+	      "  +0.0 ms  announced  0.4 ms\n"
+	      "  +0.4 ms  syncing     31 ms\n"
+	      "\n"
+	      "Processes\n"
+	      "  PID  UID  COMMAND  USED                AT  GOT      OUTCOME\n"
+	      "    7    0  redis    4.0 KiB mapped  +40 ms  sigbus   no-handler\n"
+	      "                                     +41 ms  term     sent\n"
+	      "                                     +90 ms  then     exited\n"
+	      "    8    0  sh       cwd                     nothing  left\n"
+	      "  (and 1 more)\n"
+	      "\n"
+	      "Mounts\n"
+	      "  MOUNTED ON  TYPE  NAMESPACE  RESULT\n"
+	      "  /mnt/p      ext4  host       ok\n"
+	      "\n"
+	      "Steps\n"
+	      "       AT  STEP   TOOK  END     SAID\n"
+	      "  +0.5 ms  sync  30 ms  failed  no\\tway\n");
+}
+
+static void test_story_open(void **state)
+{
+	check(print_story,
+	      "{\"Id\":4,\"Device\":\"region0\",\"Driver\":\"nd_region\",\"Bus\":\"nd\","
+	      "\"State\":\"acting\",\"Result\":\"none\",\"Surprise\":true}",
+	      "Incident 4: region0 loses its driver nd_region on nd (surprise removal)\n"
+	      "Began        1970-01-01 00:00:00\n"
+	      "Removed by   the kernel itself\n"
+	      "State        acting\n");
+}
+
+static void test_signals(void **state)
+{
+	check(print_signal,
+	      "{\"Signal\":\"HolderActed\",\"TimeUsec\":0,\"Id\":3,\"Pid\":7,\"Comm\":\"redis\","
+	      "\"Action\":\"sigbus\",\"Outcome\":\"sent\"}",
+	      "1970-01-01 00:00:00  #3  redis (7): sigbus: sent\n");
+	check(print_signal,
+	      "{\"Signal\":\"IncidentEnded\",\"Id\":3,\"Result\":\"acked\",\"HeldUsec\":2000,"
+	      "\"Revoke\":\"clean\"}",
+	      "1970-01-01 00:00:00  #3  acked after 2.0 ms, revoke clean\n");
+	check(print_signal, "{\"Signal\":\"Newer\",\"Id\":3}", "1970-01-01 00:00:00  #3  Newer\n");
+}
+
+/* A newer or broken daemon must not make the tool crash. */
+static void test_nonsense(void **state)
+{
+	static const print_func prints[] = {print_status,    print_devices, print_holders,
+					    print_incidents, print_story,   print_signal};
+	static const char *const texts[] = {
+		"{}",
+		"[]",
+		"3",
+		"\"x\"",
+		"[1,\"x\",null,[]]",
+		"{\"Holders\":{},\"States\":3,\"Id\":\"x\",\"Comm\":[1000,\"y\"],\"Notes\":[[]]}"};
+
+	for (size_t p = 0; p < sizeof(prints) / sizeof(prints[0]); p++) {
+		for (size_t t = 0; t < sizeof(texts) / sizeof(texts[0]); t++) {
+			json_object *value = json_tokener_parse(texts[t]);
+			FILE *f = fopen("/dev/null", "w");
+
+			assert_int_equal(prints[p](f, &(struct table_style){.legend = true}, value),
+					 0);
+			fclose(f);
+			json_object_put(value);
+		}
+	}
+}
+
+static int set_zone(void **state)
+{
+	setenv("TZ", "UTC", 1);
+	tzset();
+	return 0;
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_status_held), cmocka_unit_test(test_status_trouble),
+		cmocka_unit_test(test_devices),     cmocka_unit_test(test_holders),
+		cmocka_unit_test(test_incidents),   cmocka_unit_test(test_story),
+		cmocka_unit_test(test_story_open),  cmocka_unit_test(test_signals),
+		cmocka_unit_test(test_nonsense),
+	};
+
+	return cmocka_run_group_tests(tests, set_zone, NULL);
+}
