@@ -66,5 +66,6 @@
 #define DG_LOG_LINE_MAX 1024U			/* bytes of one message */
 #define DG_CONTROL_CLIENTS_MAX 16U		/* connections to the control socket */
 #define DG_CONTROL_QUEUE_MAX 256U		/* messages a client may leave unread */
+#define DG_CONTROL_REPLIES_MAX 8U		/* … and still ask for more */
 #define DG_CONTROL_CALLS_MAX 16U		/* ListHolders under way, all clients together */
 #define DG_KMSG_BURST 30U			/* in-hold lines per 5 s to /dev/kmsg */

@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "bus-device.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+
+#define N(array) (sizeof(array) / sizeof((array)[0]))
+
+void bus_put_device(struct dict *d, struct manager *m, const struct manager_device *device)
+{
+	dict_begin(d);
+	dict_word(d, "Name", device->name);
+	dict_word(d, "Device", device->ns_device);
+	dict_word(d, "Mode", dg_mode_name(device->mode));
+	dict_dev(d, "DevNum", device->dev);
+	dict_u64(d, "Size", device->size);
+	dict_word(d, "Uuid", device->uuid);
+	dict_word(d, "Region", device->region);
+	dict_word(d, "Bus", device->bus);
+	dict_word(d, "Driver", device->driver);
+	dict_i32(d, "NumaNode", device->numa);
+	dict_texts(d, "System", (const char *const *)device->system, SIZE_MAX);
+	dict_u64(d, "Incident", manager_device_incident(m, device));
+	dict_list_begin(d, "Mounts");
+	for (size_t i = 0; i < device->n_mounts; i++) {
+		dict_begin(d);
+		dict_bytes(d, "Path", device->mounts[i].path);
+		dict_word(d, "Type", device->mounts[i].type);
+		dict_dev(d, "DevNum", device->mounts[i].dev);
+		dict_end(d);
+	}
+	dict_list_end(d);
+	dict_end(d);
+}
+
+/* In the order of the bits DG_HOLDER_* and DG_FS_*. */
+static const char *const holder_flags[] = {"shared",  "write",  "exec",     "zombie-leader",
+					   "stopped", "traced", "unbinder", "blocked"};
+static const char *const fs_flags[] = {"live",      "mounted", "dying",  "frozen",
+				       "read-only", "dax",     "unknown"};
+
+static void put_mappings(struct dict *d, const struct dg_holder *holder)
+{
+	dict_list_begin(d, "Mappings");
+	for (size_t i = 0; i < holder->n_mappings; i++) {
+		const struct dg_mapping *mapping = &holder->mappings[i];
+
+		dict_begin(d);
+		dict_u64(d, "Address", mapping->addr);
+		dict_u64(d, "Length", mapping->len);
+		dict_u64(d, "Offset", mapping->offset);
+		dict_dev(d, "DevNum", mapping->fs_dev);
+		dict_u64(d, "Inode", mapping->ino);
+		dict_flags(d, "Flags", mapping->flags, holder_flags, N(holder_flags));
+		dict_end(d);
+	}
+	dict_list_end(d);
+}
+
+static void put_holder(struct dict *d, const struct dg_holder *holder)
+{
+	dict_begin(d);
+	dict_u32(d, "Pid", (uint32_t)holder->process.pid);
+	dict_u64(d, "StartNsec", holder->process.start_ns);
+	dict_bytes(d, "Comm", holder->comm);
+	dict_u32(d, "Uid", holder->uid);
+	dict_flags(d, "Flags", holder->flags, holder_flags, N(holder_flags));
+	dict_word(d, "Exempt", dg_exempt_name(holder->exempt));
+	bus_put_uses(d, holder->counts, holder->mapped_bytes);
+	put_mappings(d, holder);
+	dict_end(d);
+}
+
+void bus_put_uses(struct dict *d, const uint32_t counts[_DG_USE_MAX], uint64_t mapped_bytes)
+{
+	static const char *const keys[_DG_USE_MAX] = {
+		[DG_USE_MAPPED] = "Mapped", [DG_USE_OPEN] = "Open", [DG_USE_CWD] = "Cwd",
+		[DG_USE_ROOT] = "Root",     [DG_USE_EXE] = "Exe",   [DG_USE_KERNEL] = "Kernel",
+	};
+
+	for (size_t use = 0; use < _DG_USE_MAX; use++)
+		dict_u32(d, keys[use], counts[use]);
+	dict_u64(d, "MappedBytes", mapped_bytes);
+}
+
+void bus_put_holders(struct dict *d, const char *name, const struct dg_holder_list *holders,
+		     const struct dg_fs_list *fs)
+{
+	dict_begin(d);
+	dict_word(d, "Device", name);
+	dict_bool(d, "Truncated", holders->truncated || fs->truncated);
+	dict_list_begin(d, "Holders");
+	for (size_t i = 0; i < holders->n_items; i++)
+		put_holder(d, &holders->items[i]);
+	dict_list_end(d);
+	dict_list_begin(d, "FileSystems");
+	for (size_t i = 0; i < fs->n_items; i++) {
+		const struct dg_fs *item = &fs->items[i];
+
+		dict_begin(d);
+		dict_word(d, "Type", item->type);
+		dict_dev(d, "DevNum", item->fs_dev);
+		dict_dev(d, "BlockDevNum", item->block_dev);
+		dict_flags(d, "Flags", item->flags, fs_flags, N(fs_flags));
+		dict_u64(d, "Inodes", item->inodes);
+		dict_u64(d, "Entries", item->entries);
+		dict_end(d);
+	}
+	dict_list_end(d);
+	dict_end(d);
+}
+
+static bool is_called(const struct manager_device *device, const char *text)
+{
+	return strcmp(text, device->name) == 0 || strcmp(text, device->ns_device) == 0 ||
+	       (device->uuid[0] && strcasecmp(text, device->uuid) == 0);
+}
+
+int bus_find_device(struct manager *m, const char *text, dg_dev_t *ret)
+{
+	const struct manager_device *devices;
+	unsigned int major, minor;
+	size_t n_devices;
+	int end = 0;
+
+	if (strncmp(text, "/dev/", 5) == 0)
+		text += 5;
+	if (!*text)
+		return -ENODEV;
+
+	devices = manager_devices(m, &n_devices);
+	for (size_t i = 0; i < n_devices; i++) {
+		if (is_called(&devices[i], text)) {
+			*ret = devices[i].dev;
+			return 0;
+		}
+	}
+
+	if (sscanf(text, "%9u:%9u%n", &major, &minor, &end) == 2 && text[end] == '\0') {
+		*ret = DG_DEV(major, minor);
+		return 0;
+	}
+	return -ENODEV;
+}

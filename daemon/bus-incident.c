@@ -1,0 +1,198 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "bus-incident.h"
+
+#include "bus-device.h"
+
+/* Since the hold began; what came before our clock did counts as its begin. */
+static uint64_t since(const struct dg_story *story, uint64_t at_us)
+{
+	return at_us > story->began_us ? at_us - story->began_us : 0;
+}
+
+static void put_marks(struct dict *d, uint32_t marks)
+{
+	const char *names[_DG_MARK_MAX];
+
+	for (size_t i = 0; i < _DG_MARK_MAX; i++)
+		names[i] = dg_mark_name(i);
+	dict_flags(d, "Marks", marks, names, _DG_MARK_MAX);
+}
+
+static void put_common(struct dict *d, const struct dg_story *story)
+{
+	dict_u64(d, "Id", story->id);
+	dict_word(d, "Device", story->device);
+	dict_word(d, "State", dg_state_name(story->state));
+	dict_word(d, "Outcome", story->outcome);
+	dict_word(d, "Result", dg_result_name(story->done.result));
+	dict_word(d, "Revoke", dg_revoke_name(story->done.revoke));
+	dict_u64(d, "BeganUsec", story->began_wall_us);
+	dict_u64(d, "EndedUsec", story->ended_wall_us);
+	dict_u64(d, "HeldUsec", story->done.held_us);
+	dict_u32(d, "HolderCount", (uint32_t)story->n_holders);
+	put_marks(d, story->marks);
+}
+
+void bus_put_summary(struct dict *d, const struct dg_story *story)
+{
+	dict_begin(d);
+	put_common(d, story);
+	dict_end(d);
+}
+
+static void put_targets(struct dict *d, const struct dg_story *story)
+{
+	dict_list_begin(d, "Targets");
+	for (size_t i = 0; i < story->n_targets; i++) {
+		const struct dg_story_target *target = &story->targets[i];
+
+		dict_begin(d);
+		dict_word(d, "Name", target->name);
+		dict_word(d, "Device", target->ns_device);
+		dict_dev(d, "DevNum", target->dev);
+		dict_word(d, "Mode", dg_mode_name(target->mode));
+		dict_word(d, "Uuid", target->uuid);
+		dict_end(d);
+	}
+	dict_list_end(d);
+}
+
+static void put_states(struct dict *d, const struct dg_story *story)
+{
+	dict_list_begin(d, "States");
+	for (size_t i = 0; i < story->n_states; i++) {
+		dict_begin(d);
+		dict_word(d, "State", dg_state_name(story->states[i].state));
+		dict_u64(d, "AtUsec", since(story, story->states[i].at_us));
+		dict_u64(d, "TookUsec", story->states[i].took_us);
+		dict_end(d);
+	}
+	dict_list_end(d);
+}
+
+static void put_steps(struct dict *d, const struct dg_story *story)
+{
+	dict_list_begin(d, "Steps");
+	for (size_t i = 0; i < story->n_jobs; i++) {
+		const struct dg_story_job *job = &story->jobs[i];
+
+		dict_begin(d);
+		dict_word(d, "Step", job->name);
+		dict_u64(d, "AtUsec", since(story, job->at_us));
+		dict_u64(d, "TookUsec", job->took_us);
+		dict_word(d, "End", job->over ? job->end : "running");
+		dict_i32(d, "Status", job->status);
+		dict_bytes(d, "Error", job->error);
+		dict_end(d);
+	}
+	dict_list_end(d);
+}
+
+static void put_actions(struct dict *d, const struct dg_story *story,
+			const struct dg_story_holder *holder)
+{
+	dict_list_begin(d, "Actions");
+	for (size_t i = 0; i < holder->n_actions; i++) {
+		const struct dg_story_action *action = &holder->actions[i];
+
+		dict_begin(d);
+		dict_word(d, "Action", dg_action_name(action->action));
+		dict_word(d, "Outcome", action->outcome);
+		dict_u64(d, "AtUsec", since(story, action->at_us));
+		dict_u32(d, "GraceMsec", action->grace_ms);
+		dict_end(d);
+	}
+	dict_list_end(d);
+}
+
+static void put_holders(struct dict *d, const struct dg_story *story)
+{
+	dict_list_begin(d, "Holders");
+	for (size_t i = 0; i < story->n_holders; i++) {
+		const struct dg_story_holder *holder = &story->holders[i];
+
+		dict_begin(d);
+		dict_u32(d, "Pid", (uint32_t)holder->process.pid);
+		dict_u64(d, "StartNsec", holder->process.start_ns);
+		dict_bytes(d, "Comm", holder->comm);
+		dict_u32(d, "Uid", holder->uid);
+		bus_put_uses(d, holder->counts, holder->mapped_bytes);
+		dict_u64(d, "Address", holder->addr);
+		dict_dev(d, "DevNum", holder->fs_dev);
+		dict_bytes(d, "Rule", holder->rule);
+		dict_word(d, "Exempt", holder->exempt);
+		dict_u32(d, "GracePermille", holder->permille);
+		dict_u64(d, "AtUsec", since(story, holder->at_us));
+		put_actions(d, story, holder);
+		dict_word(d, "End", holder->how);
+		dict_u64(d, "EndUsec", holder->how[0] ? since(story, holder->over_us) : 0);
+		dict_end(d);
+	}
+	dict_list_end(d);
+}
+
+static void put_mounts(struct dict *d, const struct dg_story *story)
+{
+	dict_list_begin(d, "Mounts");
+	for (size_t i = 0; i < story->n_mounts; i++) {
+		const struct dg_story_mount *mount = &story->mounts[i];
+
+		dict_begin(d);
+		dict_bytes(d, "Path", mount->path);
+		dict_word(d, "Type", mount->type);
+		dict_u64(d, "Namespace", mount->ns);
+		dict_bool(d, "Host", mount->host);
+		dict_bool(d, "Locked", mount->locked);
+		dict_word(d, "Result", mount->result);
+		dict_end(d);
+	}
+	dict_list_end(d);
+}
+
+static void put_done(struct dict *d, const struct dg_done *done)
+{
+	dict_u64(d, "RevokeUsec", done->revoke_us);
+	dict_u64(d, "Inodes", done->inodes);
+	dict_u64(d, "Entries", done->entries);
+	dict_u64(d, "LeftMappings", done->vmas);
+	dict_u64(d, "PinnedPages", done->pages_pinned);
+	dict_u32(d, "Shutdowns", done->shutdowns);
+}
+
+void bus_put_story(struct dict *d, const struct dg_story *story)
+{
+	dict_begin(d);
+	put_common(d, story);
+	dict_word(d, "BootId", story->boot_id);
+	dict_word(d, "Bus", story->bus);
+	dict_word(d, "Driver", story->driver);
+	dict_bool(d, "Surprise", story->surprise);
+	dict_u32(d, "UnbinderPid", (uint32_t)story->unbinder_pid);
+	dict_u32(d, "CapMsec", story->cap_ms);
+	dict_u64(d, "DeadlineUsec", since(story, story->deadline_us));
+	dict_u64(d, "ReserveUsec", story->reserve_us);
+	dict_u32(d, "Resumes", story->resumes);
+	dict_bool(d, "Unrecorded", story->unrecorded);
+	dict_u64(d, "LeftOut", story->n_left_out);
+	if (story->has_done)
+		put_done(d, &story->done);
+	put_targets(d, story);
+	put_states(d, story);
+	put_steps(d, story);
+	put_holders(d, story);
+	put_mounts(d, story);
+	dict_texts(d, "Notes", (const char *const *)story->notes, story->n_notes);
+	dict_end(d);
+}
+
+void bus_put_action(struct dict *d, const struct dg_story *story,
+		    const struct dg_story_holder *holder, const struct dg_story_action *action)
+{
+	dict_begin(d);
+	dict_u32(d, "Pid", (uint32_t)holder->process.pid);
+	dict_bytes(d, "Comm", holder->comm);
+	dict_word(d, "Action", dg_action_name(action->action));
+	dict_word(d, "Outcome", action->outcome);
+	dict_u64(d, "AtUsec", since(story, action->at_us));
+	dict_end(d);
+}
