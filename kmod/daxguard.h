@@ -1,0 +1,308 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * daxguard.ko: what its files share.
+ *
+ * Locks, outermost first:
+ *
+ *	device_lock of the device that is removed (the driver core's; held all
+ *	    through a hold)
+ *	dg_request::walk     one scan or revoke of a request at a time
+ *	dg_lock              the list of requests, their states, the snapshots;
+ *	                     held for short, never over anything that blocks
+ *
+ * A lock of somebody else's (s_umount, open_mutex, bd_holder_lock,
+ * invalidate_lock) is only ever tried, up to lock_ms, so that one that is kept
+ * for ever costs a removal lock_ms and the word BUSY, not the machine.
+ */
+#ifndef _DAXGUARD_H
+#define _DAXGUARD_H
+
+#include <linux/blkdev.h>
+#include <linux/completion.h>
+#include <linux/dax.h>
+#include <linux/device.h>
+#include <linux/fs.h>
+#include <linux/jiffies.h>
+#include <linux/kref.h>
+#include <linux/ktime.h>
+#include <linux/list.h>
+#include <linux/mutex.h>
+#include <linux/uuid.h>
+#include <linux/wait.h>
+
+#include "uapi/daxguard.h"
+
+#define DG_VERSION "1"
+
+struct netlink_callback;
+struct sk_buff;
+
+/* main.c: parameters (milliseconds) and what everybody needs */
+extern unsigned int dg_hold_ms;
+extern unsigned int dg_cap_ms;
+extern unsigned int dg_activation_ms;
+extern unsigned int dg_umount_ms;
+extern unsigned int dg_lock_ms;
+extern bool dg_pinned_wait;
+extern struct mutex dg_lock;
+
+/* Counters since the module was loaded; shown in debugfs. */
+struct dg_counters {
+	atomic64_t removals;	/* removals seen, held or not */
+	atomic64_t held;
+	atomic64_t not_held;	/* not in use */
+	atomic64_t joined;	/* a second task met a held device */
+	atomic64_t results[DAXGUARD_RESULT_STOPPING + 1];
+	atomic64_t revokes[DAXGUARD_REVOKE_BUSY + 1];
+	atomic64_t inodes;
+	atomic64_t entries;
+	atomic64_t shutdowns;
+	atomic64_t signals;
+	atomic64_t scans;
+	atomic64_t refused;	/* commands refused */
+};
+
+extern struct dg_counters dg_counters;
+
+/*
+ * One block device on which a target's memory shows: the disk itself, its
+ * partitions, and what dm and md built on them.
+ */
+struct dg_layer {
+	struct block_device *bdev;	/* reference on bd_device */
+	bool stacked;			/* dm, md, …: not the disk's own */
+};
+
+#define DG_LAYERS_MAX 64
+
+struct dg_layers {
+	unsigned int nr;
+	bool truncated;			/* too many, or a lock not had */
+	struct dg_layer at[DG_LAYERS_MAX];
+};
+
+/* A disk that goes away with the device. */
+struct dg_target {
+	struct list_head node;
+	struct device *nd_dev;		/* reference */
+	struct gendisk *disk;		/* reference on its device */
+	struct dax_device *dax;		/* reference; NULL: no DAX */
+	unsigned long pfn;		/* first of the data */
+	unsigned long nr_pfns;		/* 0: no struct pages */
+	u8 mode;			/* enum daxguard_mode */
+	bool in_use;
+	bool has_uuid;
+	uuid_t uuid;
+};
+
+struct dg_revoked {
+	u64 inodes;
+	u64 entries;
+	u64 vmas;
+	u64 pinned;
+	u64 left;			/* pages still referred to, at the end */
+	u32 shutdowns;
+	bool busy;
+};
+
+/* A removal. Lives from UNBIND to UNBOUND of one device. */
+struct dg_request {
+	struct list_head node;		/* dg_lock */
+	struct kref kref;
+	u64 id;
+	u8 cookie[DAXGUARD_COOKIE_LEN];
+	struct device *dev;		/* the one that loses its driver */
+	char device[DAXGUARD_NAME_MAX];
+	char bus[DAXGUARD_NAME_MAX];
+	char driver[DAXGUARD_NAME_MAX];
+	u32 flags;			/* DAXGUARD_F_* */
+	bool held;			/* announced; else only revoked */
+	struct task_struct *task;	/* the removing task; compared only */
+	pid_t unbinder_pid;
+	u64 unbinder_start_ns;
+	struct list_head targets;
+	struct mutex walk;
+
+	/* dg_lock */
+	u8 state;			/* enum daxguard_state */
+	u8 result;			/* enum daxguard_result */
+	u8 revoke;			/* enum daxguard_revoke */
+	u32 port;			/* who took it; 0: nobody */
+	ktime_t begin;
+	ktime_t cap;			/* never later than this */
+	ktime_t until;			/* the wait that runs now */
+	ktime_t ended;
+	bool syncing;			/* a SYNC or SHUTDOWN is queued */
+
+	wait_queue_head_t wq;		/* end of the hold, and of the revoke */
+	struct dg_revoked revoked;
+	u64 revoke_us;
+};
+
+/* target.c */
+int dg_targets_collect(struct device *dev, struct list_head *targets);
+void dg_targets_free(struct list_head *targets);
+struct dg_target *dg_target_by_dev(dev_t dev);	/* any guarded disk; free with _free */
+void dg_target_free(struct dg_target *target);
+const char *dg_target_name(const struct dg_target *target);
+
+/* layer.c */
+void dg_layers_collect(struct dg_target *target, struct dg_layers *layers);
+void dg_layers_put(struct dg_layers *layers);
+
+/* claim.c: superblocks on a target */
+enum dg_claim {
+	DG_CLAIM_NONE,
+	DG_CLAIM_FS,			/* with an active reference */
+	DG_CLAIM_DYING,			/* an umount is under way */
+	DG_CLAIM_OTHER,			/* O_EXCL, dm, swap, … */
+	DG_CLAIM_LOCKED,		/* could not be seen in time */
+};
+
+#define DG_SUPERS_MAX DG_LAYERS_MAX
+
+struct dg_super {
+	struct super_block *sb;		/* active reference */
+	dev_t dev;			/* through which it was found */
+};
+
+struct dg_supers {
+	unsigned int nr;
+	unsigned int dying;
+	unsigned int unknown;		/* claims whose owner cannot be seen */
+	unsigned int stacked;		/* layers above the disk */
+	bool truncated;
+	struct dg_super at[DG_SUPERS_MAX];
+};
+
+void dg_supers_collect(struct dg_target *target, struct dg_supers *supers);
+bool dg_supers_add_inode(struct dg_supers *supers, struct inode *inode);
+void dg_supers_put(struct dg_supers *supers);
+bool dg_target_in_use(struct dg_target *target);
+int dg_super_sync(struct super_block *sb);
+int dg_super_shutdown(struct super_block *sb, bool surprise);
+void dg_super_thaw(struct super_block *sb);
+
+/* inode.c: DAX inodes and the pages behind them */
+struct dg_entries {
+	u64 in_range;			/* entries whose pfn is the target's */
+	u64 total;
+};
+
+void dg_entries_count(struct address_space *mapping, const struct dg_target *target,
+		      struct dg_entries *ret);
+/* fn returns true to stop; the inode is referenced during the call */
+typedef bool (*dg_inode_fn)(struct inode *inode, void *ctx);
+/* -EAGAIN: some inodes were being freed and could not be looked at */
+int dg_super_walk_inodes(struct super_block *sb, dg_inode_fn fn, void *ctx);
+struct dg_pages {
+	u64 referred;			/* belong to a file */
+	u64 pinned;			/* somebody holds a reference */
+};
+
+/* every inode that a page of the target names; fn may be NULL */
+void dg_target_walk_pages(const struct dg_target *target, dg_inode_fn fn, void *ctx,
+				   struct dg_pages *ret);
+bool dg_trylock_until(bool (*try)(void *lock), void *lock, unsigned int ms);
+bool dg_try_read(void *rwsem);
+bool dg_try_write(void *rwsem);
+bool dg_try_mutex(void *mutex);
+
+/* snapshot.c */
+struct dg_usage {
+	u32 pid, tid;
+	u64 start_ns;
+	char comm[16];
+	u32 uid;
+	u64 caught, blocked, ignored;
+	u8 use;				/* enum daxguard_use */
+	u32 flags;			/* DAXGUARD_H_* */
+	dev_t fs_dev;
+	u64 ino;
+	u64 addr, len, offset;
+	u32 count;
+};
+
+struct dg_fs {
+	dev_t fs_dev, dev;
+	char type[32];
+	u32 flags;
+	u64 inodes, entries;
+};
+
+struct dg_snapshot {
+	struct list_head node;		/* dg_lock */
+	struct kref kref;
+	u32 port;
+	u32 token;
+	bool ready;
+	bool truncated;
+	int error;
+	struct dg_usage *usages;
+	unsigned int nr_usages, max_usages;
+	struct dg_fs *fs;
+	unsigned int nr_fs, max_fs;
+};
+
+int dg_snapshot_queue(u32 port, struct dg_request *req, struct dg_target *target, u32 *ret_token);
+struct dg_snapshot *dg_snapshot_get(u32 port, u32 token);	/* or ERR_PTR */
+void dg_snapshot_put(struct dg_snapshot *snap);
+void dg_snapshot_drop_port(u32 port);
+struct dg_usage *dg_snapshot_usage(struct dg_snapshot *snap);	/* zeroed; NULL: full */
+struct dg_fs *dg_snapshot_fs(struct dg_snapshot *snap);
+int dg_save_queue(u32 port, struct dg_request *req, bool shutdown, u32 *ret_token);
+int dg_worker_init(void);
+void dg_worker_exit(void);
+
+/* holders.c */
+void dg_scan_target(struct dg_snapshot *snap, struct dg_target *target, struct task_struct *task);
+int dg_sigbus(struct dg_request *req, pid_t pid, u64 start_ns, unsigned long addr, u8 lsb,
+	      int code, const char **why);
+
+/* hold.c */
+extern struct list_head dg_requests;	/* dg_lock */
+void dg_removal(struct device *dev);
+void dg_removed(struct device *dev);
+struct dg_request *dg_request_find(u64 id);	/* dg_lock; no reference */
+struct dg_request *dg_request_get(u64 id);	/* referenced or NULL */
+void dg_request_put(struct dg_request *req);
+bool dg_request_end(struct dg_request *req, u8 result);	/* dg_lock; false: had ended */
+int dg_request_take(struct dg_request *req, u32 port);	/* dg_lock */
+void dg_request_extend(struct dg_request *req, u32 ms);	/* dg_lock */
+u32 dg_request_left_ms(const struct dg_request *req);	/* dg_lock */
+void dg_daemon_gone(u32 port);
+bool dg_holds_pending(void);
+void dg_stop_all(void);
+
+/* revoke.c */
+void dg_revoke(struct dg_request *req);
+void dg_revoke_target(struct dg_target *target, u32 flags, struct dg_revoked *done);
+const char *dg_request_live_fs(struct dg_request *req);
+
+/* genl.c */
+int dg_genl_init(void);
+void dg_genl_exit(void);
+void dg_genl_event(struct dg_request *req);
+void dg_genl_done(struct dg_request *req);
+void dg_genl_completed(u32 port, u32 token, int error, bool truncated);
+u32 dg_registered_port(void);		/* dg_lock; 0: nobody */
+void dg_unregister_port(u32 port);	/* dg_lock */
+
+/* uevent.c */
+int dg_uevent_init(void);
+void dg_uevent_exit(void);
+void dg_uevent(const struct dg_request *req, const char *event);
+extern char dg_boot_id[37];
+
+/* status.c */
+void dg_status_init(void);
+void dg_status_exit(void);
+const char *dg_state_name(u8 state);
+const char *dg_result_name(u8 result);
+const char *dg_revoke_name(u8 revoke);
+
+/* source-remove.c */
+int dg_source_remove_init(void);
+void dg_source_remove_exit(void);
+
+#endif

@@ -1,0 +1,484 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The generic netlink family: commands in. What they do is elsewhere; here
+ * they are checked. Handlers run under locks that all of generic netlink
+ * shares and never block on anything but dg_lock.
+ */
+#include <linux/netlink.h>
+#include <linux/slab.h>
+#include <net/genetlink.h>
+#include <net/net_namespace.h>
+
+#include "compat.h"
+#include "daxguard.h"
+#include "genl.h"
+
+static u32 dg_port;			/* dg_lock; the registered daemon */
+
+u32 dg_registered_port(void)
+{
+	lockdep_assert_held(&dg_lock);
+	return dg_port;
+}
+
+void dg_unregister_port(u32 port)
+{
+	lockdep_assert_held(&dg_lock);
+	if (dg_port == port)
+		dg_port = 0;
+}
+
+/* @why outlives the call: the answer is made after the handler has returned. */
+static int dg_refuse(struct genl_info *info, int error, const char *why)
+{
+	atomic64_inc(&dg_counters.refused);
+	if (info->extack)
+		info->extack->_msg = why;
+	return error;
+}
+
+/* GENL_ADMIN_PERM asks for CAP_NET_ADMIN, which containers may have. */
+static int dg_check_admin(struct sk_buff *skb, struct genl_info *info)
+{
+	if (netlink_capable(skb, CAP_SYS_ADMIN))
+		return 0;
+	return dg_refuse(info, -EPERM, "CAP_SYS_ADMIN is needed");
+}
+
+static int dg_check_daemon(struct sk_buff *skb, struct genl_info *info)
+{
+	u32 port;
+	int ret = dg_check_admin(skb, info);
+
+	if (ret)
+		return ret;
+	mutex_lock(&dg_lock);
+	port = dg_port;
+	mutex_unlock(&dg_lock);
+	if (port != info->snd_portid)
+		return dg_refuse(info, -EACCES, "only the registered daemon may say this");
+	return 0;
+}
+
+static int dg_missing(struct genl_info *info, int attr, const char *why)
+{
+	if (info->attrs[attr])
+		return 0;
+	return dg_refuse(info, -EINVAL, why);
+}
+
+/* The open request a command names, referenced. */
+static int dg_named_request(struct genl_info *info, bool cookie, struct dg_request **ret)
+{
+	struct dg_request *req;
+
+	if (dg_missing(info, DAXGUARD_A_ID, "ID is missing"))
+		return -EINVAL;
+	if (cookie && dg_missing(info, DAXGUARD_A_COOKIE, "COOKIE is missing"))
+		return -EINVAL;
+	req = dg_request_get(nla_get_u64(info->attrs[DAXGUARD_A_ID]));
+	if (!req)
+		return dg_refuse(info, -ENOENT, "no such request, or it has ended");
+	if (cookie && memcmp(nla_data(info->attrs[DAXGUARD_A_COOKIE]), req->cookie,
+			     DAXGUARD_COOKIE_LEN)) {
+		dg_request_put(req);
+		return dg_refuse(info, -ENOENT, "the cookie is not this request's");
+	}
+	*ret = req;
+	return 0;
+}
+
+static int dg_reply_u32(struct genl_info *info, u8 cmd, int attr, u32 value)
+{
+	struct sk_buff *msg = genlmsg_new(NLMSG_DEFAULT_SIZE, GFP_KERNEL);
+	void *hdr;
+
+	if (!msg)
+		return -ENOMEM;
+	hdr = genlmsg_put_reply(msg, info, &dg_genl_family, 0, cmd);
+	if (!hdr || nla_put_u32(msg, attr, value)) {
+		nlmsg_free(msg);
+		return -EMSGSIZE;
+	}
+	genlmsg_end(msg, hdr);
+	return genlmsg_reply(msg, info);
+}
+
+static int dg_do_register(struct sk_buff *skb, struct genl_info *info)
+{
+	struct sk_buff *msg;
+	int ret = dg_check_admin(skb, info);
+
+	if (ret)
+		return ret;
+	mutex_lock(&dg_lock);
+	if (dg_port && dg_port != info->snd_portid)
+		ret = -EBUSY;
+	else
+		dg_port = info->snd_portid;
+	mutex_unlock(&dg_lock);
+	if (ret)
+		return dg_refuse(info, ret, "another daemon is registered");
+	msg = dg_msg_registered(info);
+	return IS_ERR(msg) ? PTR_ERR(msg) : genlmsg_reply(msg, info);
+}
+
+static int dg_do_take(struct sk_buff *skb, struct genl_info *info)
+{
+	struct dg_request *req;
+	int ret = dg_check_daemon(skb, info);
+
+	if (ret)
+		return ret;
+	ret = dg_named_request(info, false, &req);
+	if (ret)
+		return ret;
+	mutex_lock(&dg_lock);
+	ret = dg_request_take(req, info->snd_portid);
+	mutex_unlock(&dg_lock);
+	dg_request_put(req);
+	return ret ? dg_refuse(info, ret, "the hold has ended") : 0;
+}
+
+/* What ended a hold and may be said again, as long as the teardown runs. */
+static bool dg_said_before(const struct dg_request *req, u8 result)
+{
+	return req->result == result;
+}
+
+static int dg_end_by_daemon(struct genl_info *info, struct dg_request *req, u8 result)
+{
+	int ret = 0;
+
+	mutex_lock(&dg_lock);
+	if (req->result == DAXGUARD_RESULT_NONE &&
+	    (req->state != DAXGUARD_STATE_TAKEN || req->port != info->snd_portid))
+		ret = -EACCES;
+	else if (!dg_request_end(req, result) && !dg_said_before(req, result))
+		ret = -ENOENT;
+	mutex_unlock(&dg_lock);
+	if (ret == -EACCES)
+		return dg_refuse(info, ret, "take the request first");
+	if (ret)
+		return dg_refuse(info, ret, "the hold has ended otherwise");
+	return 0;
+}
+
+static int dg_do_ack(struct sk_buff *skb, struct genl_info *info)
+{
+	const char *why = NULL;
+	struct dg_request *req;
+	int ret = dg_check_daemon(skb, info);
+
+	if (ret)
+		return ret;
+	ret = dg_named_request(info, true, &req);
+	if (ret)
+		return ret;
+	if (READ_ONCE(req->result) == DAXGUARD_RESULT_NONE)
+		why = dg_request_live_fs(req);
+	ret = why ? dg_refuse(info, -EBUSY, why) :
+		    dg_end_by_daemon(info, req, DAXGUARD_RESULT_ACKED);
+	dg_request_put(req);
+	return ret;
+}
+
+static int dg_do_release(struct sk_buff *skb, struct genl_info *info)
+{
+	struct dg_request *req;
+	int ret = dg_check_daemon(skb, info);
+
+	if (ret)
+		return ret;
+	ret = dg_named_request(info, true, &req);
+	if (ret)
+		return ret;
+	ret = dg_end_by_daemon(info, req, DAXGUARD_RESULT_RELEASED);
+	dg_request_put(req);
+	return ret;
+}
+
+static int dg_do_extend(struct sk_buff *skb, struct genl_info *info)
+{
+	struct dg_request *req;
+	u32 left = 0;
+	int ret = dg_check_daemon(skb, info);
+
+	if (ret)
+		return ret;
+	if (dg_missing(info, DAXGUARD_A_MS, "MS is missing"))
+		return -EINVAL;
+	ret = dg_named_request(info, true, &req);
+	if (ret)
+		return ret;
+	mutex_lock(&dg_lock);
+	if (req->result != DAXGUARD_RESULT_NONE || req->state != DAXGUARD_STATE_TAKEN) {
+		ret = -ENOENT;
+	} else {
+		dg_request_extend(req, nla_get_u32(info->attrs[DAXGUARD_A_MS]));
+		left = dg_request_left_ms(req);
+	}
+	mutex_unlock(&dg_lock);
+	dg_request_put(req);
+	if (ret)
+		return dg_refuse(info, ret, "the hold has ended, or is not taken");
+	return dg_reply_u32(info, DAXGUARD_CMD_EXTEND, DAXGUARD_A_DEADLINE_MS, left);
+}
+
+static dev_t dg_get_dev(const struct nlattr *attr)
+{
+	u64 dev = nla_get_u64(attr);
+
+	return MKDEV(dev >> 32, dev & MINORMASK);
+}
+
+static int dg_do_scan(struct sk_buff *skb, struct genl_info *info)
+{
+	struct dg_target *target = NULL;
+	struct dg_request *req = NULL;
+	u32 token;
+	int ret = dg_check_admin(skb, info);
+
+	if (ret)
+		return ret;
+	if (info->attrs[DAXGUARD_A_DEV]) {
+		target = dg_target_by_dev(dg_get_dev(info->attrs[DAXGUARD_A_DEV]));
+		if (!target)
+			return dg_refuse(info, -ENODEV, "not a disk that daxguard guards");
+	} else {
+		ret = dg_named_request(info, false, &req);
+		if (ret)
+			return ret;
+	}
+	ret = dg_snapshot_queue(info->snd_portid, req, target, &token);
+	if (ret == -EBUSY)
+		return dg_refuse(info, ret, "this socket's last scan is still running");
+	if (ret == -ENOSPC)
+		return dg_refuse(info, ret, "too many sockets keep a snapshot");
+	if (ret)
+		return ret;
+	return dg_reply_u32(info, DAXGUARD_CMD_SCAN, DAXGUARD_A_TOKEN, token);
+}
+
+static int dg_do_save(struct sk_buff *skb, struct genl_info *info)
+{
+	struct dg_request *req;
+	u32 token;
+	int ret = dg_check_daemon(skb, info);
+
+	if (ret)
+		return ret;
+	ret = dg_named_request(info, false, &req);
+	if (ret)
+		return ret;
+	ret = dg_save_queue(info->snd_portid, req,
+			    info->genlhdr->cmd == DAXGUARD_CMD_SHUTDOWN, &token);
+	if (ret == -EINPROGRESS)
+		return dg_refuse(info, ret, "a sync or shutdown of this request is under way");
+	if (ret)
+		return ret;
+	return dg_reply_u32(info, info->genlhdr->cmd, DAXGUARD_A_TOKEN, token);
+}
+
+static const int dg_sigbus_attrs[] = {
+	DAXGUARD_A_PID, DAXGUARD_A_START_NS, DAXGUARD_A_ADDR, DAXGUARD_A_LSB, DAXGUARD_A_CODE,
+};
+
+static int dg_do_sigbus(struct sk_buff *skb, struct genl_info *info)
+{
+	struct nlattr **attrs = info->attrs;
+	struct dg_request *req;
+	const char *why;
+	unsigned int i;
+	int code, ret = dg_check_daemon(skb, info);
+
+	if (ret)
+		return ret;
+	for (i = 0; i < ARRAY_SIZE(dg_sigbus_attrs); i++)
+		if (dg_missing(info, dg_sigbus_attrs[i],
+			       "PID, START_NS, ADDR, LSB and CODE are needed"))
+			return -EINVAL;
+	code = nla_get_u32(attrs[DAXGUARD_A_CODE]);
+	if (code != BUS_MCEERR_AO && code != BUS_MCEERR_AR)
+		return dg_refuse(info, -EINVAL, "CODE is neither BUS_MCEERR_AO nor BUS_MCEERR_AR");
+	if (nla_get_u8(attrs[DAXGUARD_A_LSB]) < PAGE_SHIFT ||
+	    nla_get_u8(attrs[DAXGUARD_A_LSB]) >= BITS_PER_LONG)
+		return dg_refuse(info, -EINVAL, "LSB is not between PAGE_SHIFT and 63");
+	ret = dg_named_request(info, false, &req);
+	if (ret)
+		return ret;
+	ret = dg_sigbus(req, nla_get_u32(attrs[DAXGUARD_A_PID]),
+			nla_get_u64(attrs[DAXGUARD_A_START_NS]),
+			nla_get_u64(attrs[DAXGUARD_A_ADDR]),
+			nla_get_u8(attrs[DAXGUARD_A_LSB]), code, &why);
+	dg_request_put(req);
+	return ret ? dg_refuse(info, ret, why) : 0;
+}
+
+static int dg_start_pending(struct netlink_callback *cb)
+{
+	if (!netlink_capable(cb->skb, CAP_SYS_ADMIN)) {
+		NL_SET_ERR_MSG_MOD(cb->extack, "CAP_SYS_ADMIN is needed");
+		return -EPERM;
+	}
+	return 0;
+}
+
+static int dg_dump_pending(struct sk_buff *skb, struct netlink_callback *cb)
+{
+	u64 last = *(u64 *)cb->ctx;
+	struct dg_request *req;
+
+	mutex_lock(&dg_lock);
+	list_for_each_entry(req, &dg_requests, node) {
+		if (!req->held || req->id <= last || req->result != DAXGUARD_RESULT_NONE)
+			continue;
+		if (dg_msg_fill_request(skb, req, NETLINK_CB(cb->skb).portid,
+					cb->nlh->nlmsg_seq, NLM_F_MULTI,
+					DAXGUARD_CMD_GET_PENDING))
+			break;
+		*(u64 *)cb->ctx = req->id;
+	}
+	mutex_unlock(&dg_lock);
+	return skb->len;
+}
+
+/* State of a snapshot's dump, in cb->ctx. */
+struct dg_dump {
+	struct dg_snapshot *snap;
+	unsigned int at;
+};
+
+static int dg_start_snapshot(struct netlink_callback *cb)
+{
+	struct nlattr *token = dg_dump_attrs(cb)[DAXGUARD_A_TOKEN];
+	struct dg_dump *dump = (void *)cb->ctx;
+	struct dg_snapshot *snap;
+	int ret = dg_start_pending(cb);
+
+	if (ret)
+		return ret;
+	if (!token) {
+		NL_SET_ERR_MSG_MOD(cb->extack, "TOKEN is missing");
+		return -EINVAL;
+	}
+	snap = dg_snapshot_get(NETLINK_CB(cb->skb).portid, nla_get_u32(token));
+	if (IS_ERR(snap)) {
+		NL_SET_ERR_MSG_MOD(cb->extack, "no such snapshot of this socket, or not ready");
+		return PTR_ERR(snap);
+	}
+	dump->snap = snap;
+	dump->at = 0;
+	return 0;
+}
+
+static int dg_done_snapshot(struct netlink_callback *cb)
+{
+	struct dg_dump *dump = (void *)cb->ctx;
+
+	if (dump->snap)
+		dg_snapshot_put(dump->snap);
+	return 0;
+}
+
+static int dg_dump_holders(struct sk_buff *skb, struct netlink_callback *cb)
+{
+	struct dg_dump *dump = (void *)cb->ctx;
+
+	for (; dump->at < dump->snap->nr_usages; dump->at++)
+		if (dg_msg_fill_usage(skb, &dump->snap->usages[dump->at],
+				      NETLINK_CB(cb->skb).portid, cb->nlh->nlmsg_seq))
+			break;
+	return skb->len;
+}
+
+static int dg_dump_fs(struct sk_buff *skb, struct netlink_callback *cb)
+{
+	struct dg_dump *dump = (void *)cb->ctx;
+
+	for (; dump->at < dump->snap->nr_fs; dump->at++)
+		if (dg_msg_fill_fs(skb, &dump->snap->fs[dump->at],
+				   NETLINK_CB(cb->skb).portid, cb->nlh->nlmsg_seq))
+			break;
+	return skb->len;
+}
+
+static const struct nla_policy dg_policy[DAXGUARD_A_MAX + 1] = {
+	[DAXGUARD_A_ID] = { .type = NLA_U64 },
+	[DAXGUARD_A_COOKIE] = NLA_POLICY_EXACT_LEN(DAXGUARD_COOKIE_LEN),
+	[DAXGUARD_A_DEV] = { .type = NLA_U64 },
+	[DAXGUARD_A_TOKEN] = { .type = NLA_U32 },
+	[DAXGUARD_A_PID] = { .type = NLA_U32 },
+	[DAXGUARD_A_START_NS] = { .type = NLA_U64 },
+	[DAXGUARD_A_ADDR] = { .type = NLA_U64 },
+	[DAXGUARD_A_LSB] = { .type = NLA_U8 },
+	[DAXGUARD_A_CODE] = { .type = NLA_U32 },
+	[DAXGUARD_A_MS] = { .type = NLA_U32 },
+};
+
+static const struct genl_ops dg_ops[] = {
+	{ .cmd = DAXGUARD_CMD_REGISTER, .doit = dg_do_register },
+	{ .cmd = DAXGUARD_CMD_TAKE, .doit = dg_do_take },
+	{ .cmd = DAXGUARD_CMD_ACK, .doit = dg_do_ack },
+	{ .cmd = DAXGUARD_CMD_RELEASE, .doit = dg_do_release },
+	{ .cmd = DAXGUARD_CMD_EXTEND, .doit = dg_do_extend },
+	{ .cmd = DAXGUARD_CMD_SCAN, .doit = dg_do_scan },
+	{ .cmd = DAXGUARD_CMD_SYNC, .doit = dg_do_save },
+	{ .cmd = DAXGUARD_CMD_SHUTDOWN, .doit = dg_do_save },
+	{ .cmd = DAXGUARD_CMD_SIGBUS, .doit = dg_do_sigbus },
+	{ .cmd = DAXGUARD_CMD_GET_PENDING, .start = dg_start_pending,
+	  .dumpit = dg_dump_pending },
+	{ .cmd = DAXGUARD_CMD_GET_HOLDERS, .start = dg_start_snapshot,
+	  .dumpit = dg_dump_holders, .done = dg_done_snapshot },
+	{ .cmd = DAXGUARD_CMD_GET_FS, .start = dg_start_snapshot,
+	  .dumpit = dg_dump_fs, .done = dg_done_snapshot },
+};
+
+static const struct genl_multicast_group dg_groups[] = {
+	{ .name = DAXGUARD_MCGRP_EVENTS, .flags = GENL_MCAST_CAP_SYS_ADMIN },
+};
+
+struct genl_family dg_genl_family __ro_after_init = {
+	.name = DAXGUARD_GENL_NAME,
+	.version = DAXGUARD_GENL_VERSION,
+	.maxattr = DAXGUARD_A_MAX,
+	.policy = dg_policy,
+	.parallel_ops = true,
+	.module = THIS_MODULE,
+	.ops = dg_ops,
+	.n_ops = ARRAY_SIZE(dg_ops),
+	.mcgrps = dg_groups,
+	.n_mcgrps = ARRAY_SIZE(dg_groups),
+};
+
+static int dg_netlink_event(struct notifier_block *nb, unsigned long event, void *data)
+{
+	struct netlink_notify *notify = data;
+
+	if (event != NETLINK_URELEASE || notify->protocol != NETLINK_GENERIC ||
+	    !net_eq(notify->net, &init_net))
+		return NOTIFY_DONE;
+	dg_snapshot_drop_port(notify->portid);
+	dg_daemon_gone(notify->portid);
+	return NOTIFY_OK;
+}
+
+static struct notifier_block dg_netlink_notifier = { .notifier_call = dg_netlink_event };
+
+int dg_genl_init(void)
+{
+	int ret = genl_register_family(&dg_genl_family);
+
+	if (ret)
+		return ret;
+	ret = netlink_register_notifier(&dg_netlink_notifier);
+	if (ret)
+		genl_unregister_family(&dg_genl_family);
+	return ret;
+}
+
+void dg_genl_exit(void)
+{
+	netlink_unregister_notifier(&dg_netlink_notifier);
+	genl_unregister_family(&dg_genl_family);
+}

@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Between the commands (genl.c) and the messages (message.c). */
+#ifndef _DAXGUARD_GENL_H
+#define _DAXGUARD_GENL_H
+
+#include <net/genetlink.h>
+
+#include "daxguard.h"
+
+extern struct genl_family dg_genl_family;
+
+struct sk_buff *dg_msg_registered(struct genl_info *info);	/* or ERR_PTR */
+/* -EMSGSIZE: no room; the message is left as it was */
+int dg_msg_fill_request(struct sk_buff *skb, struct dg_request *req, u32 port, u32 seq,
+			int flags, u8 cmd);
+int dg_msg_fill_usage(struct sk_buff *skb, const struct dg_usage *usage, u32 port, u32 seq);
+int dg_msg_fill_fs(struct sk_buff *skb, const struct dg_fs *fs, u32 port, u32 seq);
+
+#endif

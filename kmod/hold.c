@@ -1,0 +1,389 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Holds: the life of a removal between UNBIND and UNBOUND.
+ *
+ * A request is ended by one test-and-set of its result, in dg_request_end().
+ * The removing task sleeps until that, or until the time of the present state
+ * is over; every state has one (dg_request::until), none later than the cap.
+ */
+#include <linux/jiffies.h>
+#include <linux/module.h>
+#include <linux/random.h>
+#include <linux/sched/signal.h>
+#include <linux/slab.h>
+
+#include "daxguard.h"
+#include "trace.h"
+
+#define DG_ANNOUNCE_MS 1000
+
+LIST_HEAD(dg_requests);
+static u64 dg_last_id;
+static bool dg_stopping;
+
+static void dg_request_free(struct kref *kref)
+{
+	struct dg_request *req = container_of(kref, struct dg_request, kref);
+
+	dg_targets_free(&req->targets);
+	put_device(req->dev);
+	kfree(req);
+}
+
+void dg_request_put(struct dg_request *req)
+{
+	kref_put(&req->kref, dg_request_free);
+}
+
+struct dg_request *dg_request_find(u64 id)
+{
+	struct dg_request *req;
+
+	lockdep_assert_held(&dg_lock);
+	list_for_each_entry(req, &dg_requests, node)
+		if (req->held && req->id == id)
+			return req;
+	return NULL;
+}
+
+struct dg_request *dg_request_get(u64 id)
+{
+	struct dg_request *req;
+
+	mutex_lock(&dg_lock);
+	req = dg_request_find(id);
+	if (req)
+		kref_get(&req->kref);
+	mutex_unlock(&dg_lock);
+	return req;
+}
+
+static struct dg_request *dg_request_new(struct device *dev)
+{
+	struct dg_request *req = kzalloc(sizeof(*req), GFP_KERNEL);
+
+	if (!req)
+		return NULL;
+	kref_init(&req->kref);
+	INIT_LIST_HEAD(&req->node);
+	INIT_LIST_HEAD(&req->targets);
+	mutex_init(&req->walk);
+	init_waitqueue_head(&req->wq);
+	get_random_bytes(req->cookie, sizeof(req->cookie));
+	req->dev = get_device(dev);
+	strscpy(req->device, dev_name(dev), sizeof(req->device));
+	strscpy(req->bus, dev->bus->name, sizeof(req->bus));
+	if (dev->driver)
+		strscpy(req->driver, dev->driver->name, sizeof(req->driver));
+	req->task = current;
+	if (!(current->flags & PF_KTHREAD)) {
+		req->unbinder_pid = task_tgid_nr(current);
+		req->unbinder_start_ns = current->group_leader->start_boottime;
+	}
+	return req;
+}
+
+/* The one place where a hold ends. */
+bool dg_request_end(struct dg_request *req, u8 result)
+{
+	lockdep_assert_held(&dg_lock);
+	if (req->result != DAXGUARD_RESULT_NONE)
+		return false;
+	WRITE_ONCE(req->result, result);
+	req->state = DAXGUARD_STATE_REVOKING;
+	req->ended = ktime_get();
+	atomic64_inc(&dg_counters.results[result]);
+	trace_daxguard_hold(req->id, false, result, ktime_us_delta(req->ended, req->begin));
+	wake_up_all(&req->wq);
+	return true;
+}
+
+static ktime_t dg_within_cap(const struct dg_request *req, unsigned int ms)
+{
+	ktime_t until = ktime_add_ms(ktime_get(), ms);
+
+	return ktime_before(until, req->cap) ? until : req->cap;
+}
+
+/* Only within the cap, whatever is asked for. */
+void dg_request_extend(struct dg_request *req, u32 ms)
+{
+	lockdep_assert_held(&dg_lock);
+	req->until = dg_within_cap(req, ms);
+	wake_up_all(&req->wq);
+}
+
+u32 dg_request_left_ms(const struct dg_request *req)
+{
+	s64 left = ktime_ms_delta(req->until, ktime_get());
+
+	if (req->result != DAXGUARD_RESULT_NONE || left < 0)
+		return 0;
+	return left;
+}
+
+/* Also of one whose daemon died; the deadline starts anew, within the cap. */
+int dg_request_take(struct dg_request *req, u32 port)
+{
+	lockdep_assert_held(&dg_lock);
+	if (req->result != DAXGUARD_RESULT_NONE)
+		return -ENOENT;
+	if (req->state == DAXGUARD_STATE_TAKEN && req->port == port)
+		return 0;
+	if (req->state != DAXGUARD_STATE_ANNOUNCED)
+		req->flags |= DAXGUARD_F_TAKEN_OVER;
+	req->state = DAXGUARD_STATE_TAKEN;
+	req->port = port;
+	req->until = dg_within_cap(req, dg_hold_ms);
+	wake_up_all(&req->wq);
+	return 0;
+}
+
+/* A daemon's socket is gone: what it had taken waits for another, for a while. */
+void dg_daemon_gone(u32 port)
+{
+	struct dg_request *req;
+
+	mutex_lock(&dg_lock);
+	dg_unregister_port(port);
+	list_for_each_entry(req, &dg_requests, node) {
+		ktime_t until = dg_within_cap(req, DAXGUARD_TAKEOVER_MS);
+
+		if (req->state != DAXGUARD_STATE_TAKEN || req->port != port)
+			continue;
+		req->state = DAXGUARD_STATE_ORPHANED;
+		req->port = 0;
+		if (ktime_before(until, req->until))
+			req->until = until;
+		wake_up_all(&req->wq);
+	}
+	mutex_unlock(&dg_lock);
+}
+
+static u8 dg_result_at_deadline(u8 state)
+{
+	return state == DAXGUARD_STATE_TAKEN ? DAXGUARD_RESULT_TIMEOUT :
+					       DAXGUARD_RESULT_NO_DAEMON;
+}
+
+/* How long to sleep now; ends the hold if its time is over. */
+static unsigned long dg_hold_step(struct dg_request *req, bool *announce)
+{
+	u32 left;
+
+	mutex_lock(&dg_lock);
+	left = dg_request_left_ms(req);
+	if (dg_stopping)
+		dg_request_end(req, DAXGUARD_RESULT_STOPPING);
+	else if (!left)
+		dg_request_end(req, dg_result_at_deadline(req->state));
+	*announce = req->state == DAXGUARD_STATE_ANNOUNCED ||
+		    req->state == DAXGUARD_STATE_ORPHANED;
+	if (*announce)
+		left = min_t(u32, left, DG_ANNOUNCE_MS);
+	mutex_unlock(&dg_lock);
+	return msecs_to_jiffies(left) + 1;
+}
+
+/* Woken by the end, and by whatever moves the deadline. */
+static bool dg_hold_poked(struct dg_request *req, u8 state, ktime_t until)
+{
+	return READ_ONCE(req->result) != DAXGUARD_RESULT_NONE || READ_ONCE(req->state) != state ||
+	       req->until != until;
+}
+
+/*
+ * Sleep until the hold has ended. Killable where the sleeper is a process, and
+ * never freezable: a suspend is refused while this lasts.
+ */
+static void dg_hold(struct dg_request *req)
+{
+	bool killable = !(current->flags & PF_KTHREAD), announce = true;
+	long ret = 0;
+
+	dg_uevent(req, "pre-remove");
+	while (READ_ONCE(req->result) == DAXGUARD_RESULT_NONE) {
+		u8 state = READ_ONCE(req->state);
+		ktime_t until = req->until;
+		unsigned long timeout;
+
+		timeout = dg_hold_step(req, &announce);
+		if (announce && !ret)
+			dg_genl_event(req);
+		if (killable)
+			ret = wait_event_killable_timeout(req->wq, dg_hold_poked(req, state, until),
+							  timeout);
+		else
+			ret = wait_event_timeout(req->wq, dg_hold_poked(req, state, until),
+						 timeout);
+		if (ret < 0) {
+			mutex_lock(&dg_lock);
+			dg_request_end(req, DAXGUARD_RESULT_KILLED);
+			mutex_unlock(&dg_lock);
+		}
+	}
+}
+
+static bool dg_share_disk(const struct dg_request *req, const struct list_head *targets)
+{
+	struct dg_target *a, *b;
+
+	list_for_each_entry(a, targets, node)
+		list_for_each_entry(b, &req->targets, node)
+			if (a->disk == b->disk)
+				return true;
+	return false;
+}
+
+/* An open request for one of these disks, referenced. */
+static struct dg_request *dg_request_same_disk(const struct list_head *targets)
+{
+	struct dg_request *req, *found = NULL;
+
+	mutex_lock(&dg_lock);
+	list_for_each_entry(req, &dg_requests, node) {
+		if (!dg_share_disk(req, targets))
+			continue;
+		found = req;
+		kref_get(&req->kref);
+		break;
+	}
+	mutex_unlock(&dg_lock);
+	return found;
+}
+
+/*
+ * A nested device of a removal under way, or a second task at the same disk:
+ * it shares the request and its time. Nested ones get another look, since
+ * somebody may have mounted since.
+ */
+static void dg_join(struct dg_request *req, struct list_head *targets)
+{
+	struct dg_target *target;
+
+	if (req->task != current) {
+		atomic64_inc(&dg_counters.joined);
+		wait_event_timeout(req->wq, READ_ONCE(req->state) == DAXGUARD_STATE_CLOSING,
+				   msecs_to_jiffies(dg_cap_ms));
+		return;
+	}
+	list_for_each_entry(target, targets, node)
+		if (dg_target_in_use(target))
+			dg_revoke_target(target, req->flags, &req->revoked);
+}
+
+static bool dg_any_in_use(struct list_head *targets)
+{
+	struct dg_target *target;
+	bool any = false;
+
+	list_for_each_entry(target, targets, node) {
+		target->in_use = dg_target_in_use(target);
+		any |= target->in_use;
+	}
+	return any;
+}
+
+static void dg_request_open(struct dg_request *req)
+{
+	bool in_use = dg_any_in_use(&req->targets);
+
+	mutex_lock(&dg_lock);
+	req->held = in_use && !dg_stopping;
+	if (req->held) {
+		req->id = ++dg_last_id;
+		req->begin = ktime_get();
+		req->cap = ktime_add_ms(req->begin, dg_cap_ms);
+		req->until = dg_within_cap(req, dg_activation_ms);
+		req->state = DAXGUARD_STATE_ANNOUNCED;
+		trace_daxguard_hold(req->id, true, 0, 0);
+	} else {
+		req->state = DAXGUARD_STATE_REVOKING;
+	}
+	list_add_tail(&req->node, &dg_requests);
+	mutex_unlock(&dg_lock);
+	atomic64_inc(req->held ? &dg_counters.held : &dg_counters.not_held);
+}
+
+/* UNBIND: returns when the teardown may go on. */
+void dg_removal(struct device *dev)
+{
+	struct dg_request *req, *other;
+
+	req = dg_request_new(dev);
+	if (!req || dg_targets_collect(dev, &req->targets)) {
+		pr_err("%s: out of memory, its removal is not guarded\n", dev_name(dev));
+		goto drop;
+	}
+	if (list_empty(&req->targets))
+		goto drop;
+	other = dg_request_same_disk(&req->targets);
+	if (other) {
+		dg_join(other, &req->targets);
+		dg_request_put(other);
+		goto drop;
+	}
+	atomic64_inc(&dg_counters.removals);
+	__module_get(THIS_MODULE);
+	dg_request_open(req);
+	if (req->held)
+		dg_hold(req);
+	dg_revoke(req);
+	mutex_lock(&dg_lock);
+	req->state = DAXGUARD_STATE_CLOSING;
+	wake_up_all(&req->wq);
+	mutex_unlock(&dg_lock);
+	if (req->held) {
+		dg_genl_done(req);
+		dg_uevent(req, "done");
+	}
+	return;
+drop:
+	if (req)
+		dg_request_put(req);
+}
+
+/* UNBOUND: the request of exactly this device is closed. */
+void dg_removed(struct device *dev)
+{
+	struct dg_request *req, *found = NULL;
+
+	mutex_lock(&dg_lock);
+	list_for_each_entry(req, &dg_requests, node) {
+		if (req->dev == dev && req->state == DAXGUARD_STATE_CLOSING) {
+			found = req;
+			list_del_init(&req->node);
+			break;
+		}
+	}
+	mutex_unlock(&dg_lock);
+	if (!found)
+		return;
+	dg_request_put(found);
+	module_put(THIS_MODULE);
+}
+
+bool dg_holds_pending(void)
+{
+	struct dg_request *req;
+	bool pending = false;
+
+	mutex_lock(&dg_lock);
+	list_for_each_entry(req, &dg_requests, node)
+		pending |= req->held && req->state < DAXGUARD_STATE_REVOKING;
+	mutex_unlock(&dg_lock);
+	return pending;
+}
+
+/* The machine goes down: end every hold, begin none. */
+void dg_stop_all(void)
+{
+	struct dg_request *req;
+
+	mutex_lock(&dg_lock);
+	dg_stopping = true;
+	list_for_each_entry(req, &dg_requests, node)
+		if (req->held)
+			dg_request_end(req, DAXGUARD_RESULT_STOPPING);
+	mutex_unlock(&dg_lock);
+}

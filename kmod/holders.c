@@ -1,0 +1,500 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Holders: who uses a target, in one pass.
+ *
+ * Mappings are found from the files: each DAX inode's i_mmap names the mms, so
+ * the cost does not grow with the mappings of processes that have nothing to
+ * do with the device, and no mmap_lock of a stuck process is ever waited for.
+ * Then one walk over all processes serves every mm, and looks at open files,
+ * working and root directories and executables on the same file systems.
+ */
+#include <linux/cred.h>
+#include <linux/dax.h>
+#include <linux/fdtable.h>
+#include <linux/fs_struct.h>
+#include <linux/hashtable.h>
+#include <linux/mm.h>
+#include <linux/pid_namespace.h>
+#include <linux/sched/mm.h>
+#include <linux/sched/signal.h>
+#include <linux/sched/task.h>
+#include <linux/slab.h>
+
+#include "compat.h"
+#include "daxguard.h"
+
+#define DG_MM_HASH_BITS	10
+
+struct dg_vma {
+	struct list_head node;
+	u64 addr, len, offset;
+	u32 flags;			/* DAXGUARD_H_* */
+	dev_t fs_dev;
+	u64 ino;
+};
+
+struct dg_mm {
+	struct hlist_node node;
+	struct mm_struct *mm;		/* mmgrab()ed */
+	struct list_head vmas;
+	bool owned;			/* by a process that was found */
+};
+
+struct dg_scan {
+	struct dg_snapshot *snap;
+	struct dg_target *target;
+	struct task_struct *unbinder;
+	struct dg_supers supers;
+	struct dg_fs *fs;		/* of the superblock that is walked */
+	DECLARE_HASHTABLE(mms, DG_MM_HASH_BITS);
+};
+
+static struct dg_mm *dg_mm_find(struct dg_scan *scan, struct mm_struct *mm)
+{
+	struct dg_mm *entry;
+
+	hash_for_each_possible(scan->mms, entry, node, (unsigned long)mm)
+		if (entry->mm == mm)
+			return entry;
+	return NULL;
+}
+
+/* Under i_mmap_rwsem, which reclaim takes too: no allocation that reclaims. */
+static struct dg_mm *dg_mm_get(struct dg_scan *scan, struct mm_struct *mm)
+{
+	struct dg_mm *entry = dg_mm_find(scan, mm);
+
+	if (entry)
+		return entry;
+	entry = kzalloc(sizeof(*entry), GFP_NOWAIT | __GFP_NOWARN);
+	if (!entry)
+		return NULL;
+	mmgrab(mm);
+	entry->mm = mm;
+	INIT_LIST_HEAD(&entry->vmas);
+	hash_add(scan->mms, &entry->node, (unsigned long)mm);
+	return entry;
+}
+
+static u32 dg_vma_flags(const struct vm_area_struct *vma)
+{
+	return (vma->vm_flags & VM_SHARED ? DAXGUARD_H_SHARED : 0) |
+	       (vma->vm_flags & VM_WRITE ? DAXGUARD_H_WRITE : 0) |
+	       (vma->vm_flags & VM_EXEC ? DAXGUARD_H_EXEC : 0);
+}
+
+static void dg_scan_vma(struct dg_scan *scan, struct inode *inode, struct vm_area_struct *vma)
+{
+	struct dg_mm *mm = dg_mm_get(scan, vma->vm_mm);
+	struct dg_vma *entry = kzalloc(sizeof(*entry), GFP_NOWAIT | __GFP_NOWARN);
+
+	if (!mm || !entry) {
+		scan->snap->truncated = true;
+		kfree(entry);
+		return;
+	}
+	entry->addr = vma->vm_start;
+	entry->len = vma->vm_end - vma->vm_start;
+	entry->offset = (u64)vma->vm_pgoff << PAGE_SHIFT;
+	entry->flags = dg_vma_flags(vma);
+	entry->fs_dev = inode->i_sb->s_dev;
+	entry->ino = inode->i_ino;
+	list_add_tail(&entry->node, &mm->vmas);
+}
+
+static void dg_scan_mappings(struct dg_scan *scan, struct inode *inode)
+{
+	struct address_space *mapping = inode->i_mapping;
+	struct rb_node *rb;
+
+	if (!mapping_mapped(mapping))
+		return;
+	if (!dg_trylock_until(dg_try_read, &mapping->i_mmap_rwsem, dg_lock_ms)) {
+		scan->snap->truncated = true;
+		return;
+	}
+	for (rb = rb_first_cached(&mapping->i_mmap); rb; rb = rb_next(rb))
+		dg_scan_vma(scan, inode, rb_entry(rb, struct vm_area_struct, shared.rb));
+	i_mmap_unlock_read(mapping);
+}
+
+static void dg_report_kernel(struct dg_scan *scan, const struct dg_vma *vma, dev_t dev, u64 ino)
+{
+	struct dg_usage *usage = dg_snapshot_usage(scan->snap);
+
+	if (!usage)
+		return;
+	usage->use = DAXGUARD_USE_KERNEL;
+	usage->fs_dev = dev;
+	usage->ino = ino;
+	usage->count = 1;
+	if (vma) {
+		usage->addr = vma->addr;
+		usage->len = vma->len;
+		usage->offset = vma->offset;
+		usage->flags = vma->flags;
+	}
+}
+
+/*
+ * A file that is mapped but has no entry yet counts: it may fault any moment.
+ * One whose entries are all elsewhere lies on another device of its file system.
+ */
+static bool dg_scan_inode(struct inode *inode, void *ctx)
+{
+	struct dg_scan *scan = ctx;
+	struct dg_entries entries;
+
+	dg_entries_count(inode->i_mapping, scan->target, &entries);
+	if (entries.total && !entries.in_range && scan->target->nr_pfns &&
+	    !mapping_mapped(inode->i_mapping))
+		return false;
+	if (scan->fs && entries.in_range) {
+		scan->fs->inodes++;
+		scan->fs->entries += entries.in_range;
+	}
+	dg_scan_mappings(scan, inode);
+	if (IS_SWAPFILE(inode))
+		dg_report_kernel(scan, NULL, inode->i_sb->s_dev, inode->i_ino);
+	return false;
+}
+
+static u32 dg_fs_flags(struct super_block *sb)
+{
+	return (atomic_read(&sb->s_active) ? DAXGUARD_FS_LIVE : DAXGUARD_FS_DYING) |
+	       (dg_super_has_mounts(sb) ? DAXGUARD_FS_MOUNTED : 0) |
+	       (sb->s_writers.frozen != SB_UNFROZEN ? DAXGUARD_FS_FROZEN : 0) |
+	       (sb_rdonly(sb) ? DAXGUARD_FS_RDONLY : 0);
+}
+
+static void dg_scan_super(struct dg_scan *scan, const struct dg_super *super)
+{
+	struct super_block *sb = super->sb;
+
+	scan->fs = dg_snapshot_fs(scan->snap);
+	if (scan->fs) {
+		scan->fs->fs_dev = sb->s_dev;
+		scan->fs->dev = super->dev;
+		scan->fs->flags = dg_fs_flags(sb);
+		strscpy(scan->fs->type, sb->s_type->name, sizeof(scan->fs->type));
+	}
+	if (dg_super_walk_inodes(sb, dg_scan_inode, scan))
+		scan->snap->truncated = true;
+	if (scan->fs && scan->fs->inodes)
+		scan->fs->flags |= DAXGUARD_FS_DAX;
+	scan->fs = NULL;
+}
+
+/* Claims without a superblock to look at, so that nobody takes them for none. */
+static void dg_scan_claims(struct dg_scan *scan)
+{
+	unsigned int i;
+
+	for (i = 0; i < scan->supers.dying + scan->supers.unknown; i++) {
+		struct dg_fs *fs = dg_snapshot_fs(scan->snap);
+
+		if (!fs)
+			return;
+		fs->dev = disk_devt(scan->target->disk);
+		fs->flags = i < scan->supers.dying ? DAXGUARD_FS_DYING : DAXGUARD_FS_UNKNOWN;
+	}
+}
+
+static bool dg_on_target(const struct dg_scan *scan, const struct super_block *sb)
+{
+	unsigned int i;
+
+	for (i = 0; i < scan->supers.nr; i++)
+		if (scan->supers.at[i].sb == sb)
+			return true;
+	return false;
+}
+
+/* Uses of one process other than mappings, gathered under its locks. */
+struct dg_paths {
+	const struct dg_scan *scan;
+	u32 count[DAXGUARD_USE_KERNEL];
+	dev_t fs_dev[DAXGUARD_USE_KERNEL];
+	u64 ino[DAXGUARD_USE_KERNEL];
+};
+
+static void dg_paths_add(struct dg_paths *paths, u8 use, const struct inode *inode)
+{
+	if (!inode || !dg_on_target(paths->scan, inode->i_sb))
+		return;
+	if (!paths->count[use]++) {
+		paths->fs_dev[use] = inode->i_sb->s_dev;
+		paths->ino[use] = inode->i_ino;
+	}
+}
+
+static int dg_paths_add_file(const void *data, struct file *file, unsigned int fd)
+{
+	dg_paths_add((struct dg_paths *)data, DAXGUARD_USE_OPEN, file_inode(file));
+	return 0;
+}
+
+/* One thread's; most share all of it with the one before. */
+static void dg_paths_of_thread(struct dg_paths *paths, struct task_struct *task,
+			       struct files_struct **files, struct fs_struct **fs,
+			       struct mm_struct **mm)
+{
+	task_lock(task);
+	if (task->files && task->files != *files) {
+		*files = task->files;
+		iterate_fd(task->files, 0, dg_paths_add_file, paths);
+	}
+	if (task->fs && task->fs != *fs) {
+		struct path root, pwd;
+
+		*fs = task->fs;
+		dg_fs_roots(task->fs, &root, &pwd);
+		dg_paths_add(paths, DAXGUARD_USE_CWD, d_inode(pwd.dentry));
+		dg_paths_add(paths, DAXGUARD_USE_ROOT, d_inode(root.dentry));
+	}
+	if (task->mm && task->mm != *mm) {
+		struct file *exe = rcu_dereference(task->mm->exe_file);
+
+		*mm = task->mm;
+		if (exe)
+			dg_paths_add(paths, DAXGUARD_USE_EXE, READ_ONCE(exe->f_inode));
+	}
+	task_unlock(task);
+}
+
+/* What the signals of a thread group look like; task->sighand under RCU. */
+static void dg_fill_signals(struct task_struct *leader, struct dg_usage *info)
+{
+	struct sighand_struct *sighand;
+	struct task_struct *t;
+	unsigned int sig;
+
+	info->blocked = ~0ULL;
+	sighand = rcu_dereference(leader->sighand);
+	if (!sighand)
+		return;
+	spin_lock_irq(&sighand->siglock);
+	for (sig = 1; sig <= _NSIG; sig++) {
+		__sighandler_t handler = sighand->action[sig - 1].sa.sa_handler;
+
+		if (handler == SIG_IGN)
+			info->ignored |= BIT_ULL(sig - 1);
+		else if (handler != SIG_DFL)
+			info->caught |= BIT_ULL(sig - 1);
+	}
+	for_each_thread(leader, t)
+		if (!(t->flags & PF_EXITING))
+			info->blocked &= t->blocked.sig[0];
+	spin_unlock_irq(&sighand->siglock);
+}
+
+/* The thread that stands for the process: the leader, or one that outlives it. */
+static struct task_struct *dg_live_thread(struct task_struct *leader)
+{
+	struct task_struct *t;
+
+	for_each_thread(leader, t)
+		if (!(t->flags & PF_EXITING) && !t->exit_state)
+			return t;
+	return NULL;
+}
+
+static void dg_fill_process(const struct dg_scan *scan, struct task_struct *leader,
+			    struct task_struct *live, struct dg_usage *info)
+{
+	unsigned int state = READ_ONCE(live->__state);
+
+	info->pid = task_tgid_nr(leader);
+	info->tid = task_pid_nr(live);
+	info->start_ns = leader->start_boottime;
+	info->uid = from_kuid_munged(&init_user_ns, __task_cred(live)->euid);
+	strscpy(info->comm, live->comm, sizeof(info->comm));
+	if (leader->exit_state)
+		info->flags |= DAXGUARD_H_ZOMBIE_LEADER;
+	if (leader->signal->flags & SIGNAL_STOP_STOPPED)
+		info->flags |= DAXGUARD_H_STOPPED;
+	if (live->ptrace)
+		info->flags |= DAXGUARD_H_TRACED;
+	if (state & TASK_UNINTERRUPTIBLE && !(state & TASK_NOLOAD))
+		info->flags |= DAXGUARD_H_BLOCKED;
+	if (scan->unbinder && scan->unbinder->signal == leader->signal)
+		info->flags |= DAXGUARD_H_UNBINDER;
+	dg_fill_signals(leader, info);
+}
+
+static void dg_report_mappings(struct dg_scan *scan, const struct dg_usage *info,
+			       struct dg_mm *mm)
+{
+	struct dg_vma *vma;
+
+	mm->owned = true;
+	list_for_each_entry(vma, &mm->vmas, node) {
+		struct dg_usage *usage = dg_snapshot_usage(scan->snap);
+
+		if (!usage)
+			return;
+		*usage = *info;
+		usage->use = DAXGUARD_USE_MAPPED;
+		usage->flags |= vma->flags;
+		usage->fs_dev = vma->fs_dev;
+		usage->ino = vma->ino;
+		usage->addr = vma->addr;
+		usage->len = vma->len;
+		usage->offset = vma->offset;
+		usage->count = 1;
+	}
+}
+
+static void dg_report_paths(struct dg_scan *scan, const struct dg_usage *info,
+			    const struct dg_paths *paths)
+{
+	u8 use;
+
+	for (use = DAXGUARD_USE_OPEN; use < DAXGUARD_USE_KERNEL; use++) {
+		struct dg_usage *usage;
+
+		if (!paths->count[use])
+			continue;
+		usage = dg_snapshot_usage(scan->snap);
+		if (!usage)
+			return;
+		*usage = *info;
+		usage->use = use;
+		usage->fs_dev = paths->fs_dev[use];
+		usage->ino = paths->ino[use];
+		usage->count = paths->count[use];
+	}
+}
+
+#define DG_MMS_PER_PROCESS 4	/* more than one only with unusual clone() flags */
+
+static void dg_scan_process(struct dg_scan *scan, struct task_struct *leader)
+{
+	struct dg_mm *found[DG_MMS_PER_PROCESS];
+	struct dg_paths paths = { .scan = scan };
+	struct files_struct *files = NULL;
+	struct fs_struct *fs = NULL;
+	struct mm_struct *mm = NULL;
+	struct dg_usage info = {};
+	struct task_struct *t, *live;
+	unsigned int nr = 0, i;
+
+	rcu_read_lock();
+	live = dg_live_thread(leader);
+	if (!live) {
+		rcu_read_unlock();
+		return;
+	}
+	for_each_thread(leader, t) {
+		struct mm_struct *before = mm;
+
+		dg_paths_of_thread(&paths, t, &files, &fs, &mm);
+		if (mm != before && nr < DG_MMS_PER_PROCESS) {
+			found[nr] = dg_mm_find(scan, mm);
+			nr += !!found[nr];
+		}
+	}
+	if (nr || memchr_inv(paths.count, 0, sizeof(paths.count)))
+		dg_fill_process(scan, leader, live, &info);
+	rcu_read_unlock();
+	if (!info.pid)
+		return;
+	for (i = 0; i < nr; i++)
+		dg_report_mappings(scan, &info, found[i]);
+	dg_report_paths(scan, &info, &paths);
+}
+
+/*
+ * All processes, referenced, so that the walk can sleep between two of them.
+ * Room for those that start meanwhile; what was born after the list was made
+ * is the next round's.
+ */
+static struct task_struct **dg_all_processes(unsigned int *ret_nr)
+{
+	struct task_struct **tasks, *p;
+	unsigned int nr = 0, max = 64;
+
+	rcu_read_lock();
+	for_each_process(p)
+		max++;
+	rcu_read_unlock();
+	max += max / 4;
+	tasks = kvmalloc_array(max, sizeof(*tasks), GFP_KERNEL);
+	if (!tasks)
+		return NULL;
+	rcu_read_lock();
+	for_each_process(p) {
+		if (p->flags & PF_KTHREAD)
+			continue;
+		if (nr == max)
+			break;
+		get_task_struct(p);
+		tasks[nr++] = p;
+	}
+	rcu_read_unlock();
+	*ret_nr = nr;
+	return tasks;
+}
+
+static void dg_scan_processes(struct dg_scan *scan)
+{
+	struct task_struct **tasks;
+	unsigned int nr, i;
+
+	tasks = dg_all_processes(&nr);
+	if (!tasks) {
+		scan->snap->truncated = true;
+		return;
+	}
+	for (i = 0; i < nr; i++) {
+		dg_scan_process(scan, tasks[i]);
+		put_task_struct(tasks[i]);
+		cond_resched();
+	}
+	kvfree(tasks);
+}
+
+/* Report mms without a process (exiting, or the kernel's own), and free all. */
+static void dg_scan_free_mms(struct dg_scan *scan)
+{
+	struct hlist_node *tmp;
+	struct dg_mm *mm;
+	unsigned int bucket;
+
+	hash_for_each_safe(scan->mms, bucket, tmp, mm, node) {
+		struct dg_vma *vma, *next;
+
+		list_for_each_entry_safe(vma, next, &mm->vmas, node) {
+			if (!mm->owned)
+				dg_report_kernel(scan, vma, vma->fs_dev, vma->ino);
+			kfree(vma);
+		}
+		hash_del(&mm->node);
+		mmdrop(mm->mm);
+		kfree(mm);
+	}
+}
+
+void dg_scan_target(struct dg_snapshot *snap, struct dg_target *target, struct task_struct *task)
+{
+	struct dg_scan *scan = kvzalloc(sizeof(*scan), GFP_KERNEL);
+	unsigned int i;
+
+	if (!scan) {
+		snap->error = ENOMEM;
+		return;
+	}
+	scan->snap = snap;
+	scan->target = target;
+	scan->unbinder = task;
+	hash_init(scan->mms);
+	dg_supers_collect(target, &scan->supers);
+	snap->truncated |= scan->supers.truncated;
+	for (i = 0; i < scan->supers.nr; i++)
+		dg_scan_super(scan, &scan->supers.at[i]);
+	dg_scan_claims(scan);
+	dg_scan_processes(scan);
+	dg_scan_free_mms(scan);
+	dg_supers_put(&scan->supers);
+	kvfree(scan);
+}

@@ -1,0 +1,281 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Messages out: events, answers, and the rows of dumps. */
+#include <linux/slab.h>
+#include <net/genetlink.h>
+#include <net/net_namespace.h>
+
+#include "compat.h"
+#include "daxguard.h"
+#include "genl.h"
+
+/* A region may have many targets: 400 bytes each, within what a reader takes. */
+#define DG_EVENT_SIZE	(16 * 1024)
+
+static int dg_put_u64(struct sk_buff *skb, int attr, u64 value)
+{
+	return nla_put_u64_64bit(skb, attr, value, DAXGUARD_A_PAD);
+}
+
+static int dg_put_dev(struct sk_buff *skb, int attr, dev_t dev)
+{
+	return dg_put_u64(skb, attr, (u64)MAJOR(dev) << 32 | MINOR(dev));
+}
+
+static int dg_put_range(struct sk_buff *skb, const struct dg_target *target)
+{
+	struct nlattr *nest;
+
+	if (!target->nr_pfns)
+		return 0;
+	nest = nla_nest_start(skb, DAXGUARD_A_RANGE);
+	if (!nest || dg_put_u64(skb, DAXGUARD_A_START, PFN_PHYS(target->pfn)) ||
+	    dg_put_u64(skb, DAXGUARD_A_LEN, (u64)target->nr_pfns << PAGE_SHIFT))
+		return -EMSGSIZE;
+	nla_nest_end(skb, nest);
+	return 0;
+}
+
+static int dg_put_layer(struct sk_buff *skb, struct block_device *bdev)
+{
+	struct nlattr *nest = nla_nest_start(skb, DAXGUARD_A_STACK);
+
+	if (!nest || nla_put_string(skb, DAXGUARD_A_NAME, kobject_name(&bdev->bd_device.kobj)) ||
+	    dg_put_dev(skb, DAXGUARD_A_DEV, bdev->bd_dev))
+		return -EMSGSIZE;
+	nla_nest_end(skb, nest);
+	return 0;
+}
+
+static int dg_put_layers(struct sk_buff *skb, struct dg_target *target)
+{
+	struct dg_layers *layers = kzalloc(sizeof(*layers), GFP_KERNEL);
+	unsigned int i;
+	int ret = 0;
+
+	if (!layers)
+		return 0;
+	dg_layers_collect(target, layers);
+	for (i = 0; i < layers->nr && !ret; i++)
+		if (layers->at[i].bdev != target->disk->part0)
+			ret = dg_put_layer(skb, layers->at[i].bdev);
+	dg_layers_put(layers);
+	kfree(layers);
+	return ret;
+}
+
+static int dg_put_target(struct sk_buff *skb, struct dg_target *target)
+{
+	struct nlattr *nest = nla_nest_start(skb, DAXGUARD_A_TARGET);
+
+	if (!nest || nla_put_string(skb, DAXGUARD_A_NAME, dg_target_name(target)) ||
+	    dg_put_dev(skb, DAXGUARD_A_DEV, disk_devt(target->disk)) ||
+	    nla_put_u8(skb, DAXGUARD_A_MODE, target->mode) ||
+	    nla_put_string(skb, DAXGUARD_A_NS_DEVICE, dev_name(target->nd_dev)) ||
+	    (target->has_uuid &&
+	     nla_put(skb, DAXGUARD_A_NS_UUID, sizeof(target->uuid), &target->uuid)) ||
+	    (target->in_use && nla_put_flag(skb, DAXGUARD_A_IN_USE)) ||
+	    dg_put_range(skb, target) || dg_put_layers(skb, target)) {
+		if (nest)
+			nla_nest_cancel(skb, nest);
+		return -EMSGSIZE;
+	}
+	nla_nest_end(skb, nest);
+	return 0;
+}
+
+static int dg_put_request(struct sk_buff *skb, struct dg_request *req)
+{
+	s64 elapsed = ktime_ms_delta(ktime_get(), req->begin);
+
+	if (dg_put_u64(skb, DAXGUARD_A_ID, req->id) ||
+	    nla_put_string(skb, DAXGUARD_A_BOOT_ID, dg_boot_id) ||
+	    nla_put(skb, DAXGUARD_A_COOKIE, sizeof(req->cookie), req->cookie) ||
+	    nla_put_string(skb, DAXGUARD_A_DEVICE, req->device) ||
+	    nla_put_string(skb, DAXGUARD_A_BUS, req->bus) ||
+	    nla_put_string(skb, DAXGUARD_A_DRIVER, req->driver) ||
+	    nla_put_u32(skb, DAXGUARD_A_FLAGS, req->flags) ||
+	    nla_put_u8(skb, DAXGUARD_A_STATE, req->state) ||
+	    nla_put_u32(skb, DAXGUARD_A_DEADLINE_MS, dg_request_left_ms(req)) ||
+	    nla_put_u32(skb, DAXGUARD_A_ELAPSED_MS, elapsed) ||
+	    nla_put_u32(skb, DAXGUARD_A_CAP_MS, dg_cap_ms) ||
+	    nla_put_u32(skb, DAXGUARD_A_UNBINDER_PID, req->unbinder_pid) ||
+	    dg_put_u64(skb, DAXGUARD_A_UNBINDER_START_NS, req->unbinder_start_ns))
+		return -EMSGSIZE;
+	return 0;
+}
+
+/* Targets that do not fit are said to be missing; all of them are revoked. */
+int dg_msg_fill_request(struct sk_buff *skb, struct dg_request *req, u32 port, u32 seq,
+			int flags, u8 cmd)
+{
+	void *hdr = genlmsg_put(skb, port, seq, &dg_genl_family, flags, cmd);
+	struct dg_target *target;
+
+	if (!hdr)
+		return -EMSGSIZE;
+	if (dg_put_request(skb, req)) {
+		genlmsg_cancel(skb, hdr);
+		return -EMSGSIZE;
+	}
+	list_for_each_entry(target, &req->targets, node) {
+		if (!dg_put_target(skb, target))
+			continue;
+		if (nla_put_flag(skb, DAXGUARD_A_TRUNCATED)) {
+			genlmsg_cancel(skb, hdr);
+			return -EMSGSIZE;
+		}
+		break;
+	}
+	genlmsg_end(skb, hdr);
+	return 0;
+}
+
+static int dg_put_process(struct sk_buff *skb, const struct dg_usage *usage)
+{
+	if (!usage->pid)
+		return nla_put_u32(skb, DAXGUARD_A_PID, 0);
+	if (nla_put_u32(skb, DAXGUARD_A_PID, usage->pid) ||
+	    nla_put_u32(skb, DAXGUARD_A_TID, usage->tid) ||
+	    dg_put_u64(skb, DAXGUARD_A_START_NS, usage->start_ns) ||
+	    nla_put_string(skb, DAXGUARD_A_COMM, usage->comm) ||
+	    nla_put_u32(skb, DAXGUARD_A_UID, usage->uid) ||
+	    dg_put_u64(skb, DAXGUARD_A_SIG_CAUGHT, usage->caught) ||
+	    dg_put_u64(skb, DAXGUARD_A_SIG_BLOCKED, usage->blocked) ||
+	    dg_put_u64(skb, DAXGUARD_A_SIG_IGNORED, usage->ignored))
+		return -EMSGSIZE;
+	return 0;
+}
+
+int dg_msg_fill_usage(struct sk_buff *skb, const struct dg_usage *usage, u32 port, u32 seq)
+{
+	void *hdr = genlmsg_put(skb, port, seq, &dg_genl_family, NLM_F_MULTI,
+				DAXGUARD_CMD_GET_HOLDERS);
+
+	if (!hdr)
+		return -EMSGSIZE;
+	if (dg_put_process(skb, usage) ||
+	    nla_put_u8(skb, DAXGUARD_A_HOLDER_USE, usage->use) ||
+	    nla_put_u32(skb, DAXGUARD_A_HOLDER_FLAGS, usage->flags) ||
+	    dg_put_dev(skb, DAXGUARD_A_FS_DEV, usage->fs_dev) ||
+	    dg_put_u64(skb, DAXGUARD_A_INO, usage->ino) ||
+	    dg_put_u64(skb, DAXGUARD_A_ADDR, usage->addr) ||
+	    dg_put_u64(skb, DAXGUARD_A_LEN, usage->len) ||
+	    dg_put_u64(skb, DAXGUARD_A_OFFSET, usage->offset) ||
+	    nla_put_u32(skb, DAXGUARD_A_COUNT, usage->count)) {
+		genlmsg_cancel(skb, hdr);
+		return -EMSGSIZE;
+	}
+	genlmsg_end(skb, hdr);
+	return 0;
+}
+
+int dg_msg_fill_fs(struct sk_buff *skb, const struct dg_fs *fs, u32 port, u32 seq)
+{
+	void *hdr = genlmsg_put(skb, port, seq, &dg_genl_family, NLM_F_MULTI,
+				DAXGUARD_CMD_GET_FS);
+
+	if (!hdr)
+		return -EMSGSIZE;
+	if (dg_put_dev(skb, DAXGUARD_A_FS_DEV, fs->fs_dev) ||
+	    dg_put_dev(skb, DAXGUARD_A_DEV, fs->dev) ||
+	    nla_put_string(skb, DAXGUARD_A_FS_TYPE, fs->type) ||
+	    nla_put_u32(skb, DAXGUARD_A_FS_FLAGS, fs->flags) ||
+	    dg_put_u64(skb, DAXGUARD_A_INODES, fs->inodes) ||
+	    dg_put_u64(skb, DAXGUARD_A_ENTRIES, fs->entries)) {
+		genlmsg_cancel(skb, hdr);
+		return -EMSGSIZE;
+	}
+	genlmsg_end(skb, hdr);
+	return 0;
+}
+
+struct sk_buff *dg_msg_registered(struct genl_info *info)
+{
+	struct sk_buff *msg = genlmsg_new(NLMSG_DEFAULT_SIZE, GFP_KERNEL);
+	void *hdr;
+
+	if (!msg)
+		return ERR_PTR(-ENOMEM);
+	hdr = genlmsg_put_reply(msg, info, &dg_genl_family, 0, DAXGUARD_CMD_REGISTER);
+	if (!hdr || nla_put_string(msg, DAXGUARD_A_VERSION, DG_VERSION) ||
+	    nla_put_string(msg, DAXGUARD_A_BOOT_ID, dg_boot_id) ||
+	    nla_put_u32(msg, DAXGUARD_A_HOLD_MS, dg_hold_ms) ||
+	    nla_put_u32(msg, DAXGUARD_A_CAP_MS, dg_cap_ms) ||
+	    nla_put_u32(msg, DAXGUARD_A_ACTIVATION_MS, dg_activation_ms)) {
+		nlmsg_free(msg);
+		return ERR_PTR(-EMSGSIZE);
+	}
+	genlmsg_end(msg, hdr);
+	return msg;
+}
+
+static void dg_multicast(struct sk_buff *msg)
+{
+	/* -ESRCH: nobody listens, which the activation wait deals with. */
+	genlmsg_multicast(&dg_genl_family, msg, 0, 0, GFP_KERNEL);
+}
+
+void dg_genl_event(struct dg_request *req)
+{
+	struct sk_buff *msg = genlmsg_new(DG_EVENT_SIZE, GFP_KERNEL);
+	int ret;
+
+	if (!msg)
+		return;
+	mutex_lock(&dg_lock);
+	ret = dg_msg_fill_request(msg, req, 0, 0, 0, DAXGUARD_CMD_EVENT);
+	mutex_unlock(&dg_lock);
+	if (ret)
+		nlmsg_free(msg);
+	else
+		dg_multicast(msg);
+}
+
+static int dg_fill_done(struct sk_buff *msg, struct dg_request *req)
+{
+	void *hdr = genlmsg_put(msg, 0, 0, &dg_genl_family, 0, DAXGUARD_CMD_DONE);
+
+	if (!hdr || dg_put_u64(msg, DAXGUARD_A_ID, req->id) ||
+	    nla_put_u8(msg, DAXGUARD_A_RESULT, req->result) ||
+	    nla_put_u8(msg, DAXGUARD_A_REVOKE, req->revoke) ||
+	    dg_put_u64(msg, DAXGUARD_A_INODES, req->revoked.inodes) ||
+	    dg_put_u64(msg, DAXGUARD_A_ENTRIES, req->revoked.entries) ||
+	    dg_put_u64(msg, DAXGUARD_A_VMAS, req->revoked.vmas) ||
+	    dg_put_u64(msg, DAXGUARD_A_PAGES_PINNED, req->revoked.pinned) ||
+	    nla_put_u32(msg, DAXGUARD_A_SHUTDOWNS, req->revoked.shutdowns) ||
+	    dg_put_u64(msg, DAXGUARD_A_HELD_US, ktime_us_delta(req->ended, req->begin)) ||
+	    dg_put_u64(msg, DAXGUARD_A_REVOKE_US, req->revoke_us))
+		return -EMSGSIZE;
+	genlmsg_end(msg, hdr);
+	return 0;
+}
+
+void dg_genl_done(struct dg_request *req)
+{
+	struct sk_buff *msg = genlmsg_new(NLMSG_DEFAULT_SIZE, GFP_KERNEL);
+
+	if (!msg)
+		return;
+	if (dg_fill_done(msg, req))
+		nlmsg_free(msg);
+	else
+		dg_multicast(msg);
+}
+
+void dg_genl_completed(u32 port, u32 token, int error, bool truncated)
+{
+	struct sk_buff *msg = genlmsg_new(NLMSG_DEFAULT_SIZE, GFP_KERNEL);
+	void *hdr;
+
+	if (!msg)
+		return;
+	hdr = genlmsg_put(msg, port, 0, &dg_genl_family, 0, DAXGUARD_CMD_COMPLETED);
+	if (!hdr || nla_put_u32(msg, DAXGUARD_A_TOKEN, token) ||
+	    nla_put_u32(msg, DAXGUARD_A_ERROR, error) ||
+	    (truncated && nla_put_flag(msg, DAXGUARD_A_TRUNCATED))) {
+		nlmsg_free(msg);
+		return;
+	}
+	genlmsg_end(msg, hdr);
+	genlmsg_unicast(&init_net, msg, port);
+}

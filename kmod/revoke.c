@@ -1,0 +1,268 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Revoke: after this no process maps the device and no file system has a DAX
+ * entry for it. Runs in the removing task, whatever ended the hold.
+ *
+ * The order matters:
+ *
+ *   thaw         frozen faults sleep uninterruptibly and hold mmap locks
+ *   wait         for an umount in flight: fs_put_dax() does not wait for the
+ *                failure notification that kill_dax() sends, and would free
+ *                what it uses
+ *   sync, shut   what is still live; on 6.13 and later kill_dax() walks 2^32
+ *   down         pages of a live XFS with rmapbt
+ *   kill_dax     stops every new fault; an ext4 shutdown alone does not
+ *   per inode    unmap, look for pins, write back, drop the entries: dropping
+ *                does not write back, and a pinned page must keep its entry
+ *   look again   until a walk over the device's own pages finds none
+ */
+#include <linux/dax.h>
+#include <linux/delay.h>
+#include <linux/mm.h>
+#include <linux/sched/signal.h>
+#include <linux/slab.h>
+#include <linux/writeback.h>
+
+#include "compat.h"
+#include "daxguard.h"
+#include "trace.h"
+
+#define DG_PASSES_MAX	8
+#define DG_PIN_TRIES	10
+#define DG_PIN_WAIT_MS	20
+
+struct dg_revoke_ctx {
+	struct dg_target *target;
+	bool surprise;
+	struct dg_revoked *done;
+};
+
+static u64 dg_count_vmas(struct address_space *mapping)
+{
+	struct rb_node *rb;
+	u64 nr = 0;
+
+	if (!dg_trylock_until(dg_try_read, &mapping->i_mmap_rwsem, dg_lock_ms))
+		return 0;
+	for (rb = rb_first_cached(&mapping->i_mmap); rb; rb = rb_next(rb))
+		nr++;
+	i_mmap_unlock_read(mapping);
+	return nr;
+}
+
+/*
+ * Unmap, and wait for short pins (direct I/O under way) to go. Private copies
+ * stay: they are not the device's memory. Returns whether the inode is idle.
+ */
+static bool dg_unmap_idle(struct address_space *mapping)
+{
+	unsigned int tries = dg_pinned_wait ? dg_cap_ms / DG_PIN_WAIT_MS : DG_PIN_TRIES;
+
+	unmap_mapping_range(mapping, 0, 0, 0);
+	while (dax_layout_busy_page(mapping)) {
+		if (!tries-- || fatal_signal_pending(current))
+			return false;
+		msleep(DG_PIN_WAIT_MS);
+	}
+	return true;
+}
+
+static void dg_write_back(struct address_space *mapping, struct dax_device *dax)
+{
+	struct writeback_control wbc = {
+		.sync_mode = WB_SYNC_ALL,
+		.nr_to_write = LONG_MAX,
+		.range_end = LLONG_MAX,
+	};
+
+	if (mapping->host->i_blkbits == PAGE_SHIFT)
+		dax_writeback_mapping_range(mapping, dax, &wbc);
+}
+
+static bool dg_revoke_inode(struct inode *inode, void *data)
+{
+	struct address_space *mapping = inode->i_mapping;
+	struct dg_revoke_ctx *ctx = data;
+	struct dg_entries entries;
+	bool locked, idle;
+	u64 vmas;
+
+	dg_entries_count(mapping, ctx->target, &entries);
+	if (!entries.in_range)
+		return false;
+	vmas = dg_count_vmas(mapping);
+	locked = dg_trylock_until(dg_try_write, &mapping->invalidate_lock, dg_lock_ms);
+	idle = dg_unmap_idle(mapping);
+	if (!locked) {
+		ctx->done->busy = true;
+		return false;
+	}
+	if (idle && !ctx->surprise)
+		dg_write_back(mapping, ctx->target->dax);
+	idle = idle && dg_drop_entries(inode);
+	if (idle) {
+		ctx->done->inodes++;
+		ctx->done->entries += entries.in_range;
+		ctx->done->vmas += vmas;
+	}
+	up_write(&mapping->invalidate_lock);
+	trace_daxguard_revoke_inode(inode, entries.in_range, vmas, idle);
+	return false;
+}
+
+static void dg_revoke_phase(const struct dg_target *target, const char *phase, ktime_t *since)
+{
+	ktime_t now = ktime_get();
+
+	trace_daxguard_revoke_phase(dg_target_name(target), phase, ktime_us_delta(now, *since));
+	*since = now;
+}
+
+/* Collect what lives there, once no umount is in flight, or umount_ms is over. */
+static void dg_wait_umounts(struct dg_target *target, struct dg_supers *supers)
+{
+	unsigned long end = jiffies + msecs_to_jiffies(dg_umount_ms);
+
+	for (;;) {
+		dg_supers_collect(target, supers);
+		if (!supers->dying && !supers->unknown)
+			return;
+		if (time_after(jiffies, end))
+			return;
+		dg_supers_put(supers);
+		msleep(20);
+	}
+}
+
+static void dg_shut_down_supers(struct dg_supers *supers, u32 flags, struct dg_revoked *done)
+{
+	bool surprise = flags & DAXGUARD_F_SURPRISE;
+	unsigned int i;
+
+	for (i = 0; i < supers->nr; i++) {
+		dg_super_thaw(supers->at[i].sb);
+		switch (dg_super_shutdown(supers->at[i].sb, surprise)) {
+		case 0:
+			done->shutdowns++;
+			break;
+		case -EBUSY:
+			done->busy = true;
+			break;
+		}
+	}
+}
+
+static void dg_revoke_inodes(struct dg_revoke_ctx *ctx, struct dg_supers *supers)
+{
+	struct dg_pages pages = {};
+	unsigned int pass, i;
+
+	for (pass = 0; pass < DG_PASSES_MAX; pass++) {
+		for (i = 0; i < supers->nr; i++)
+			dg_super_walk_inodes(supers->at[i].sb, dg_revoke_inode, ctx);
+		dg_target_walk_pages(ctx->target, dg_revoke_inode, ctx, &pages);
+		if (!pages.referred)
+			break;
+		/* The walk has just revoked what it found; see whether that was all. */
+		dg_target_walk_pages(ctx->target, NULL, NULL, &pages);
+		if (!pages.referred || pages.pinned)
+			break;
+		msleep(20);
+	}
+	ctx->done->left += pages.referred;
+	ctx->done->pinned += pages.pinned;
+}
+
+void dg_revoke_target(struct dg_target *target, u32 flags, struct dg_revoked *done)
+{
+	struct dg_revoke_ctx ctx = {
+		.target = target,
+		.surprise = flags & DAXGUARD_F_SURPRISE,
+		.done = done,
+	};
+	struct dg_supers *supers = kzalloc(sizeof(*supers), GFP_KERNEL);
+	ktime_t since = ktime_get();
+	unsigned int i;
+
+	if (!supers) {
+		done->busy = true;
+		return;
+	}
+	dg_wait_umounts(target, supers);
+	dg_revoke_phase(target, "umount-wait", &since);
+	dg_shut_down_supers(supers, flags, done);
+	dg_revoke_phase(target, "shutdown", &since);
+	if (target->dax) {
+		kill_dax(target->dax);
+		dg_revoke_phase(target, "kill-dax", &since);
+		dg_revoke_inodes(&ctx, supers);
+		dg_revoke_phase(target, "inodes", &since);
+	}
+	dg_supers_put(supers);
+
+	/* Somebody may have mounted between the shutdown and kill_dax(). */
+	dg_supers_collect(target, supers);
+	if (supers->nr && !done->shutdowns)
+		dg_shut_down_supers(supers, flags, done);
+	if (target->dax)
+		for (i = 0; i < supers->nr; i++)
+			dg_super_walk_inodes(supers->at[i].sb, dg_revoke_inode, &ctx);
+	done->busy |= supers->truncated;
+	dg_supers_put(supers);
+	kfree(supers);
+	dg_revoke_phase(target, "second-look", &since);
+}
+
+static u8 dg_revoke_verdict(const struct dg_revoked *done)
+{
+	if (done->pinned)
+		return DAXGUARD_REVOKE_PINNED;
+	if (done->busy || done->left)
+		return DAXGUARD_REVOKE_BUSY;
+	return DAXGUARD_REVOKE_CLEAN;
+}
+
+void dg_revoke(struct dg_request *req)
+{
+	ktime_t begin = ktime_get();
+	struct dg_target *target;
+
+	mutex_lock(&req->walk);
+	list_for_each_entry(target, &req->targets, node)
+		dg_revoke_target(target, req->flags, &req->revoked);
+	mutex_unlock(&req->walk);
+
+	mutex_lock(&dg_lock);
+	req->revoke = dg_revoke_verdict(&req->revoked);
+	req->revoke_us = ktime_us_delta(ktime_get(), begin);
+	mutex_unlock(&dg_lock);
+	atomic64_inc(&dg_counters.revokes[req->revoke]);
+	atomic64_add(req->revoked.inodes, &dg_counters.inodes);
+	atomic64_add(req->revoked.entries, &dg_counters.entries);
+	atomic64_add(req->revoked.shutdowns, &dg_counters.shutdowns);
+}
+
+/* Why an ACK is not good yet, as a constant text; NULL if nothing lives there. */
+const char *dg_request_live_fs(struct dg_request *req)
+{
+	struct dg_supers *supers = kzalloc(sizeof(*supers), GFP_KERNEL);
+	const char *why = NULL;
+	struct dg_target *target;
+
+	if (!supers)
+		return "out of memory";
+	list_for_each_entry(target, &req->targets, node) {
+		dg_supers_collect(target, supers);
+		if (supers->nr)
+			why = "a file system on it is still mounted or pinned";
+		else if (supers->dying)
+			why = "an umount on it is under way";
+		else if (supers->unknown || supers->truncated)
+			why = "a claim on it could not be looked at";
+		dg_supers_put(supers);
+		if (why)
+			break;
+	}
+	kfree(supers);
+	return why;
+}

@@ -1,0 +1,183 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Targets: the disks that go when a device of the nd bus goes.
+ *
+ * A disk is found as a child of the device, however deep: a namespace, pfn or
+ * btt device has one, a region or a bus may have many. Nothing of libnvdimm's
+ * private structures is read, and no attribute that takes a device's or the
+ * bus's lock.
+ */
+#include <linux/dax.h>
+#include <linux/slab.h>
+#include <linux/string.h>
+
+#include "compat.h"
+#include "daxguard.h"
+
+static bool dg_dev_is_disk(struct device *dev)
+{
+	return dev->class && !strcmp(dev->class->name, "block") &&
+	       dev->type && dev->type->name && !strcmp(dev->type->name, "disk");
+}
+
+static bool dg_dev_is_nd(struct device *dev)
+{
+	return dev->bus && !strcmp(dev->bus->name, "nd");
+}
+
+/* Where the target's memory is; leaves nr_pfns 0 if it has no struct pages. */
+static void dg_target_find_pages(struct dg_target *target)
+{
+	long nr = bdev_nr_bytes(target->disk->part0) >> PAGE_SHIFT;
+	unsigned long pfn = 0;
+	long got;
+	int id;
+
+	if (!target->dax || nr <= 0)
+		return;
+	id = dax_read_lock();
+	got = dg_dax_pfn(target->dax, nr, &pfn);
+	dax_read_unlock(id);
+	/* Bad blocks cut what is returned; the disk itself is contiguous. */
+	if (got <= 0 || !pfn_valid(pfn))
+		return;
+	target->pfn = pfn;
+	target->nr_pfns = nr;
+}
+
+static u8 dg_target_mode(const struct dg_target *target)
+{
+	if (target->nr_pfns)
+		return DAXGUARD_MODE_FSDAX;
+	if (target->nd_dev && !strncmp(dev_name(target->nd_dev), "btt", 3))
+		return DAXGUARD_MODE_SECTOR;
+	return DAXGUARD_MODE_RAW;
+}
+
+/*
+ * The UUID attribute of a pfn, btt or namespace device, through its show
+ * method: there is no exported way, and the methods take no lock.
+ */
+static void dg_target_find_uuid(struct dg_target *target)
+{
+	const struct attribute_group **groups;
+	struct attribute **attrs;
+	char *page;
+
+	if (!target->nd_dev || !target->nd_dev->type || !target->nd_dev->type->groups)
+		return;
+	page = (char *)get_zeroed_page(GFP_KERNEL);
+	if (!page)
+		return;
+	for (groups = target->nd_dev->type->groups; *groups; groups++) {
+		for (attrs = (*groups)->attrs; attrs && *attrs; attrs++) {
+			struct device_attribute *attr;
+
+			if (strcmp((*attrs)->name, "uuid"))
+				continue;
+			attr = container_of(*attrs, struct device_attribute, attr);
+			if (attr->show && attr->show(target->nd_dev, attr, page) >= UUID_STRING_LEN)
+				target->has_uuid = !uuid_parse(page, &target->uuid);
+		}
+	}
+	free_page((unsigned long)page);
+}
+
+static struct dg_target *dg_target_new(struct gendisk *disk, struct device *nd_dev)
+{
+	struct dg_target *target = kzalloc(sizeof(*target), GFP_KERNEL);
+	u64 start;
+
+	if (!target)
+		return NULL;
+	INIT_LIST_HEAD(&target->node);
+	get_device(disk_to_dev(disk));
+	target->disk = disk;
+	target->nd_dev = get_device(nd_dev);
+	target->dax = fs_dax_get_by_bdev(disk->part0, &start, NULL, NULL);
+	dg_target_find_pages(target);
+	target->mode = dg_target_mode(target);
+	dg_target_find_uuid(target);
+	return target;
+}
+
+void dg_target_free(struct dg_target *target)
+{
+	if (!target)
+		return;
+	if (target->dax)
+		put_dax(target->dax);
+	put_device(disk_to_dev(target->disk));
+	put_device(target->nd_dev);
+	kfree(target);
+}
+
+const char *dg_target_name(const struct dg_target *target)
+{
+	return target->disk->disk_name;
+}
+
+struct dg_collect {
+	struct list_head *targets;
+	struct device *nd_dev;		/* whose children are looked at */
+};
+
+static int dg_collect_child(struct device *dev, void *data)
+{
+	struct dg_collect *parent = data;
+	struct dg_collect ctx = { .targets = parent->targets, .nd_dev = dev };
+
+	if (dg_dev_is_disk(dev)) {
+		struct dg_target *target = dg_target_new(dev_to_disk(dev), parent->nd_dev);
+
+		if (!target)
+			return -ENOMEM;
+		list_add_tail(&target->node, parent->targets);
+		return 0;
+	}
+	if (!dg_dev_is_nd(dev))
+		return 0;
+	return device_for_each_child(dev, &ctx, dg_collect_child);
+}
+
+/* All disks at or below @dev. -ENOMEM leaves those found so far in the list. */
+int dg_targets_collect(struct device *dev, struct list_head *targets)
+{
+	struct dg_collect ctx = { .targets = targets, .nd_dev = dev };
+
+	return device_for_each_child(dev, &ctx, dg_collect_child);
+}
+
+void dg_targets_free(struct list_head *targets)
+{
+	struct dg_target *target, *next;
+
+	list_for_each_entry_safe(target, next, targets, node) {
+		list_del(&target->node);
+		dg_target_free(target);
+	}
+}
+
+/* The guarded disk with this number, whether it is being removed or not. */
+struct dg_target *dg_target_by_dev(dev_t dev)
+{
+	struct inode *inode = ilookup(blockdev_superblock, dev);
+	struct dg_target *target = NULL;
+	struct block_device *bdev;
+	struct device *parent;
+
+	if (!inode)
+		return NULL;
+	/* As an open does: the inode names the device, the device keeps the disk. */
+	bdev = I_BDEV(inode);
+	if (!kobject_get_unless_zero(&bdev->bd_device.kobj))
+		bdev = NULL;
+	iput(inode);
+	if (!bdev)
+		return NULL;
+	parent = disk_to_dev(bdev->bd_disk)->parent;
+	if (parent && dg_dev_is_nd(parent))
+		target = dg_target_new(bdev->bd_disk, parent);
+	put_device(&bdev->bd_device);
+	return target;
+}

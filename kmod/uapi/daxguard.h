@@ -1,0 +1,348 @@
+/* SPDX-License-Identifier: GPL-2.0 WITH Linux-syscall-note */
+/*
+ * daxguard: the contract between daxguard.ko and the daemon that answers it.
+ *
+ * This is the only file that both sides include.
+ *
+ * A hold
+ * ------
+ * When a device that carries pmem or DAX memory is about to lose its driver
+ * and somebody uses it, the module holds the teardown: the task that removes
+ * the device sleeps in the module, an EVENT is multicast, a uevent is sent as
+ * a doorbell, and the registered daemon is given a bounded time to take the
+ * data and the processes off the device.
+ *
+ *	A hold that the module announces ends exactly once, with one of the
+ *	results of enum daxguard_result, no later than its hard cap, and
+ *	whatever ended it, the module revokes all DAX mappings before the
+ *	teardown goes on.
+ *
+ * The life of a request, seen from the daemon:
+ *
+ *	REGISTER            once per socket; the one daemon of this machine
+ *	GET_PENDING (dump)  what is held already; EVENTs are copies of it
+ *	<- EVENT            repeated every second until somebody takes it
+ *	TAKE                the daemon is at work; ends the activation wait
+ *	SCAN ... COMPLETED  who uses the device; read with GET_HOLDERS, GET_FS
+ *	SIGBUS, SYNC, SHUTDOWN, EXTEND   as needed
+ *	ACK                 nothing lives there any more: go on
+ *	  or RELEASE        somebody must stay: go on all the same
+ *	<- DONE             how the hold ended and what the revoke found
+ *
+ * The multicast message may be lost (ENOBUFS); the dump of GET_PENDING is the
+ * truth. A socket that is closed ends its registration; what it had taken
+ * waits for DAXGUARD_TAKEOVER_MS for another daemon to register and TAKE.
+ *
+ * Rules for every command
+ * -----------------------
+ * The sender needs CAP_SYS_ADMIN in the initial user namespace, and the
+ * initial network namespace. Attributes are checked strictly: an unknown one
+ * or one of a wrong type or length is refused. Every refusal carries a text
+ * in NLMSGERR_ATTR_MSG. Common errors:
+ *
+ *	-EPERM   no CAP_SYS_ADMIN
+ *	-EINVAL  an attribute is missing or malformed
+ *	-ENOENT  no such request: unknown id, ended, or a foreign cookie
+ *	-EACCES  only the registered daemon may say this
+ *
+ * Units and encodings: times are milliseconds (u32) unless the name ends in
+ * _NS; dev_t is u64 with the major number in the upper 32 bits and the minor
+ * in the lower; pids are those of the initial pid namespace; a process is
+ * named by pid *and* start time, which is nanoseconds since boot, suspend
+ * included (what /proc/PID/stat shows in field 22, before it is cut to clock
+ * ticks); addresses, offsets and lengths are bytes (u64). Integers are in
+ * host byte order. Lists of one kind repeat the attribute.
+ */
+#ifndef _UAPI_LINUX_DAXGUARD_H
+#define _UAPI_LINUX_DAXGUARD_H
+
+#define DAXGUARD_GENL_NAME	"daxguard"
+#define DAXGUARD_GENL_VERSION	1
+#define DAXGUARD_MCGRP_EVENTS	"events"	/* needs CAP_SYS_ADMIN */
+#define DAXGUARD_MISC_NAME	"daxguard"	/* uevents: SUBSYSTEM=misc */
+
+#define DAXGUARD_COOKIE_LEN	16	/* random, per request */
+#define DAXGUARD_UUID_LEN	16
+#define DAXGUARD_TAKEOVER_MS	2000	/* grace after a daemon's death */
+#define DAXGUARD_NAME_MAX	64	/* longest device or disk name + NUL */
+
+/*
+ * enum daxguard_cmd - what a message is.
+ *
+ * @DAXGUARD_CMD_REGISTER: This socket is the daemon. No attributes. Replied
+ *	to with VERSION, BOOT_ID, HOLD_MS, CAP_MS, ACTIVATION_MS. -EBUSY:
+ *	another socket is registered. Repeating it from the same socket is
+ *	harmless.
+ * @DAXGUARD_CMD_TAKE: {ID} The daemon works on this request from now on.
+ *	Starts the deadline. Idempotent.
+ * @DAXGUARD_CMD_ACK: {ID, COOKIE} The device is free; go on. -EBUSY with a
+ *	reason while the module still sees a file system on it that has not
+ *	been unmounted; the hold stays. Idempotent: 0 also for a request that
+ *	an ACK has ended, as long as the teardown is under way.
+ * @DAXGUARD_CMD_RELEASE: {ID, COOKIE} As ACK, without that check: the daemon
+ *	has done what it may, somebody stays (policy says so, a system device,
+ *	a mount that cannot be unmounted). The module syncs and shuts down
+ *	what is still live.
+ * @DAXGUARD_CMD_EXTEND: {ID, COOKIE, MS} The deadline becomes MS from now, at
+ *	most what the cap leaves. Replied to with DEADLINE_MS, what is left.
+ * @DAXGUARD_CMD_GET_PENDING: dump. One message (as EVENT) per open request,
+ *	in order of their ids; COOKIE included.
+ * @DAXGUARD_CMD_SCAN: {ID or DEV} Look, in the module's own worker, at who
+ *	uses the device; replied to with TOKEN at once, answered later by
+ *	COMPLETED. Allowed without registration. One snapshot is kept per
+ *	socket: the next SCAN replaces it, the socket's end frees it. -EBUSY:
+ *	one of this socket's is still being made. -ENODEV: DEV is no device
+ *	that daxguard guards. -ENOSPC: too many sockets keep one.
+ * @DAXGUARD_CMD_GET_HOLDERS: dump. {TOKEN} One message per use (HOLDER_*).
+ *	-EAGAIN: not ready. -ENOENT: no such snapshot of this socket.
+ * @DAXGUARD_CMD_GET_FS: dump. {TOKEN} One message per superblock (FS_*).
+ * @DAXGUARD_CMD_SYNC: {ID} Queue a sync of every live superblock on the
+ *	device, also of those no path leads to. Replied to with TOKEN,
+ *	answered by COMPLETED. -EINPROGRESS: one is under way.
+ * @DAXGUARD_CMD_SHUTDOWN: {ID} Queue a sync and a shutdown of every live
+ *	superblock on the device. As SYNC. ERROR in the answer is EOPNOTSUPP
+ *	where a file system or this kernel (before 6.5) has no way to do it
+ *	from inside: shut it down by ioctl, through a path.
+ * @DAXGUARD_CMD_SIGBUS: {ID, PID, START_NS, ADDR, LSB, CODE} Send SIGBUS
+ *	with si_code CODE (BUS_MCEERR_AO or BUS_MCEERR_AR), si_addr ADDR and
+ *	si_addr_lsb LSB to a live thread of the process that does not block
+ *	it, if there is one. -EFAULT: ADDR is not in one of its mappings of
+ *	a DAX file on the device. -EBUSY: its mappings could not be looked at
+ *	in time. -ESRCH: it is gone, or PID is another process by now.
+ * @DAXGUARD_CMD_EVENT: to the group. A device is about to be removed, and
+ *	held. Also the form of GET_PENDING's messages.
+ * @DAXGUARD_CMD_DONE: to the group. {ID, RESULT, REVOKE, counters, times}
+ *	Sent when the revoke is over, before the teardown goes on.
+ * @DAXGUARD_CMD_COMPLETED: to one socket. {TOKEN, ERROR, TRUNCATED} The SCAN,
+ *	SYNC or SHUTDOWN that TOKEN names is over.
+ */
+enum daxguard_cmd {
+	DAXGUARD_CMD_UNSPEC,
+	DAXGUARD_CMD_REGISTER,
+	DAXGUARD_CMD_TAKE,
+	DAXGUARD_CMD_ACK,
+	DAXGUARD_CMD_RELEASE,
+	DAXGUARD_CMD_EXTEND,
+	DAXGUARD_CMD_GET_PENDING,
+	DAXGUARD_CMD_SCAN,
+	DAXGUARD_CMD_GET_HOLDERS,
+	DAXGUARD_CMD_GET_FS,
+	DAXGUARD_CMD_SYNC,
+	DAXGUARD_CMD_SHUTDOWN,
+	DAXGUARD_CMD_SIGBUS,
+	DAXGUARD_CMD_EVENT,
+	DAXGUARD_CMD_DONE,
+	DAXGUARD_CMD_COMPLETED,
+	__DAXGUARD_CMD_MAX,
+};
+#define DAXGUARD_CMD_MAX (__DAXGUARD_CMD_MAX - 1)
+
+/* enum daxguard_state - where a request is (DAXGUARD_A_STATE, u8). */
+enum daxguard_state {
+	DAXGUARD_STATE_ANNOUNCED,	/* nobody has taken it */
+	DAXGUARD_STATE_TAKEN,		/* a daemon works on it */
+	DAXGUARD_STATE_ORPHANED,	/* its daemon died; the grace runs */
+	DAXGUARD_STATE_REVOKING,	/* the hold has ended */
+	DAXGUARD_STATE_CLOSING,		/* revoked; the teardown goes on */
+};
+
+/* enum daxguard_result - what ended a hold (DAXGUARD_A_RESULT, u8). */
+enum daxguard_result {
+	DAXGUARD_RESULT_NONE,		/* not ended */
+	DAXGUARD_RESULT_ACKED,		/* ACK: the device is free */
+	DAXGUARD_RESULT_RELEASED,	/* RELEASE: go on all the same */
+	DAXGUARD_RESULT_TIMEOUT,	/* the deadline passed */
+	DAXGUARD_RESULT_NO_DAEMON,	/* nobody took it, or took it over */
+	DAXGUARD_RESULT_KILLED,		/* the removing task was killed */
+	DAXGUARD_RESULT_STOPPING,	/* the machine goes down */
+};
+
+/* enum daxguard_revoke - what the revoke found (DAXGUARD_A_REVOKE, u8). */
+enum daxguard_revoke {
+	DAXGUARD_REVOKE_NONE,		/* not done yet */
+	DAXGUARD_REVOKE_CLEAN,		/* no mapping, no entry is left */
+	DAXGUARD_REVOKE_PINNED,		/* pages are pinned; see PAGES_PINNED */
+	DAXGUARD_REVOKE_BUSY,		/* a lock could not be had in time */
+};
+
+/* enum daxguard_mode - how a target is used (DAXGUARD_A_MODE, u8). */
+enum daxguard_mode {
+	DAXGUARD_MODE_UNKNOWN,
+	DAXGUARD_MODE_RAW,		/* block device without struct pages */
+	DAXGUARD_MODE_SECTOR,		/* BTT */
+	DAXGUARD_MODE_FSDAX,
+	DAXGUARD_MODE_DEVDAX,		/* character device */
+};
+
+/* enum daxguard_use - how a process uses the device (HOLDER_USE, u8). */
+enum daxguard_use {
+	DAXGUARD_USE_MAPPED,
+	DAXGUARD_USE_OPEN,
+	DAXGUARD_USE_CWD,
+	DAXGUARD_USE_ROOT,
+	DAXGUARD_USE_EXE,
+	DAXGUARD_USE_KERNEL,		/* no process: swap, an exiting mm */
+};
+
+/* DAXGUARD_A_FLAGS of a request, u32 */
+#define DAXGUARD_F_SURPRISE	(1U << 0)	/* hardware is gone: no sync */
+#define DAXGUARD_F_TAKEN_OVER	(1U << 1)	/* a second daemon has it */
+
+/* DAXGUARD_A_HOLDER_FLAGS, u32 */
+#define DAXGUARD_H_SHARED	(1U << 0)	/* MAP_SHARED */
+#define DAXGUARD_H_WRITE	(1U << 1)	/* may write through it */
+#define DAXGUARD_H_EXEC		(1U << 2)
+#define DAXGUARD_H_ZOMBIE_LEADER (1U << 3)	/* main thread gone; see TID */
+#define DAXGUARD_H_STOPPED	(1U << 4)	/* SIGSTOP and the like */
+#define DAXGUARD_H_TRACED	(1U << 5)
+#define DAXGUARD_H_UNBINDER	(1U << 6)	/* the removing task itself */
+#define DAXGUARD_H_BLOCKED	(1U << 7)	/* uninterruptible sleep */
+
+/* DAXGUARD_A_FS_FLAGS, u32 */
+#define DAXGUARD_FS_LIVE	(1U << 0)	/* not unmounted; may be shut down */
+#define DAXGUARD_FS_MOUNTED	(1U << 1)	/* struct mounts exist for it */
+#define DAXGUARD_FS_DYING	(1U << 2)	/* an umount is under way */
+#define DAXGUARD_FS_FROZEN	(1U << 3)
+#define DAXGUARD_FS_RDONLY	(1U << 4)
+#define DAXGUARD_FS_DAX		(1U << 5)	/* has inodes with DAX entries */
+#define DAXGUARD_FS_UNKNOWN	(1U << 6)	/* a claim; holder not known */
+
+/*
+ * enum daxguard_attr - the attributes; (type) in brackets.
+ *
+ * Of a request:
+ * @DAXGUARD_A_ID: (u64) unique while the machine is up; with BOOT_ID, ever.
+ * @DAXGUARD_A_BOOT_ID: (NUL string) /proc/sys/kernel/random/boot_id.
+ * @DAXGUARD_A_COOKIE: (binary, 16) proves that the EVENT was read.
+ * @DAXGUARD_A_DEVICE: (NUL string) name of the device that loses its driver.
+ * @DAXGUARD_A_BUS, @DAXGUARD_A_DRIVER: (NUL string) its bus and driver.
+ * @DAXGUARD_A_FLAGS: (u32) DAXGUARD_F_*.
+ * @DAXGUARD_A_STATE, @DAXGUARD_A_RESULT, @DAXGUARD_A_REVOKE: (u8)
+ * @DAXGUARD_A_DEADLINE_MS: (u32) what is left of the hold now.
+ * @DAXGUARD_A_ELAPSED_MS: (u32) since the hold began.
+ * @DAXGUARD_A_CAP_MS: (u32) hard cap of a hold, from its begin.
+ * @DAXGUARD_A_HOLD_MS, @DAXGUARD_A_ACTIVATION_MS: (u32) module parameters.
+ * @DAXGUARD_A_UNBINDER_PID, @DAXGUARD_A_UNBINDER_START_NS: (u32, u64) the
+ *	removing task's process; pid 0 for a kernel thread.
+ * @DAXGUARD_A_TARGET: (nest, repeated) one per disk or dax device that goes.
+ *
+ * Inside TARGET:
+ * @DAXGUARD_A_NAME: (NUL string) pmem0, dax0.0.
+ * @DAXGUARD_A_DEV: (u64) its dev_t.
+ * @DAXGUARD_A_MODE: (u8) enum daxguard_mode.
+ * @DAXGUARD_A_NS_DEVICE: (NUL string) the device it belongs to: pfn0.0.
+ * @DAXGUARD_A_NS_UUID: (binary, 16) of its namespace (or pfn, btt, dax
+ *	instance); absent where there is none.
+ * @DAXGUARD_A_RANGE: (nest, repeated) {START, LEN} physical, of the data.
+ * @DAXGUARD_A_STACK: (nest, repeated) {NAME, DEV} partitions, and dm or md
+ *	devices built on it, the disk itself not included. Bottom up.
+ * @DAXGUARD_A_IN_USE: (flag) somebody claims it.
+ *
+ * Of DONE:
+ * @DAXGUARD_A_INODES, @DAXGUARD_A_ENTRIES, @DAXGUARD_A_VMAS: (u64) inodes
+ *	revoked, DAX entries dropped, mappings that were still there.
+ * @DAXGUARD_A_PAGES_PINNED: (u64)
+ * @DAXGUARD_A_SHUTDOWNS: (u32) superblocks the module itself shut down.
+ * @DAXGUARD_A_HELD_US, @DAXGUARD_A_REVOKE_US: (u64, microseconds)
+ *
+ * Of SCAN, SYNC, SHUTDOWN, COMPLETED:
+ * @DAXGUARD_A_TOKEN: (u32) @DAXGUARD_A_ERROR: (u32) a positive errno or 0.
+ * @DAXGUARD_A_TRUNCATED: (flag) more uses than a snapshot holds, or a lock
+ *	that could not be had in time: the list is not complete. In an EVENT:
+ *	more targets than a message holds. What is not listed is revoked too.
+ *
+ * Of GET_HOLDERS:
+ * @DAXGUARD_A_PID: (u32) the process (tgid); 0: the kernel.
+ * @DAXGUARD_A_TID: (u32) a thread of it that is alive.
+ * @DAXGUARD_A_START_NS: (u64) start of the thread group leader.
+ * @DAXGUARD_A_COMM: (NUL string) @DAXGUARD_A_UID: (u32) effective, as the
+ *	initial user namespace sees it.
+ * @DAXGUARD_A_SIG_CAUGHT, @DAXGUARD_A_SIG_BLOCKED, @DAXGUARD_A_SIG_IGNORED:
+ *	(u64) bit N-1 is signal N; BLOCKED: by every live thread.
+ * @DAXGUARD_A_HOLDER_USE: (u8) @DAXGUARD_A_HOLDER_FLAGS: (u32)
+ * @DAXGUARD_A_FS_DEV: (u64) superblock (or chardev) of the file.
+ * @DAXGUARD_A_INO: (u64)
+ * @DAXGUARD_A_ADDR, @DAXGUARD_A_LEN, @DAXGUARD_A_OFFSET: (u64) of a mapping:
+ *	address and length in the process, offset in the file.
+ * @DAXGUARD_A_COUNT: (u32) uses of this kind that this message stands for.
+ *
+ * Of GET_FS:
+ * @DAXGUARD_A_FS_DEV: (u64) s_dev @DAXGUARD_A_FS_TYPE: (NUL string)
+ * @DAXGUARD_A_DEV: (u64) the block device through which it was found.
+ * @DAXGUARD_A_FS_FLAGS: (u32) @DAXGUARD_A_INODES, @DAXGUARD_A_ENTRIES: (u64)
+ *	inodes with DAX entries, and how many entries.
+ *
+ * Of SIGBUS: PID, START_NS, ADDR,
+ * @DAXGUARD_A_LSB: (u8) log2 of the extent, PAGE_SHIFT at least.
+ * @DAXGUARD_A_CODE: (u32) BUS_MCEERR_AO or BUS_MCEERR_AR.
+ *
+ * Of EXTEND: @DAXGUARD_A_MS: (u32)
+ * Of REGISTER: @DAXGUARD_A_VERSION: (NUL string) the module's.
+ */
+enum daxguard_attr {
+	DAXGUARD_A_UNSPEC,
+	DAXGUARD_A_PAD,
+	DAXGUARD_A_ID,
+	DAXGUARD_A_BOOT_ID,
+	DAXGUARD_A_COOKIE,
+	DAXGUARD_A_DEVICE,
+	DAXGUARD_A_BUS,
+	DAXGUARD_A_DRIVER,
+	DAXGUARD_A_FLAGS,
+	DAXGUARD_A_STATE,
+	DAXGUARD_A_RESULT,
+	DAXGUARD_A_REVOKE,
+	DAXGUARD_A_DEADLINE_MS,
+	DAXGUARD_A_ELAPSED_MS,
+	DAXGUARD_A_CAP_MS,
+	DAXGUARD_A_HOLD_MS,
+	DAXGUARD_A_ACTIVATION_MS,
+	DAXGUARD_A_UNBINDER_PID,
+	DAXGUARD_A_UNBINDER_START_NS,
+	DAXGUARD_A_TARGET,
+	DAXGUARD_A_NAME,
+	DAXGUARD_A_DEV,
+	DAXGUARD_A_MODE,
+	DAXGUARD_A_NS_DEVICE,
+	DAXGUARD_A_NS_UUID,
+	DAXGUARD_A_RANGE,
+	DAXGUARD_A_START,
+	DAXGUARD_A_LEN,
+	DAXGUARD_A_STACK,
+	DAXGUARD_A_IN_USE,
+	DAXGUARD_A_INODES,
+	DAXGUARD_A_ENTRIES,
+	DAXGUARD_A_VMAS,
+	DAXGUARD_A_PAGES_PINNED,
+	DAXGUARD_A_SHUTDOWNS,
+	DAXGUARD_A_HELD_US,
+	DAXGUARD_A_REVOKE_US,
+	DAXGUARD_A_TOKEN,
+	DAXGUARD_A_ERROR,
+	DAXGUARD_A_TRUNCATED,
+	DAXGUARD_A_PID,
+	DAXGUARD_A_TID,
+	DAXGUARD_A_START_NS,
+	DAXGUARD_A_COMM,
+	DAXGUARD_A_UID,
+	DAXGUARD_A_SIG_CAUGHT,
+	DAXGUARD_A_SIG_BLOCKED,
+	DAXGUARD_A_SIG_IGNORED,
+	DAXGUARD_A_HOLDER_USE,
+	DAXGUARD_A_HOLDER_FLAGS,
+	DAXGUARD_A_FS_DEV,
+	DAXGUARD_A_FS_TYPE,
+	DAXGUARD_A_FS_FLAGS,
+	DAXGUARD_A_INO,
+	DAXGUARD_A_ADDR,
+	DAXGUARD_A_OFFSET,
+	DAXGUARD_A_COUNT,
+	DAXGUARD_A_LSB,
+	DAXGUARD_A_CODE,
+	DAXGUARD_A_MS,
+	DAXGUARD_A_VERSION,
+	__DAXGUARD_A_MAX,
+};
+#define DAXGUARD_A_MAX (__DAXGUARD_A_MAX - 1)
+
+#endif /* _UAPI_LINUX_DAXGUARD_H */
