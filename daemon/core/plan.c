@@ -83,6 +83,7 @@ static uint32_t fitting_permille(const struct dg_plan *plan, const struct dg_pla
 static void begin_climb(const struct dg_plan *plan, struct dg_plan_entry *entry, uint64_t now_us)
 {
 	entry->state = DG_ENTRY_CLIMBING;
+	entry->over = false;
 	entry->due_us = now_us;
 	entry->permille = fitting_permille(plan, entry, now_us);
 	if (plan->rounds > DG_PLAN_ROUNDS_MAX)

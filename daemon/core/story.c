@@ -180,12 +180,12 @@ static int on_job_end(struct dg_story *story, event_t *event)
 			job = &story->jobs[i - 1];
 	if (!job)
 		return 0;
-	if (name && strcmp(name, "mounts") == 0)
-		story->knows_mounts = true;
 	job->over = true;
 	job->took_us = number(event, "took_us");
 	job->status = (int)number(event, "status");
 	TEXT(event, "end", job->end);
+	if (strcmp(job->name, "mounts") == 0 && strcmp(job->end, "ok") == 0)
+		story->knows_mounts = true;
 	if (!error || !*error)
 		return 0;
 	job->error = strdup(error);

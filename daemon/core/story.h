@@ -12,14 +12,12 @@
  *	begin    id boot_id device bus driver surprise taken_over unbinder
  *	         unbinder_start_ns elapsed_ms deadline_us cap_ms reserve_us
  *	target   name ns_device mode dev uuid in_use
- *	layer    target name dev
  *	resume   state pid                        a new daemon goes on
  *	state    name
  *	job      name timeout_us                  something that may block begins
  *	job-end  name end status took_us error
  *	mount    path type ns host locked result
  *	system   why                              what makes it a system device
- *	fs       dev type flags inodes entries
  *	holder   pid start_ns comm uid rule exempt mapped open cwd root exe bytes
  *	         addr fs_dev permille
  *	act      pid start_ns action grace_ms rung     before it is done

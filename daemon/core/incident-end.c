@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* How an incident ends, and what its outcome is called. */
+#include "core/incident-private.h"
+
+/* The first that applies, the gravest first; "clean" if none does. */
+static const enum dg_mark outcomes[] = {
+	DG_MARK_SYSTEM,       DG_MARK_MOUNTS_UNKNOWN, DG_MARK_STILL_MAPPED, DG_MARK_BUSY,
+	DG_MARK_MOUNT_LOCKED, DG_MARK_KERNEL,         DG_MARK_DETACHED,     DG_MARK_SYNC_FAILED,
+	DG_MARK_SHUT_DOWN,    DG_MARK_SCAN_FAILED,
+};
+
+static const char *outcome(const struct dg_incident *i)
+{
+	if (i->state != DG_STATE_DONE)
+		return dg_state_name(i->state);
+	if (i->has_done && i->done.revoke == DG_REVOKE_PINNED)
+		return "pages-pinned";
+	if (i->has_done && i->done.revoke == DG_REVOKE_BUSY)
+		return "revoke-busy";
+	for (size_t n = 0; n < sizeof(outcomes) / sizeof(*outcomes); n++)
+		if (dg_has_mark(i, outcomes[n]))
+			return dg_mark_name(outcomes[n]);
+	return "clean";
+}
+
+void dg_note_ends(struct dg_incident *i, struct dg_effects *fx)
+{
+	for (size_t n = 0; n < i->plan.n_entries && !dg_effects_full(fx); n++) {
+		struct dg_plan_entry *entry = &i->plan.entries[n];
+		const char *how = "unmapped";
+
+		if (entry->over || !entry->noted || entry->state == DG_ENTRY_CLIMBING)
+			continue;
+		if (entry->exited)
+			how = "exited";
+		else if (entry->state == DG_ENTRY_LEFT || entry->state == DG_ENTRY_SURVIVED)
+			how = dg_entry_state_name(entry->state);
+		entry->over = true;
+		dg_emit(fx, &(struct dg_effect){.kind = DG_EFFECT_FREED, .entry = n, .note = how});
+	}
+}
+
+static void finish(struct dg_incident *i, enum dg_state state, struct dg_effects *fx)
+{
+	if (i->running)
+		dg_emit(fx, &(struct dg_effect){.kind = DG_EFFECT_CANCEL});
+	i->running = 0;
+	i->wake_us = UINT64_MAX;
+	dg_note_ends(i, fx);
+	i->state = state;
+	i->outcome = outcome(i);
+	dg_emit(fx, &(struct dg_effect){.kind = DG_EFFECT_END, .state = state, .note = i->outcome});
+}
+
+void dg_incident_ended(struct dg_incident *i, const struct dg_done *done, uint64_t now_us,
+		       struct dg_effects *fx)
+{
+	bool ours = done->result == DG_RESULT_ACKED || done->result == DG_RESULT_RELEASED;
+
+	if (dg_state_is_final(i->state))
+		return;
+	i->has_done = true;
+	i->done = *done;
+	finish(i, ours ? DG_STATE_DONE : DG_STATE_EXPIRED, fx);
+}
+
+void dg_incident_gone(struct dg_incident *i, uint64_t now_us, struct dg_effects *fx)
+{
+	if (dg_state_is_final(i->state))
+		return;
+	finish(i, i->acknowledged ? DG_STATE_DONE : DG_STATE_ABANDONED, fx);
+}

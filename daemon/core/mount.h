@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Mounts of the device, as the steps `mounts`, `unmount` and `detach` tell.
+ *
+ * The strings lie in the step's output and live as long as it does.
+ */
+#pragma once
+
+#include "core/event.h"
+
+struct dg_mount {
+	const char *path;   /* bytes */
+	const char *type;   /* "" where the step did not say */
+	const char *result; /* ok, busy, locked, gone or an errno's name; "" from `mounts` */
+	uint64_t ns;        /* inode of the mount namespace */
+	bool host;          /* the namespace of pid 1 */
+	bool locked;        /* a user namespace's: may not be unmounted there */
+};
+
+struct dg_mount_list {
+	struct dg_mount *items;
+	size_t n_items;
+	const char **system; /* why it is a system device; none: it is not */
+	size_t n_system;
+	const char **kernel; /* users that are no process: loop, swap, nfsd */
+	size_t n_kernel;
+	size_t n_busy, n_locked; /* by result, n_locked also by flag */
+};
+
+/* Records of an unknown form are passed over. -EBADMSG: no records. -ENOMEM. */
+int dg_mount_list_read(const char *output, size_t n_output, struct dg_mount_list *ret);
+void dg_mount_list_done(struct dg_mount_list *list);
