@@ -8,7 +8,6 @@ GuestFailure that ends it.
 import atexit
 import base64
 import collections
-import ctypes
 import json
 import os
 import pathlib
@@ -103,10 +102,6 @@ def nvdimm_file(name, mib=512):
     return path
 
 
-def _die_with_parent():
-    ctypes.CDLL(None, use_errno=True).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
-
-
 class Job:
     """A script that runs in the guest; wait() gives its Result."""
 
@@ -158,7 +153,8 @@ class Guest:
         cmdline = ("root=/dev/vda rw console=ttyS0 ignore_loglevel panic=2 mitigations=off "
                    "systemd.show_status=false systemd.unit=multi-user.target "
                    "module_blacklist=bochs,kvm_amd,kvm_intel,parport_pc,pcspkr,psmouse,i2c_piix4 " + self.args)
-        cmd = ["qemu-system-x86_64", "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
+        # Whatever ends us, even SIGKILL, ends the guest.
+        cmd = ["setpriv", "--pdeathsig", "KILL", "qemu-system-x86_64", "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
                "-M", "q35,nvdimm=on", "-accel", accel + (",thread=multi" if accel == "tcg" else ""),
                "-cpu", "max" if accel == "tcg" else "host", "-smp", "2",
                "-m", f"{self.memory},slots=8,maxmem=16G",
@@ -191,7 +187,7 @@ class Guest:
         self.console.unlink(missing_ok=True)
         environ = dict(os.environ, TMPDIR=str(run_dir()))  # the snapshots go there
         self.qemu = subprocess.Popen(command, stdin=subprocess.DEVNULL, pass_fds=[self._theirs.fileno()],
-                                     preexec_fn=_die_with_parent, env=environ, start_new_session=True)
+                                     env=environ, start_new_session=True)
         self._theirs.close()
         threading.Thread(target=self._listen, args=(self._sock,), daemon=True).start()
         try:

@@ -41,6 +41,7 @@ make_fsdax() {
 # find_fsdax [REGION]: sets NS, PMEM and PFN from what there is.
 find_fsdax() {
 	REGION=${1:-region0}
+	# shellcheck disable=SC2034 # for the scripts that source this
 	NS=namespace${REGION#region}.0
 	PFN='' PMEM=''
 	local dev
@@ -51,6 +52,46 @@ find_fsdax() {
 			PMEM=$(basename "$dev"/block/*)
 		fi
 	done
+}
+
+# make_layer plain|partition|dm: what the file system is to sit on; sets DEV.
+# A partition table is kept on the disk, a dm table is not: see find_layer.
+make_layer() {
+	if [ "$1" = partition ]; then
+		parted -s "/dev/$PMEM" mklabel gpt mkpart data 2MiB 100% || fail "parted"
+		udevadm settle
+	fi
+	find_layer "$1"
+}
+
+# find_layer plain|partition|dm: sets DEV, making the dm device anew.
+find_layer() {
+	case $1 in
+	plain) DEV=/dev/$PMEM ;;
+	partition) DEV=/dev/${PMEM}p1 ;;
+	dm)
+		DEV=/dev/mapper/guarded
+		if [ ! -e $DEV ]; then
+			dmsetup create guarded --table "0 $(blockdev --getsz "/dev/$PMEM") linear /dev/$PMEM 0" ||
+				fail "dmsetup create"
+			udevadm settle
+		fi
+		;;
+	*) fail "no such layer: $1" ;;
+	esac
+	[ -b "$DEV" ] || fail "$DEV does not exist"
+}
+
+# drop_layer plain|partition|dm: what must go before the disk can come back.
+drop_layer() {
+	[ "$1" != dm ] || dmsetup remove --retry guarded
+}
+
+# use_disk REGION LAYER: all the variables, in a new script.
+use_disk() {
+	find_fsdax "$1"
+	[ -z "$PMEM" ] || [ "$2" = dm ] || find_layer "$2"
+	[ "$2" != dm ] || DEV=/dev/mapper/guarded
 }
 
 # make_fs FS [DEVICE]: ext4, xfs-rmapbt0 or xfs-rmapbt1.
@@ -77,17 +118,23 @@ unbind_pfn() {
 	echo "$PFN" >$ND/nd_pmem/unbind
 }
 
-# Binding the namespace lets the driver find the pfn seed on it again, under
-# whatever name it gets now.
+# rebind_pfn [REGION]: only a pfn device that was configured can be bound; the
+# spare one of the region refuses.
 rebind_pfn() {
-	echo "$PFN" >$ND/nd_pmem/bind 2>/dev/null || echo "$NS" >$ND/nd_pmem/bind
+	REGION=${1:-$REGION}
+	local dev
+	for dev in /sys/bus/nd/devices/"$REGION"/pfn*/; do
+		basename "$dev" >$ND/nd_pmem/bind
+	done 2>/dev/null
 	udevadm settle
 	find_fsdax "$REGION"
 	[ -n "$PMEM" ] || fail "no block device after bind"
 }
 
+# The driver's own unbind: "ndctl disable-region" looks for claims first and
+# leaves a region alone whose devices are mounted ("disabled 0 regions").
 disable_region() {
-	ndctl disable-region "$REGION"
+	echo "$REGION" >$ND/nd_region/unbind
 }
 
 enable_region() {

@@ -1,0 +1,79 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""A removal under the workload, step by step, as the baseline, the suite and
+the demo all play it."""
+import collections
+import json
+
+FILE_SYSTEMS = ("ext4", "xfs-rmapbt0", "xfs-rmapbt1")
+EVENTS = {"unbind": "unbind_pfn", "region-unbind": "disable_region"}
+RETURNS = {"unbind": "rebind_pfn region0", "region-unbind": "REGION=region0; enable_region"}
+ROLES = ("term", "sigbus", "blocker", "stopped", "private", "mountns")
+LOG = "/run/workload.log"
+WORKLOAD = "/usr/lib/daxguard-test/workload"
+LIBRARY = ". /usr/lib/daxguard-test/lib.sh\n"
+
+Record = collections.namedtuple("Record", "t role event pid signo code addr lsb value")
+
+
+class Scenario:
+    """One disk with one file system, one workload, one removal."""
+
+    def __init__(self, guest, fs, layer="plain", event="unbind"):
+        self.guest, self.fs, self.layer, self.event = guest, fs, layer, event
+        self.processes = None
+
+    def sh(self, script, timeout=60, check=False):
+        return self.guest.run(f"{LIBRARY}use_disk region0 {self.layer}\n{script}", timeout, check)
+
+    def prepare(self):
+        """Disk, file system, mount; all of it on the medium."""
+        self.guest.run(f"{LIBRARY}set -e\nmake_fsdax\nmake_layer {self.layer}\nmake_fs {self.fs} $DEV\n"
+                       "mount_dax $DEV\nsync", timeout=90, check=True)
+
+    def start_workload(self):
+        out = self.sh(f"{WORKLOAD} start $MNT {LOG}", check=True).out
+        self.processes = json.loads(out.splitlines()[-1])
+
+    def begin_removal(self, timeout):
+        return self.guest.start(f"{LIBRARY}use_disk region0 {self.layer}\n{EVENTS[self.event]}", timeout)
+
+    def touch(self):
+        """Every process that still maps reads the last word that it wrote."""
+        for pid in self.pids():
+            self.guest.run(f"kill -USR1 {pid}", timeout=10)
+        self.guest.run("sleep 1.5", timeout=20)
+
+    def pids(self):
+        return [role["pid"] for role in self.processes["roles"].values()] if self.processes else []
+
+    def records(self):
+        out = self.guest.run(f"{WORKLOAD} dump {LOG}", timeout=30, check=True).out
+        return [Record(**json.loads(line)) for line in out.splitlines()]
+
+    def alive(self):
+        """Roles whose process is neither gone nor a zombie."""
+        alive = []
+        for name, role in self.processes["roles"].items():
+            # Kernel threads reuse no pids in these seconds.
+            if self.guest.run(f"grep -q '^State:.[^ZX]' /proc/{role['pid']}/status", timeout=10).rc == 0:
+                alive.append(name)
+        return alive
+
+    def kill_workload(self):
+        if self.processes:
+            pids = " ".join(map(str, self.pids()))
+            self.guest.run(f"kill -KILL {pids} 2>/dev/null; "
+                           f"for i in $(seq 50); do kill -0 {pids} 2>/dev/null || break; sleep 0.1; done",
+                           timeout=20)
+
+    def come_back(self, timeout=60):
+        """The device is bound again, without a mount."""
+        return self.guest.run(f"{LIBRARY}drop_layer {self.layer} 2>/dev/null\n{RETURNS[self.event]}\n"
+                              f"find_layer {self.layer}", timeout)
+
+    def verify(self):
+        """What is there of the files, on the mounted file system."""
+        result = self.sh(f"{WORKLOAD} verify $MNT", timeout=120)
+        if result.rc != 0:
+            return None
+        return json.loads(result.out.splitlines()[-1])
