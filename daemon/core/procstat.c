@@ -5,10 +5,14 @@
 
 #include "core/procstat.h"
 
+/* PF_KTHREAD of the kernel's <linux/sched.h>, as field 9 shows it. */
+#define FLAG_KERNEL_THREAD 0x00200000U
+
 int dg_procstat_parse(const char *text, struct dg_procstat *ret)
 {
 	struct dg_procstat stat = {0};
 	unsigned long long start;
+	unsigned int flags;
 	const char *rest;
 	int pid, ppid;
 
@@ -17,14 +21,15 @@ int dg_procstat_parse(const char *text, struct dg_procstat *ret)
 	if (!rest || sscanf(text, "%d (", &pid) != 1)
 		return -EINVAL;
 	if (sscanf(rest,
-		   ") %c %d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d %*d "
+		   ") %c %d %*d %*d %*d %*d %u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d %*d "
 		   "%llu",
-		   &stat.state, &ppid, &start) != 3)
+		   &stat.state, &ppid, &flags, &start) != 4)
 		return -EINVAL;
 	if (pid <= 0 || ppid < 0)
 		return -EINVAL;
 	stat.pid = pid;
 	stat.ppid = ppid;
+	stat.kernel_thread = flags & FLAG_KERNEL_THREAD;
 	stat.start_ticks = start;
 	*ret = stat;
 	return 0;

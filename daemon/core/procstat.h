@@ -8,6 +8,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -15,6 +16,7 @@ struct dg_procstat {
 	pid_t pid;
 	char state; /* R, S, D, Z, T, t, X, … */
 	pid_t ppid;
+	bool kernel_thread;
 	uint64_t start_ticks;
 };
 

@@ -1,0 +1,11 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Users of a file system or a disk that are no process: swap, loop devices, the NFS server. */
+#pragma once
+
+#include "step/step.h"
+
+/* Some swap is on one of the devices. */
+bool kernel_users_swap(const struct step *step);
+
+/* A record KERNEL=loop|swap|nfsd for each kind that there is. */
+int kernel_users_report(struct step *step);

@@ -1,0 +1,192 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * daxguard-step: does one thing that may block, for daxguardd.
+ *
+ *	daxguard-step [--proc=DIR] VERB [DEV…]
+ *
+ * DEV is the MAJOR:MINOR of a block device (a disk, a partition, a dm or md
+ * device); what is said of it holds for the file systems whose st_dev it is.
+ * Records (core/record.h) go to stdout as soon as they are known. RESULT is
+ * "ok", one of the words below, or the name of an errno.
+ *
+ * Verbs that only look:
+ *
+ *   mounts DEV…	the mounts of DEV in every mount namespace
+ *	DEV TYPE PATH	st_dev, file system, mount point (in that namespace)
+ *	NS PID		inode of the namespace, a process in it
+ *	HOST		1: the namespace of pid 1
+ *	LOCKED		1: it belongs to another user namespace
+ *	ID PARENT ROOT OPTIONS PROPAGATION  as in mountinfo, see proc(5)
+ *	OVERMOUNTED	1: another mount stands on its root
+ *     and for each reason why the machine lives on one of DEV:
+ *	SYSTEM		"/", "/usr", "/var", "swap" or "daxguardd"
+ *   procscan DEV…	who uses a file there, as /proc shows it
+ *	PID TID START_NS COMM UID SIG_CAUGHT SIG_BLOCKED SIG_IGNORED USE FLAGS
+ *	FS_DEV INO ADDR LEN OFFSET COUNT    as struct dg_usage; signals in hex
+ *   protected		the services that are never signalled
+ *	PID START_NS NAME		    NAME: the unit
+ *   topology		the pmem and DAX devices; not while a removal is held
+ *	NAME DEV MODE SIZE NS_DEVICE NAMESPACE REGION BUS PROVIDER UUID NUMA
+ *	DRIVER BY_PATH			    those that there are; BY_PATH repeats
+ *     then, for what is mounted from it or a device built on it:
+ *	MOUNT_OF PATH TYPE DEV		    MOUNT_OF: the NAME
+ *	SYSTEM_OF WHY			    WHY: as SYSTEM above
+ *
+ * Verbs that act; each can be repeated:
+ *
+ *   sync DEV…		thaw and sync each file system, through any path
+ *   shutdown DEV…	sync, then shut it down with its log flushed
+ *	DEV TYPE PATH RESULT
+ *   unmount DEV…	unmount it everywhere, what is mounted below first
+ *   detach DEV…	unmount lazily what is left
+ *	DEV TYPE PATH NS PID HOST LOCKED RESULT
+ *			busy; locked (in that namespace it may not be
+ *			unmounted, or is its root); overmounted (its path
+ *			leads to another mount, which is left alone)
+ *     and for each kind of user that is no process (unmount only):
+ *	KERNEL		"swap", "loop" or "nfsd"
+ *
+ * Exit status: 0 all done; 1 something is left, see the records; 2 wrong
+ * usage; 3 could not work at all, see stderr.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#include "step/step.h"
+
+static const struct {
+	const char *name;
+	int (*func)(struct step *step);
+	bool takes_devs;
+} verbs[] = {
+	{"detach", verb_detach, true},      {"mounts", verb_mounts, true},
+	{"procscan", verb_procscan, true},  {"protected", verb_protected, false},
+	{"shutdown", verb_shutdown, true},  {"sync", verb_sync, true},
+	{"topology", verb_topology, false}, {"unmount", verb_unmount, true},
+};
+
+bool step_has_dev(const struct step *step, dg_dev_t dev)
+{
+	for (size_t i = 0; i < step->n_devs; i++)
+		if (step->devs[i] == dev)
+			return true;
+	return false;
+}
+
+dg_dev_t step_dev(dev_t dev)
+{
+	return DG_DEV(major(dev), minor(dev));
+}
+
+int step_write(const char *records, size_t n)
+{
+	while (n > 0) {
+		ssize_t written = write(STDOUT_FILENO, records, n);
+
+		if (written < 0 && errno == EINTR)
+			continue;
+		if (written < 0)
+			return -errno;
+		records += written;
+		n -= (size_t)written;
+	}
+	return 0;
+}
+
+int step_emit(struct step *step)
+{
+	int r;
+
+	r = dg_record_end(&step->writer);
+	if (r < 0)
+		return r;
+	r = step_write(step->writer.data, step->writer.n);
+	step->writer.n = 0;
+	return r;
+}
+
+const char *step_result(int r)
+{
+	return r == 0 ? "ok" : strerrorname_np(-r) ?: "unknown";
+}
+
+static int usage(const char *reason, const char *what)
+{
+	fprintf(stderr, "daxguard-step: %s%s%s\n", reason, what ? ": " : "", what ?: "");
+	fprintf(stderr, "usage: daxguard-step [--proc=DIR] VERB [MAJOR:MINOR...]\n");
+	return STEP_EXIT_USAGE;
+}
+
+static int parse_devs(struct step *step, char **args, int n)
+{
+	step->devs = calloc((size_t)n, sizeof(*step->devs));
+	if (!step->devs) {
+		fprintf(stderr, "daxguard-step: %s\n", strerror(ENOMEM));
+		return STEP_EXIT_FAILURE;
+	}
+	for (; step->n_devs < (size_t)n; step->n_devs++)
+		if (dg_dev_parse(args[step->n_devs], &step->devs[step->n_devs]) < 0)
+			return usage("not MAJOR:MINOR", args[step->n_devs]);
+	return STEP_EXIT_OK;
+}
+
+static int run(struct step *step, int argc, char **argv)
+{
+	const char *name = argv[0];
+	int r;
+
+	for (size_t i = 0; i < sizeof(verbs) / sizeof(verbs[0]); i++) {
+		if (strcmp(verbs[i].name, name) != 0)
+			continue;
+		if (verbs[i].takes_devs != (argc > 1))
+			return usage(verbs[i].takes_devs ? "needs devices" : "takes no devices",
+				     name);
+		r = argc > 1 ? parse_devs(step, argv + 1, argc - 1) : STEP_EXIT_OK;
+		if (r != STEP_EXIT_OK)
+			return r;
+		r = verbs[i].func(step);
+		if (r >= 0)
+			return r;
+		fprintf(stderr, "daxguard-step: %s: %s\n", name, strerror(-r));
+		return STEP_EXIT_FAILURE;
+	}
+	return usage("unknown verb", name);
+}
+
+int main(int argc, char **argv)
+{
+	static const struct option options[] = {
+		{"proc", required_argument, NULL, 'p'},
+		{0},
+	};
+	struct step step = {.proc_fd = -1};
+	const char *proc = "/proc";
+	int c, status;
+
+	/* A reader that has gone shows as EPIPE; half an unmount is not left at a signal's whim. */
+	signal(SIGPIPE, SIG_IGN);
+	while ((c = getopt_long(argc, argv, "+", options, NULL)) != -1) {
+		if (c != 'p')
+			return usage("wrong option", NULL);
+		proc = optarg;
+	}
+	if (optind >= argc)
+		return usage("no verb", NULL);
+	step.proc_fd = open(proc, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (step.proc_fd < 0) {
+		fprintf(stderr, "daxguard-step: %s: %s\n", proc, strerror(errno));
+		return STEP_EXIT_FAILURE;
+	}
+	status = run(&step, argc - optind, argv + optind);
+	dg_record_writer_done(&step.writer);
+	free(step.devs);
+	close(step.proc_fd);
+	return status;
+}

@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * daxguard-step: one verb, one process, records on stdout.
+ *
+ * A step may block; the daemon that started it may not, and kills it at its
+ * deadline. So whatever a verb has found or done is written at once, and
+ * what it does can be done again: nothing is kept between two steps.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
+
+#include "core/record.h"
+
+/* Exit statuses; also in daxguard-step(8). */
+#define STEP_EXIT_OK 0
+#define STEP_EXIT_LEFT 1 /* something could not be done; the records say what */
+#define STEP_EXIT_USAGE 2
+#define STEP_EXIT_FAILURE 3 /* could not work at all; stderr says why */
+
+struct step {
+	int proc_fd; /* the host's /proc, also after setns() into some namespace */
+	dg_dev_t *devs;
+	size_t n_devs;
+	struct dg_record_writer writer;
+};
+
+bool step_has_dev(const struct step *step, dg_dev_t dev);
+dg_dev_t step_dev(dev_t dev); /* of stat(2) and mountinfo */
+
+/* Close the record and write it out. Negative errno: there is no memory, or nobody reads. */
+int step_emit(struct step *step);
+int step_write(const char *records, size_t n);
+
+/* "ok" for 0, "EBUSY" for -EBUSY. */
+const char *step_result(int r);
+
+/* The verbs, see main.c; each returns an exit status or a negative errno. */
+int verb_detach(struct step *step);
+int verb_mounts(struct step *step);
+int verb_procscan(struct step *step);
+int verb_protected(struct step *step);
+int verb_shutdown(struct step *step);
+int verb_sync(struct step *step);
+int verb_topology(struct step *step);
+int verb_unmount(struct step *step);

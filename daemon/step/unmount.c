@@ -1,0 +1,242 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+
+#include "step/kernel-users.h"
+#include "step/mount-point.h"
+#include "step/namespaces.h"
+#include "step/step.h"
+
+/*
+ * Passes over all namespaces. One is enough where nothing changes meanwhile;
+ * what is mounted again faster than this does not stay away for long either.
+ */
+#define PASSES_MAX 8
+
+struct unmount {
+	struct step *step;
+	int flags; /* 0 or MNT_DETACH */
+	bool progress;
+	size_t n_left;                    /* mounts of the devices, in this pass */
+	struct dg_record_writer failures; /* of this pass */
+};
+
+/* On one of the devices, or below such a mount; but not what only covers its root. */
+static bool is_wanted(const struct unmount *unmount, const struct mount *mount)
+{
+	const struct mount *child = mount;
+
+	if (step_has_dev(unmount->step, mount->dev))
+		return true;
+	/* A lazy unmount takes with it what is below. */
+	if (unmount->flags & MNT_DETACH)
+		return false;
+	for (unsigned i = 0; i < mount->depth && child->parent; i++, child = child->parent)
+		if (step_has_dev(unmount->step, child->parent->dev) &&
+		    strcmp(child->path, child->parent->path) != 0)
+			return true;
+	return false;
+}
+
+static int compare_depth(const void *a, const void *b)
+{
+	const struct mount *left = *(const struct mount *const *)a;
+	const struct mount *right = *(const struct mount *const *)b;
+
+	/* Deepest first; of those at one depth the last that was mounted. */
+	if (left->depth != right->depth)
+		return left->depth < right->depth ? 1 : -1;
+	return left->id < right->id ? 1 : left->id > right->id ? -1 : 0;
+}
+
+static void report(struct dg_record_writer *writer, const struct mount *mount,
+		   const struct mount_namespace *space, const char *result)
+{
+	dg_record_field_dev(writer, "DEV", mount->dev);
+	dg_record_field(writer, "TYPE", mount->type);
+	dg_record_field(writer, "PATH", mount->path);
+	dg_record_field_u64(writer, "NS", space->inode);
+	dg_record_field_u64(writer, "PID", (uint64_t)space->pid);
+	dg_record_field_u64(writer, "HOST", space->host);
+	dg_record_field_u64(writer, "LOCKED", strcmp(result, "locked") == 0);
+	dg_record_field(writer, "RESULT", result);
+}
+
+/* The mount of this id is still there, whatever its path leads to. */
+static bool still_mounted(int proc_fd, int id)
+{
+	struct mount_table table;
+	bool found;
+
+	if (mount_table_read(proc_fd, "thread-self", &table) < 0)
+		return true;
+	found = mount_table_find(&table, id);
+	mount_table_done(&table);
+	return found;
+}
+
+static const char *name_failure(struct unmount *unmount, const struct mount *mount, int r)
+{
+	switch (r) {
+	case -EBUSY:
+		return "busy";
+	case -EINVAL:
+		return "locked";
+	case -ESTALE:
+	case -ENOENT:
+	case -ENOTDIR:
+		/* Gone meanwhile (propagation does that), or out of sight. */
+		return still_mounted(unmount->step->proc_fd, mount->id) ? "overmounted" : "gone";
+	default:
+		return step_result(r);
+	}
+}
+
+static int try_mount(struct unmount *unmount, const struct mount *mount,
+		     const struct mount_namespace *space)
+{
+	const char *failure;
+	int r;
+
+	r = mount_point_unmount(mount, unmount->flags);
+	if (r == 0) {
+		unmount->progress = true;
+		report(&unmount->step->writer, mount, space, "ok");
+		return step_emit(unmount->step);
+	}
+	failure = name_failure(unmount, mount, r);
+	if (strcmp(failure, "gone") == 0) {
+		unmount->progress = true;
+		return 0;
+	}
+	if (step_has_dev(unmount->step, mount->dev))
+		unmount->n_left++;
+	report(&unmount->failures, mount, space, failure);
+	return dg_record_end(&unmount->failures);
+}
+
+static int unmount_table(struct unmount *unmount, const struct mount_table *table,
+			 const struct mount_namespace *space)
+{
+	const struct mount **wanted;
+	size_t n = 0;
+	int r = 0;
+
+	wanted = calloc(table->n_items + 1, sizeof(*wanted));
+	if (!wanted)
+		return -ENOMEM;
+	for (size_t i = 0; i < table->n_items; i++)
+		if (is_wanted(unmount, &table->items[i]))
+			wanted[n++] = &table->items[i];
+	if (n > 0)
+		qsort(wanted, n, sizeof(*wanted), compare_depth);
+	for (size_t i = 0; i < n && r == 0; i++)
+		r = try_mount(unmount, wanted[i], space);
+	free(wanted);
+	return r;
+}
+
+/* What can be seen of a namespace that we cannot enter: it is left there. */
+static int report_unreached(struct unmount *unmount, const struct mount_table *table,
+			    const struct mount_namespace *space, int error)
+{
+	int r = 0;
+
+	for (size_t i = 0; i < table->n_items && r == 0; i++) {
+		if (!step_has_dev(unmount->step, table->items[i].dev))
+			continue;
+		unmount->n_left++;
+		report(&unmount->failures, &table->items[i], space, step_result(error));
+		r = dg_record_end(&unmount->failures);
+	}
+	return r;
+}
+
+static bool table_has_devs(const struct unmount *unmount, const struct mount_table *table)
+{
+	for (size_t i = 0; i < table->n_items; i++)
+		if (step_has_dev(unmount->step, table->items[i].dev))
+			return true;
+	return false;
+}
+
+static int unmount_namespace(struct unmount *unmount, const struct mount_namespace *space)
+{
+	int proc_fd = unmount->step->proc_fd, entered, r;
+	struct mount_table table;
+
+	r = mount_table_read(proc_fd, space->task, &table);
+	if (r < 0)
+		return 0; /* it has ended: another pass finds another task of it */
+	if (space->whole && !table_has_devs(unmount, &table)) {
+		mount_table_done(&table);
+		return 0;
+	}
+	entered = mount_namespace_enter(proc_fd, space);
+	if (entered < 0) {
+		r = entered == -ESRCH ? 0 : report_unreached(unmount, &table, space, entered);
+		mount_table_done(&table);
+		return r;
+	}
+	mount_table_done(&table);
+	/* The same from inside: of the namespace's root, with paths that we can walk. */
+	r = mount_table_read(proc_fd, "thread-self", &table);
+	if (r < 0)
+		return r;
+	r = unmount_table(unmount, &table, space);
+	mount_table_done(&table);
+	return r;
+}
+
+static int unmount_pass(struct unmount *unmount)
+{
+	struct mount_namespaces namespaces;
+	int r;
+
+	unmount->progress = false;
+	unmount->n_left = 0;
+	unmount->failures.n = 0;
+	r = mount_namespaces_read(unmount->step->proc_fd, &namespaces);
+	if (r < 0)
+		return r;
+	for (size_t i = 0; i < namespaces.n_items && r == 0; i++)
+		r = unmount_namespace(unmount, &namespaces.items[i]);
+	mount_namespaces_done(&namespaces);
+	return r;
+}
+
+static int unmount_all(struct step *step, int flags)
+{
+	struct unmount unmount = {.step = step, .flags = flags};
+	int r = 0;
+
+	for (int pass = 0; pass < PASSES_MAX && r == 0; pass++) {
+		r = unmount_pass(&unmount);
+		if (!unmount.progress)
+			break;
+	}
+	if (r == 0)
+		r = step_write(unmount.failures.data, unmount.failures.n);
+	dg_record_writer_done(&unmount.failures);
+	if (r < 0)
+		return r;
+	return unmount.n_left > 0 ? STEP_EXIT_LEFT : STEP_EXIT_OK;
+}
+
+int verb_unmount(struct step *step)
+{
+	int status, r;
+
+	status = unmount_all(step, 0);
+	if (status < 0)
+		return status;
+	r = kernel_users_report(step);
+	return r < 0 ? r : status;
+}
+
+int verb_detach(struct step *step)
+{
+	return unmount_all(step, MNT_DETACH);
+}
