@@ -155,3 +155,11 @@ def table(outcomes):
         lines.append(f"| {o.release} | {o.fs} | {o.steps.get('unbind', '?')} | {o.steps.get('umount', '?')} "
                      f"| {complaints or 'clean'} | {lost} | {words} | {'yes' if o.poweroff else 'no'} |")
     return "\n".join(lines)
+
+
+def signal_table(outcomes):
+    """What the processes got; all of it without their having been asked first."""
+    lines = ["| kernel | file system | " + " | ".join(ROLES) + " |", "|" + "---|" * (len(ROLES) + 2)]
+    for o in outcomes:
+        lines.append(f"| {o.release} | {o.fs} | " + " | ".join(o.signals.get(role, "?") for role in ROLES) + " |")
+    return "\n".join(lines)

@@ -31,7 +31,7 @@ make_fsdax() {
 	REGION=${1:-region0}
 	load_nd
 	local json ns
-	ns=$(cd /sys/bus/nd/devices && echo namespace"${REGION#region}".0)
+	ns=namespace${REGION#region}.0
 	json=$(ndctl create-namespace -f -e "$ns" -m fsdax --map=mem) || fail "create-namespace $ns"
 	udevadm settle
 	find_fsdax "$REGION"
