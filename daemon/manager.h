@@ -22,6 +22,7 @@ struct manager_paths {
 	const char *config;  /* a file to read instead of the usual ones, or NULL */
 	const char *journal; /* DG_JOURNAL_SOCKET */
 	const char *kmsg;    /* DG_KMSG */
+	const char *proc;    /* "/proc" */
 };
 
 /*
@@ -32,8 +33,11 @@ struct manager_paths {
 int manager_new(sd_event *event, const struct manager_paths *paths, struct manager **ret);
 struct manager *manager_free(struct manager *m); /* NULL is fine; returns NULL */
 
-/* What does not matter to a hold: topology, records of before, the watchdog. */
-int manager_start(struct manager *m);
+/*
+ * What does not matter to a hold: topology, records of before, the service
+ * manager's watchdog (0: none). What cannot be had is logged, and missing.
+ */
+void manager_start(struct manager *m, uint64_t watchdog_us);
 
 sd_event *manager_event(struct manager *m);
 const struct manager_paths *manager_paths(const struct manager *m);
@@ -66,7 +70,7 @@ const struct dg_settings *manager_settings(const struct manager *m);
 struct manager_protected {
 	struct dg_process process;
 	enum dg_exempt why;
-	char name[DG_COMM_LEN];
+	char name[DG_NAME_MAX]; /* of its unit, or what it is */
 };
 const struct manager_protected *manager_protected(struct manager *m, size_t *ret_n);
 
@@ -80,6 +84,7 @@ struct manager_mount {
 struct manager_device {
 	char name[DG_NAME_MAX];      /* pmem0, dax0.0 */
 	char ns_device[DG_NAME_MAX]; /* pfn0.0 */
+	char ns_name[DG_NAME_MAX];   /* namespace0.0; "" where it is not known */
 	char region[DG_NAME_MAX], bus[DG_NAME_MAX], driver[DG_NAME_MAX];
 	char uuid[DG_BOOT_ID_LEN]; /* "" for none */
 	dg_dev_t dev;
@@ -123,5 +128,5 @@ struct manager_observer {
 	void (*devices_changed)(void *userdata);
 	void (*status_changed)(void *userdata);
 };
-/* One observer; NULL ends it. Every function must be set. */
+/* One observer; NULL ends it. A function that is NULL is not called. */
 void manager_observe(struct manager *m, const struct manager_observer *observer, void *userdata);

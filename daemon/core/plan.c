@@ -96,8 +96,10 @@ static void remember(struct dg_plan_entry *entry, const struct dg_holder *holder
 	entry->holder = *holder;
 	entry->holder.mappings = NULL;
 	entry->holder.n_mappings = 0;
-	if (holder->n_mappings > 0)
+	if (holder->n_mappings > 0) {
 		entry->addr = holder->mappings[0].addr;
+		entry->fs_dev = holder->mappings[0].fs_dev;
+	}
 }
 
 static struct dg_plan_entry *append(struct dg_plan *plan)
@@ -250,7 +252,7 @@ static void take_rung(struct dg_plan_entry *entry, uint64_t now_us, struct dg_de
 	const struct dg_rung *rung = &entry->rule->ladder[entry->rung];
 	uint32_t grace_ms = rung->grace_ms;
 
-	entry->rung++;
+	deed->rung = entry->rung++;
 	deed->action = rung->action;
 	deed->skipped = dg_action_skipped(rung->action, &entry->holder);
 	/* A kill's grace is the kernel's time for it, not the process's. */

@@ -31,6 +31,7 @@ const char *dg_entry_state_name(enum dg_entry_state state);
 struct dg_plan_entry {
 	struct dg_holder holder; /* as last seen; without its mappings */
 	uint64_t addr;           /* of its first mapping */
+	dg_dev_t fs_dev;         /* likewise */
 	const struct dg_rule *rule;
 	enum dg_entry_state state;
 	bool exited;
@@ -56,6 +57,7 @@ struct dg_plan {
 /* Something that is due. */
 struct dg_deed {
 	size_t entry; /* index */
+	size_t rung;  /* of its ladder */
 	enum dg_action action;
 	uint32_t grace_ms;   /* what follows it, after shrinking */
 	const char *skipped; /* do nothing, this is the outcome; NULL: do it */

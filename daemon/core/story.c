@@ -38,7 +38,7 @@ static dg_dev_t device(event_t *event, const char *key)
 	return value && dg_dev_parse(value, &dev) >= 0 ? dev : 0;
 }
 
-static struct dg_process process(event_t *event)
+static struct dg_process process_of(event_t *event)
 {
 	return (struct dg_process){
 		.pid = (pid_t)number(event, "pid"),
@@ -230,15 +230,28 @@ static int on_mount(struct dg_story *story, event_t *event)
 	return 0;
 }
 
-static struct dg_story_holder *find_holder(struct dg_story *story, event_t *event)
+static size_t index_of(const struct dg_story *story, struct dg_process wanted)
 {
-	struct dg_process wanted = process(event);
-
 	/* The youngest is asked for most. */
 	for (size_t i = story->n_holders; i > 0; i--)
 		if (dg_process_equal(story->holders[i - 1].process, wanted))
-			return &story->holders[i - 1];
-	return NULL;
+			return i - 1;
+	return SIZE_MAX;
+}
+
+const struct dg_story_holder *dg_story_find_holder(const struct dg_story *story,
+						   struct dg_process process)
+{
+	size_t i = index_of(story, process);
+
+	return i == SIZE_MAX ? NULL : &story->holders[i];
+}
+
+static struct dg_story_holder *find_holder(struct dg_story *story, event_t *event)
+{
+	size_t i = index_of(story, process_of(event));
+
+	return i == SIZE_MAX ? NULL : &story->holders[i];
 }
 
 static int on_holder(struct dg_story *story, event_t *event)
@@ -250,7 +263,7 @@ static int on_holder(struct dg_story *story, event_t *event)
 		holder = GROW(story, holders, DG_STORY_HOLDERS_MAX, &r);
 		if (!holder)
 			return r;
-		holder->process = process(event);
+		holder->process = process_of(event);
 		holder->at_us = event->mono_us;
 	}
 	TEXT(event, "comm", holder->comm);

@@ -171,3 +171,7 @@ int dg_story_add(struct dg_story *story, const struct dg_history_event *event);
 /* A whole record, as read from a file. Lines that are none are passed over. -ENOMEM. */
 int dg_story_read(const char *text, size_t n_text, struct dg_story *ret);
 void dg_story_done(struct dg_story *story);
+
+/* NULL: not in it (there may have been too many). */
+const struct dg_story_holder *dg_story_find_holder(const struct dg_story *story,
+						   struct dg_process process);

@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "daemon.h"
+#include "names.h"
+
+int main(int argc, char *argv[])
+{
+	static const struct manager_paths paths = {
+		.run_dir = DG_RUN_DIR,
+		.step = DAXGUARD_STEP_PATH,
+		.journal = DG_JOURNAL_SOCKET,
+		.kmsg = DG_KMSG,
+		.proc = "/proc",
+	};
+
+	return daemon_run(argc, argv, &paths);
+}

@@ -1,0 +1,301 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What is there, for people, and who is protected: learnt from steps while
+ * nothing is held. A hold needs none of it, and both may block while there is
+ * one, so they are stopped when it begins and started again after it.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <syslog.h>
+
+#include "core/record.h"
+#include "manager-internal.h"
+
+#define SETTLE_US 500000ULL /* many uevents come at once */
+#define TOPOLOGY_US 20000000ULL
+#define PROTECTED_US 5000000ULL
+
+struct record {
+	const char *text;
+	size_t n;
+};
+
+static const char *get(struct record record, const char *key)
+{
+	return dg_record_get(record.text, record.n, key);
+}
+
+static void copy(struct record record, const char *key, char *to, size_t size)
+{
+	snprintf(to, size, "%s", get(record, key) ?: "");
+}
+#define COPY(record, key, array) copy(record, key, array, sizeof(array))
+
+static void devices_free(struct manager_device *devices, size_t n_devices)
+{
+	for (size_t i = 0; i < n_devices; i++) {
+		struct manager_device *device = &devices[i];
+
+		for (size_t k = 0; k < device->n_mounts; k++)
+			free(device->mounts[k].path);
+		free(device->mounts);
+		for (char **why = device->system; why && *why; why++)
+			free(*why);
+		free(device->system);
+	}
+	free(devices);
+}
+
+struct list {
+	struct manager_device *items;
+	size_t n_items;
+};
+
+static struct manager_device *find(struct list *list, const char *name)
+{
+	for (size_t i = 0; i < list->n_items; i++)
+		if (strcmp(list->items[i].name, name) == 0)
+			return &list->items[i];
+	return NULL;
+}
+
+static enum dg_mode mode_of(const char *name)
+{
+	for (unsigned mode = 0; name && mode < _DG_MODE_MAX; mode++)
+		if (strcmp(name, dg_mode_name(mode)) == 0)
+			return mode;
+	return DG_MODE_UNKNOWN;
+}
+
+static int add_device(struct list *list, struct record record)
+{
+	struct manager_device *device =
+		reallocarray(list->items, list->n_items + 1, sizeof(*device));
+	const char *numa = get(record, "NUMA");
+	int r;
+
+	if (!device)
+		return -ENOMEM;
+	list->items = device;
+	device += list->n_items++;
+	*device = (struct manager_device){.mode = mode_of(get(record, "MODE")), .numa = -1};
+	COPY(record, "NAME", device->name);
+	COPY(record, "NS_DEVICE", device->ns_device);
+	COPY(record, "NAMESPACE", device->ns_name);
+	COPY(record, "REGION", device->region);
+	COPY(record, "BUS", device->bus);
+	COPY(record, "DRIVER", device->driver);
+	COPY(record, "UUID", device->uuid);
+	if (numa)
+		device->numa = atoi(numa);
+	/* What a record does not say stays 0. */
+	r = dg_record_get_u64(record.text, record.n, "SIZE", &device->size);
+	if (r >= 0 || r == -ENOENT)
+		r = dg_record_get_dev(record.text, record.n, "DEV", &device->dev);
+	return 0;
+}
+
+static int add_mount(struct list *list, struct record record, const char *of)
+{
+	struct manager_device *device = find(list, of);
+	struct manager_mount *mount;
+
+	if (!device)
+		return 0;
+	mount = reallocarray(device->mounts, device->n_mounts + 1, sizeof(*mount));
+	if (!mount)
+		return -ENOMEM;
+	device->mounts = mount;
+	mount += device->n_mounts;
+	*mount = (struct manager_mount){.path = strdup(get(record, "PATH") ?: "")};
+	if (!mount->path)
+		return -ENOMEM;
+	device->n_mounts++;
+	COPY(record, "TYPE", mount->type);
+	(void)!dg_record_get_dev(record.text, record.n, "DEV", &mount->dev);
+	return 0;
+}
+
+static int add_reason(struct list *list, struct record record, const char *of)
+{
+	struct manager_device *device = find(list, of);
+	const char *why = get(record, "WHY");
+	size_t n = 0;
+	char **grown;
+
+	if (!device || !why)
+		return 0;
+	while (device->system && device->system[n])
+		n++;
+	grown = reallocarray(device->system, n + 2, sizeof(*grown));
+	if (!grown)
+		return -ENOMEM;
+	device->system = grown;
+	grown[n + 1] = NULL;
+	grown[n] = strdup(why);
+	return grown[n] ? 0 : -ENOMEM;
+}
+
+static int read_devices(const char *output, size_t n_output, struct list *list)
+{
+	const char *cursor = output, *end = output + n_output, *of;
+	struct record record;
+	int r = 0;
+
+	while (r >= 0 && (record.text = dg_record_next(&cursor, end, &record.n))) {
+		if ((of = get(record, "MOUNT_OF")))
+			r = add_mount(list, record, of);
+		else if ((of = get(record, "SYSTEM_OF")))
+			r = add_reason(list, record, of);
+		else if (get(record, "NAME"))
+			r = add_device(list, record);
+	}
+	return r;
+}
+
+static void on_topology(void *userdata, const struct step_outcome *outcome)
+{
+	struct manager *m = userdata;
+	struct list list = {};
+	int r;
+
+	m->topology_step = NULL;
+	if (outcome->end != STEP_OK) {
+		log_message(m, LOG_WARNING, NULL, "The topology could not be read: %s %s",
+			    step_end_name(outcome->end), outcome->error);
+		return;
+	}
+	r = read_devices(outcome->output, outcome->n_output, &list);
+	if (r < 0) {
+		devices_free(list.items, list.n_items);
+		return;
+	}
+	devices_free(m->devices, m->n_devices);
+	m->devices = list.items;
+	m->n_devices = list.n_items;
+	OBSERVE(m, devices_changed);
+}
+
+int devices_set_protected(struct manager *m, const char *output, size_t n_output)
+{
+	const char *cursor = output, *end = output + n_output;
+	struct manager_protected *items = NULL, *grown;
+	struct record record;
+	uint64_t pid, start_ns;
+	size_t n = 0;
+
+	while ((record.text = dg_record_next(&cursor, end, &record.n))) {
+		if (dg_record_get_u64(record.text, record.n, "PID", &pid) < 0 ||
+		    dg_record_get_u64(record.text, record.n, "START_NS", &start_ns) < 0 ||
+		    pid == 0 || pid > INT32_MAX)
+			continue;
+		grown = reallocarray(items, n + 1, sizeof(*grown));
+		if (!grown) {
+			free(items);
+			return -ENOMEM;
+		}
+		items = grown;
+		items[n] = (struct manager_protected){
+			.process = {(pid_t)pid, start_ns},
+			.why = DG_EXEMPT_SERVICE,
+		};
+		COPY(record, "NAME", items[n].name);
+		n++;
+	}
+	free(m->protected);
+	m->protected = items;
+	m->n_protected = n;
+	return 0;
+}
+
+static void on_protected(void *userdata, const struct step_outcome *outcome)
+{
+	struct manager *m = userdata;
+
+	m->protected_step = NULL;
+	if (outcome->end != STEP_OK ||
+	    devices_set_protected(m, outcome->output, outcome->n_output) < 0)
+		log_message(m, LOG_WARNING, NULL, "The protected services could not be listed: %s",
+			    outcome->error);
+}
+
+static int on_timer(sd_event_source *source, uint64_t usec, void *userdata)
+{
+	static const char *const topology[] = {"topology", NULL};
+	static const char *const protected[] = {"protected", NULL};
+	struct manager *m = userdata;
+
+	if (manager_is_holding(m))
+		return 0;
+	/* One that runs has seen part of it only. */
+	devices_hold(m);
+	if (step_start(m->steps, topology, TOPOLOGY_US, on_topology, m, &m->topology_step) < 0)
+		m->topology_step = NULL;
+	if (step_start(m->steps, protected, PROTECTED_US, on_protected, m, &m->protected_step) < 0)
+		m->protected_step = NULL;
+	return 0;
+}
+
+void devices_look_again(struct manager *m)
+{
+	if (!m->topology_timer || manager_is_holding(m))
+		return;
+	sd_event_source_set_time_relative(m->topology_timer, SETTLE_US);
+	sd_event_source_set_enabled(m->topology_timer, SD_EVENT_ONESHOT);
+}
+
+void devices_hold(struct manager *m)
+{
+	if (m->topology_step)
+		step_cancel(m->topology_step);
+	if (m->protected_step)
+		step_cancel(m->protected_step);
+	m->topology_step = NULL;
+	m->protected_step = NULL;
+}
+
+int devices_start(struct manager *m)
+{
+	int r;
+
+	r = sd_event_add_time(m->event, &m->topology_timer, CLOCK_MONOTONIC, 0, 0, on_timer, m);
+	return r < 0 ? r : 0;
+}
+
+void devices_done(struct manager *m)
+{
+	devices_hold(m);
+	m->topology_timer = sd_event_source_disable_unref(m->topology_timer);
+	devices_free(m->devices, m->n_devices);
+	free(m->protected);
+	m->devices = NULL;
+	m->n_devices = 0;
+	m->protected = NULL;
+	m->n_protected = 0;
+}
+
+const struct manager_device *manager_devices(struct manager *m, size_t *ret_n)
+{
+	*ret_n = m->n_devices;
+	return m->devices;
+}
+
+const struct manager_protected *manager_protected(struct manager *m, size_t *ret_n)
+{
+	*ret_n = m->n_protected;
+	return m->protected;
+}
+
+uint64_t manager_device_incident(struct manager *m, const struct manager_device *device)
+{
+	for (size_t i = 0; i < m->n_open; i++) {
+		const struct dg_request *request = &m->open[i]->core.request;
+
+		for (size_t k = 0; k < request->n_targets; k++)
+			if (strcmp(request->targets[k].name, device->name) == 0)
+				return request->id;
+	}
+	return 0;
+}

@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Incidents that are over, from this daemon's time and from before. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <syslog.h>
+
+#include "manager-internal.h"
+#include "names.h"
+
+struct dg_story *story_free(struct dg_story *story)
+{
+	if (!story)
+		return NULL;
+	dg_story_done(story);
+	free(story);
+	return NULL;
+}
+
+static void forget_first(struct manager *m)
+{
+	uint64_t id = m->kept[0]->id;
+
+	store_remove(m->store, id);
+	story_free(m->kept[0]);
+	memmove(m->kept, m->kept + 1, --m->n_kept * sizeof(*m->kept));
+	OBSERVE(m, incident_forgotten, id);
+}
+
+void history_keep(struct manager *m, struct dg_story *story)
+{
+	struct dg_story **kept;
+	size_t at;
+
+	kept = reallocarray(m->kept, m->n_kept + 1, sizeof(*kept));
+	if (!kept) {
+		story_free(story);
+		return;
+	}
+	m->kept = kept;
+	for (at = m->n_kept; at > 0 && kept[at - 1]->id > story->id; at--)
+		;
+	memmove(kept + at + 1, kept + at, (m->n_kept - at) * sizeof(*kept));
+	kept[at] = story;
+	m->n_kept++;
+	while (m->n_kept > m->config.settings.incidents_max)
+		forget_first(m);
+}
+
+static int read_story(struct manager *m, uint64_t id, struct dg_story **ret)
+{
+	struct dg_story *story;
+	char *text;
+	size_t n;
+	int r;
+
+	r = store_read(m->store, id, DG_RECORD_MAX, &text, &n);
+	if (r < 0)
+		return r;
+	story = calloc(1, sizeof(*story));
+	r = story ? dg_story_read(text, n, story) : -ENOMEM;
+	free(text);
+	if (r >= 0 && story->id != id)
+		r = -EBADMSG; /* not one line of it could be read */
+	if (r < 0) {
+		story_free(story);
+		return r;
+	}
+	*ret = story;
+	return 0;
+}
+
+/* Without an end, and not open: its daemon died, and nobody will ever know more. */
+static void close_story(struct dg_story *story)
+{
+	if (dg_state_is_final(story->state))
+		return;
+	story->state = DG_STATE_ABANDONED;
+	strcpy(story->outcome, dg_state_name(DG_STATE_ABANDONED));
+}
+
+int history_load(struct manager *m)
+{
+	uint64_t *ids;
+	size_t n;
+	int r;
+
+	r = store_list(m->store, &ids, &n);
+	if (r < 0)
+		return r;
+	for (size_t i = 0; i < n; i++) {
+		struct dg_story *story;
+
+		if (incident_find(m, ids[i]))
+			continue;
+		r = read_story(m, ids[i], &story);
+		if (r == -EBADMSG || r == -ENOENT) {
+			store_remove(m->store, ids[i]);
+			continue;
+		}
+		if (r < 0)
+			break;
+		close_story(story);
+		history_keep(m, story);
+	}
+	free(ids);
+	return r == -ENOMEM ? r : 0;
+}
+
+struct dg_story *history_read(struct manager *m, uint64_t id)
+{
+	struct dg_story *story;
+
+	return read_story(m, id, &story) < 0 ? NULL : story;
+}
+
+void history_done(struct manager *m)
+{
+	for (size_t i = 0; i < m->n_kept; i++)
+		story_free(m->kept[i]);
+	free(m->kept);
+	m->kept = NULL;
+	m->n_kept = 0;
+}
+
+const struct dg_story *manager_incident_find(struct manager *m, uint64_t id)
+{
+	struct incident *incident = incident_find(m, id);
+
+	for (size_t i = 0; !incident && i < m->n_kept; i++)
+		if (m->kept[i]->id == id)
+			return m->kept[i];
+	return incident ? incident->story : NULL;
+}
+
+/* Two ascending lists, read as one. */
+const struct dg_story *manager_incident_at(struct manager *m, size_t n)
+{
+	size_t kept = 0, open = 0;
+
+	for (;; n--) {
+		const struct dg_story *next = kept < m->n_kept ? m->kept[kept] : NULL;
+
+		if (open < m->n_open && (!next || m->open[open]->story->id < next->id))
+			next = m->open[open++]->story;
+		else
+			kept++;
+		if (n == 0 || !next)
+			return next;
+	}
+}

@@ -1,0 +1,248 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Processes: held by a pidfd whose start time was checked, so that nobody gets
+ * a signal that was meant for an earlier one of his pid.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "core/procstat.h"
+#include "manager-internal.h"
+
+/* /proc/PID/stat takes no lock that a stuck process could keep. */
+static int read_start(struct manager *m, pid_t pid, uint64_t *ret_start_ns)
+{
+	char path[64], text[1024];
+	struct dg_procstat stat;
+	ssize_t n;
+	int fd;
+
+	snprintf(path, sizeof(path), "%s/%d/stat", m->paths->proc, pid);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	n = read(fd, text, sizeof(text) - 1);
+	close(fd);
+	if (n < 0)
+		return -errno;
+	text[n] = '\0';
+	if (dg_procstat_parse(text, &stat) < 0)
+		return -EBADMSG;
+	*ret_start_ns = dg_procstat_start_ns(&stat, sysconf(_SC_CLK_TCK));
+	return 0;
+}
+
+int manager_read_self(struct manager *m)
+{
+	m->self.pid = getpid();
+	return read_start(m, m->self.pid, &m->self.start_ns);
+}
+
+static int on_pidfd(sd_event_source *source, int fd, uint32_t revents, void *userdata)
+{
+	struct watch *watch = userdata;
+	struct incident *incident = watch->incident;
+
+	watch->exited = true;
+	watch->source = sd_event_source_disable_unref(watch->source);
+	dg_incident_exited(&incident->core, watch->process, manager_now(incident->m),
+			   &incident->effects);
+	incident_carry_out(incident);
+	return 0;
+}
+
+static void watch_free(struct watch *watch)
+{
+	if (!watch)
+		return;
+	sd_event_source_disable_unref(watch->source);
+	if (watch->fd >= 0)
+		close(watch->fd);
+	free(watch);
+}
+
+/* The order matters: a pid that was checked before it was held proves nothing. */
+static int open_process(struct manager *m, struct dg_process process)
+{
+	uint64_t start_ns;
+	int fd, r;
+
+	fd = (int)syscall(SYS_pidfd_open, process.pid, 0);
+	if (fd < 0)
+		return -errno;
+	r = read_start(m, process.pid, &start_ns);
+	if (r == -ENOENT || (r >= 0 && !dg_start_equal(start_ns, process.start_ns)))
+		r = -ESRCH;
+	if (r < 0) {
+		close(fd);
+		return r;
+	}
+	return fd;
+}
+
+static int watch_new(struct incident *incident, struct dg_process process, struct watch **ret)
+{
+	struct watch *watch = calloc(1, sizeof(*watch));
+	int r = 0;
+
+	if (!watch)
+		return -ENOMEM;
+	watch->incident = incident;
+	watch->process = process;
+	watch->fd = open_process(incident->m, process);
+	if (watch->fd < 0) {
+		watch->error = -watch->fd;
+		watch->fd = -1;
+	} else {
+		r = sd_event_add_io(incident->m->event, &watch->source, watch->fd, EPOLLIN,
+				    on_pidfd, watch);
+	}
+	if (r < 0) {
+		watch_free(watch);
+		return r;
+	}
+	*ret = watch;
+	return 0;
+}
+
+static int make_room(struct incident *incident, size_t entry)
+{
+	struct watch **watches;
+	size_t n = incident->n_watches > 0 ? incident->n_watches : 16;
+
+	while (n <= entry)
+		n *= 2;
+	if (n == incident->n_watches)
+		return 0;
+	watches = reallocarray(incident->watches, n, sizeof(*watches));
+	if (!watches)
+		return -ENOMEM;
+	memset(watches + incident->n_watches, 0, (n - incident->n_watches) * sizeof(*watches));
+	incident->watches = watches;
+	incident->n_watches = n;
+	return 0;
+}
+
+void incident_watch(struct incident *incident, size_t entry)
+{
+	const struct dg_plan_entry *plan = &incident->core.plan.entries[entry];
+
+	/* Who is to be left alone costs no descriptor. */
+	if (dg_rule_leaves(plan->rule) || make_room(incident, entry) < 0)
+		return;
+	watch_free(incident->watches[entry]);
+	incident->watches[entry] = NULL;
+	if (watch_new(incident, plan->holder.process, &incident->watches[entry]) < 0)
+		return;
+	if (incident->watches[entry]->error == ESRCH) {
+		incident->watches[entry]->exited = true;
+		dg_incident_exited(&incident->core, plan->holder.process, manager_now(incident->m),
+				   &incident->effects);
+	}
+}
+
+void incident_unwatch_all(struct incident *incident)
+{
+	for (size_t i = 0; i < incident->n_watches; i++)
+		watch_free(incident->watches[i]);
+	free(incident->watches);
+	incident->watches = NULL;
+	incident->n_watches = 0;
+}
+
+static struct watch *watch_of(struct incident *incident, size_t entry)
+{
+	return entry < incident->n_watches ? incident->watches[entry] : NULL;
+}
+
+bool incident_has_exited(struct incident *incident, size_t entry)
+{
+	struct watch *watch = watch_of(incident, entry);
+	struct pollfd pollfd = {.events = POLLIN};
+
+	if (!watch || watch->exited || watch->fd < 0)
+		return watch && watch->exited;
+	pollfd.fd = watch->fd;
+	return poll(&pollfd, 1, 0) > 0;
+}
+
+static int send_sigbus(struct incident *incident, const struct dg_plan_entry *plan)
+{
+	uint8_t lsb = (uint8_t)__builtin_ctzl((unsigned long)sysconf(_SC_PAGESIZE));
+
+	return klink_sigbus(incident->m->link, incident->core.request.id, plan->holder.process.pid,
+			    plan->holder.process.start_ns, plan->addr, lsb, BUS_MCEERR_AO);
+}
+
+static int send_signal(struct incident *incident, size_t entry, int signo)
+{
+	const struct watch *watch = watch_of(incident, entry);
+
+	if (!watch)
+		return -ENOMEM;
+	if (watch->fd < 0)
+		return -watch->error;
+	return syscall(SYS_pidfd_send_signal, watch->fd, signo, NULL, 0) < 0 ? -errno : 0;
+}
+
+const char *incident_act(struct incident *incident, const struct dg_deed *deed)
+{
+	const struct dg_plan_entry *plan = &incident->core.plan.entries[deed->entry];
+	int r = 0;
+
+	if (deed->skipped)
+		return deed->skipped;
+	switch (deed->action) {
+	case DG_ACTION_SIGBUS:
+		r = send_sigbus(incident, plan);
+		break;
+	case DG_ACTION_TERM:
+		r = send_signal(incident, deed->entry, SIGTERM);
+		break;
+	case DG_ACTION_KILL:
+		r = send_signal(incident, deed->entry, SIGKILL);
+		break;
+	case DG_ACTION_LEAVE:
+	case _DG_ACTION_MAX:
+		return "left";
+	}
+	if (r == -ESRCH)
+		return "gone";
+	if (r < 0)
+		return strerrorname_np(-r) ?: "failed";
+	return "sent";
+}
+
+static void add_step(void *userdata, pid_t pid, uint64_t start_ns)
+{
+	/* No memory: the list is short of one, and the merge will most likely fail too. */
+	(void)!dg_exemption_add(userdata, (struct dg_process){pid, start_ns}, DG_EXEMPT_STEP);
+}
+
+int manager_merge_holders(struct manager *m, const struct dg_request *request,
+			  const struct dg_usage_list *rows, struct dg_holder_list *ret)
+{
+	struct dg_exemption_list exempt = {};
+	int r;
+
+	r = dg_exemption_add(&exempt, m->self, DG_EXEMPT_SELF);
+	steps_foreach(m->steps, add_step, &exempt);
+	if (r >= 0 && request && request->unbinder_pid > 0)
+		r = dg_exemption_add(
+			&exempt,
+			(struct dg_process){request->unbinder_pid, request->unbinder_start_ns},
+			DG_EXEMPT_UNBINDER);
+	for (size_t i = 0; r >= 0 && i < m->n_protected; i++)
+		r = dg_exemption_add(&exempt, m->protected[i].process, m->protected[i].why);
+	if (r >= 0)
+		r = dg_holders_merge(rows, &exempt, ret);
+	dg_exemption_list_done(&exempt);
+	return r;
+}

@@ -1,0 +1,212 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* An open incident: what comes in goes to the core, what the core wants is done. */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <syslog.h>
+
+#include "manager-internal.h"
+#include "names.h"
+
+struct incident *incident_find(struct manager *m, uint64_t id)
+{
+	for (size_t i = 0; i < m->n_open; i++)
+		if (m->open[i]->core.request.id == id)
+			return m->open[i];
+	return NULL;
+}
+
+struct incident *incident_free(struct incident *incident)
+{
+	if (!incident)
+		return NULL;
+	for (unsigned i = 0; i < _DG_JOB_MAX; i++) {
+		struct job *job = &incident->jobs[i];
+
+		if (job->active && job->step)
+			step_cancel(job->step);
+		if (job->active)
+			scan_cancel(job->scan);
+		sd_event_source_disable_unref(job->timer);
+	}
+	incident_unwatch_all(incident);
+	sd_event_source_disable_unref(incident->timer);
+	store_record_close(incident->record);
+	story_free(incident->story);
+	dg_incident_done(&incident->core);
+	free(incident);
+	return NULL;
+}
+
+static void list_insert(struct manager *m, struct incident *incident)
+{
+	size_t at = m->n_open++;
+
+	for (; at > 0 && m->open[at - 1]->core.request.id > incident->core.request.id; at--)
+		m->open[at] = m->open[at - 1];
+	m->open[at] = incident;
+}
+
+static void list_remove(struct manager *m, struct incident *incident)
+{
+	size_t at = 0;
+
+	while (at < m->n_open && m->open[at] != incident)
+		at++;
+	if (at < m->n_open)
+		memmove(m->open + at, m->open + at + 1, (--m->n_open - at) * sizeof(*m->open));
+}
+
+void incident_over(struct incident *incident)
+{
+	struct manager *m = incident->m;
+	struct dg_story *story = incident->story;
+
+	incident->story = NULL;
+	list_remove(m, incident);
+	incident_free(incident);
+	manager_holds_changed(m);
+	log_incident(m, story);
+	OBSERVE(m, incident_ended, story);
+	history_keep(m, story);
+}
+
+static void set_timer(struct incident *incident)
+{
+	uint64_t wake_us = incident->core.wake_us;
+
+	if (wake_us == UINT64_MAX) {
+		sd_event_source_set_enabled(incident->timer, SD_EVENT_OFF);
+		return;
+	}
+	sd_event_source_set_time(incident->timer, wake_us);
+	sd_event_source_set_enabled(incident->timer, SD_EVENT_ONESHOT);
+}
+
+/*
+ * What an effect brings may be an input at once (a job that cannot be started,
+ * the kernel's answer); its effects come behind those that are there already.
+ */
+void incident_carry_out(struct incident *incident)
+{
+	if (incident->busy)
+		return;
+	incident->busy = true;
+	for (size_t i = 0; i < incident->effects.n_items; i++) {
+		struct dg_effect effect = incident->effects.items[i];
+
+		incident_effect(incident, &effect);
+	}
+	incident->effects.n_items = 0;
+	incident->busy = false;
+	if (incident->core.outcome)
+		incident_over(incident);
+	else
+		set_timer(incident);
+}
+
+static int on_timer(sd_event_source *source, uint64_t usec, void *userdata)
+{
+	struct incident *incident = userdata;
+
+	dg_incident_timer(&incident->core, manager_now(incident->m), &incident->effects);
+	incident_carry_out(incident);
+	return 0;
+}
+
+static int incident_new(struct manager *m, const struct dg_request *request, struct incident **ret)
+{
+	const struct dg_incident_limits limits = {
+		.reserve_us = m->config.settings.reserve_us,
+		.step_timeout_us = m->config.settings.step_timeout_us,
+	};
+	struct incident *incident;
+	int r;
+
+	incident = calloc(1, sizeof(*incident));
+	if (!incident)
+		return -ENOMEM;
+	incident->m = m;
+	r = dg_incident_init(&incident->core, request, dg_policy_builtin(), &limits,
+			     manager_now(m));
+	if (r >= 0)
+		r = sd_event_add_time(m->event, &incident->timer, CLOCK_MONOTONIC, UINT64_MAX, 1,
+				      on_timer, incident);
+	if (r < 0) {
+		incident_free(incident);
+		return r;
+	}
+	*ret = incident;
+	return 0;
+}
+
+/* What an earlier daemon wrote is gone on with; what is not ours is begun anew. */
+static int open_story(struct incident *incident)
+{
+	struct manager *m = incident->m;
+	const struct dg_request *request = &incident->core.request;
+	struct dg_story *story;
+	int r;
+
+	story = m->store ? history_read(m, request->id) : NULL;
+	if (story && strcmp(story->boot_id, request->boot_id) != 0) {
+		story = story_free(story);
+		store_remove(m->store, request->id);
+	}
+	incident->story = story ?: calloc(1, sizeof(*story));
+	if (!incident->story)
+		return -ENOMEM;
+	r = m->store ? store_record_open(m->store, request->id, DG_RECORD_MAX, &incident->record)
+		     : -ENOENT;
+	if (r < 0) {
+		incident->story->unrecorded = true;
+		m->n_unrecorded++;
+	}
+	return story != NULL;
+}
+
+static void write_resume(struct incident *incident)
+{
+	struct entry entry;
+
+	entry_begin(&entry, "resume");
+	entry_text(&entry, "state", dg_state_name(incident->story->state));
+	entry_number(&entry, "pid", (uint64_t)incident->m->self.pid);
+	incident_write(incident, &entry);
+}
+
+int incident_open(struct manager *m, const struct dg_request *request)
+{
+	struct incident *incident;
+	int r, resumed;
+
+	if (m->n_open >= DG_INCIDENTS_OPEN_MAX)
+		return -ENOSPC;
+	r = incident_new(m, request, &incident);
+	if (r < 0)
+		return r;
+	resumed = open_story(incident);
+	if (resumed < 0) {
+		incident_free(incident);
+		return resumed;
+	}
+	list_insert(m, incident);
+	m->n_total++;
+	manager_holds_changed(m);
+	if (resumed)
+		write_resume(incident);
+	else
+		incident_write_begin(incident);
+	OBSERVE(m, incident_began, incident->story);
+	r = dg_incident_start(&incident->core, resumed ? incident->story : NULL, manager_now(m),
+			      &incident->effects);
+	if (r < 0) {
+		list_remove(m, incident);
+		incident_free(incident);
+		manager_holds_changed(m);
+		return r;
+	}
+	incident_carry_out(incident);
+	return 0;
+}

@@ -1,0 +1,199 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The parts of the manager, for the manager-*.c files only.
+ *
+ *	manager.c	    life, registration, what the kernel and udev say
+ *	manager-incident.c  an open incident: inputs in, effects out
+ *	manager-effects.c   what each effect does
+ *	manager-jobs.c	    what takes time: steps, scans, the module's work
+ *	manager-holders.c   processes: pidfds, signals, who is exempt
+ *	manager-scan.c	    one scan at a time, as the module keeps one snapshot
+ *	manager-query.c	    who uses a device, for a client
+ *	manager-devices.c   topology and protected processes, while nothing is held
+ *	manager-history.c   incidents that are over
+ *	manager-record.c    the record of an incident, and its story
+ *	manager-log.c	    the journal
+ */
+#pragma once
+
+#include "config.h"
+#include "core/incident.h"
+#include "io/doorbell.h"
+#include "io/klink.h"
+#include "io/logger.h"
+#include "io/steps.h"
+#include "io/store.h"
+#include "manager.h"
+#include "names.h"
+
+struct incident;
+struct scan;
+
+/* Scans. error: 0 or a negative errno; then rows and fs are NULL. */
+typedef void (*scan_func)(void *userdata, int error, const struct dg_usage_list *rows,
+			  const struct dg_fs_list *fs);
+
+struct manager {
+	sd_event *event;
+	const struct manager_paths *paths;
+	struct config config;
+	struct klink *link;
+	struct klink_info info;
+	bool registered;
+	int register_error;
+	struct steps *steps;
+	struct doorbell *doorbell;
+	struct logger *logger;
+	struct store *store;
+	struct dg_process self;
+	uint64_t started_wall_us;
+
+	struct incident *open[DG_INCIDENTS_OPEN_MAX]; /* by ascending id */
+	size_t n_open;
+	uint64_t n_total, n_unrecorded;
+	struct dg_story **kept; /* over, by ascending id */
+	size_t n_kept;
+
+	struct scan *scans; /* the first one is at work in the module */
+	struct manager_query *queries;
+
+	struct manager_device *devices;
+	size_t n_devices;
+	struct step *topology_step;
+	sd_event_source *topology_timer;
+	struct manager_protected *protected;
+	size_t n_protected;
+	struct step *protected_step;
+
+	sd_event_source *refresh_source;
+	sd_event_source *retry_timer; /* of a registration that was refused */
+	sd_event_source *watchdog_timer;
+	uint64_t watchdog_us;
+
+	const struct manager_observer *observer;
+	void *observer_userdata;
+};
+
+#define OBSERVE(m, function, ...)                                                                  \
+	do {                                                                                       \
+		if ((m)->observer && (m)->observer->function)                                      \
+			(m)->observer->function((m)->observer_userdata, ##__VA_ARGS__);            \
+	} while (0)
+
+/* Something of an incident that takes time. */
+struct job {
+	struct incident *incident;
+	enum dg_job job;
+	bool active;
+	uint64_t started_us;
+	struct step *step;
+	struct scan *scan;
+	uint32_t token; /* of the module's work */
+	sd_event_source *timer;
+};
+
+/* A process that must not be confused with the next one of its pid. */
+struct watch {
+	struct incident *incident;
+	struct dg_process process;
+	int fd;    /* a pidfd; -1: none could be had */
+	int error; /* then why */
+	bool exited;
+	sd_event_source *source;
+};
+
+struct incident {
+	struct manager *m;
+	struct dg_incident core;
+	struct dg_story *story;
+	struct store_record *record; /* NULL: unrecorded */
+	sd_event_source *timer;
+	struct job jobs[_DG_JOB_MAX];
+	struct watch **watches; /* by plan entry; NULL for who is left */
+	size_t n_watches;
+	bool busy; /* effects are being carried out */
+	struct dg_effects effects;
+};
+
+/* manager.c */
+uint64_t manager_now(const struct manager *m);
+void manager_refresh(struct manager *m); /* ask the kernel what is pending */
+void manager_holds_changed(struct manager *m);
+
+/* manager-incident.c */
+int incident_open(struct manager *m, const struct dg_request *request);
+struct incident *incident_find(struct manager *m, uint64_t id);
+struct incident *incident_free(struct incident *incident);
+/* An input is: call a dg_incident_*() with &incident->effects, then this. */
+void incident_carry_out(struct incident *incident);
+void incident_over(struct incident *incident);
+
+/* manager-effects.c */
+void incident_effect(struct incident *incident, const struct dg_effect *effect);
+
+/* manager-jobs.c */
+void incident_start_job(struct incident *incident, enum dg_job job, uint64_t timeout_us);
+void incident_cancel_jobs(struct incident *incident);
+/* The module's work; false: none of ours. */
+bool incident_completed(struct manager *m, uint32_t token, int error);
+const char **block_devices(const struct dg_request *request, const char *verb); /* to be freed */
+
+/* manager-holders.c */
+void incident_watch(struct incident *incident, size_t entry);
+const char *incident_act(struct incident *incident, const struct dg_deed *deed); /* outcome */
+bool incident_has_exited(struct incident *incident, size_t entry);
+void incident_unwatch_all(struct incident *incident);
+int manager_merge_holders(struct manager *m, const struct dg_request *request,
+			  const struct dg_usage_list *rows, struct dg_holder_list *ret);
+int manager_read_self(struct manager *m);
+
+/* manager-scan.c; by id or, if that is 0, by dev. One answer, from the event loop. */
+int scan_start(struct manager *m, uint64_t id, dg_dev_t dev, uint64_t timeout_us, scan_func func,
+	       void *userdata, struct scan **ret);
+struct scan *scan_cancel(struct scan *scan); /* NULL is fine; returns NULL */
+bool scan_completed(struct manager *m, uint32_t token, int error, bool truncated);
+int procscan_read(const char *output, size_t n_output, struct dg_usage_list *ret);
+
+/* manager-query.c */
+void manager_cancel_queries(struct manager *m);
+
+/* manager-devices.c */
+int devices_start(struct manager *m);
+void devices_look_again(struct manager *m); /* soon, and only while nothing is held */
+void devices_hold(struct manager *m);       /* a hold begins: stop looking */
+void devices_done(struct manager *m);
+/* Records of the step `protected`. */
+int devices_set_protected(struct manager *m, const char *output, size_t n_output);
+
+/* manager-history.c */
+int history_load(struct manager *m);
+void history_keep(struct manager *m, struct dg_story *story); /* takes it */
+/* What was written of an incident that is open (again); NULL: nothing. The caller's. */
+struct dg_story *history_read(struct manager *m, uint64_t id);
+void history_done(struct manager *m);
+struct dg_story *story_free(struct dg_story *story);
+
+/* manager-record.c: one event, built, written, told. */
+struct entry {
+	struct dg_history_event event;
+	char text[1024]; /* of numbers */
+	size_t n_text;
+};
+void entry_begin(struct entry *entry, const char *kind);
+void entry_text(struct entry *entry, const char *key, const char *value);
+void entry_number(struct entry *entry, const char *key, uint64_t value);
+void entry_hex(struct entry *entry, const char *key, uint64_t value);
+void entry_dev(struct entry *entry, const char *key, dg_dev_t dev);
+void entry_process(struct entry *entry, struct dg_process process);
+void incident_write(struct incident *incident, struct entry *entry);
+void incident_write_text(struct incident *incident, const char *kind, const char *key,
+			 const char *value);
+void incident_write_begin(struct incident *incident);
+void incident_write_holder(struct incident *incident, const struct dg_plan_entry *holder);
+void incident_write_done(struct incident *incident);
+
+/* manager-log.c */
+void log_incident(struct manager *m, const struct dg_story *story);
+void log_state(struct manager *m, const struct dg_story *story);
+void log_message(struct manager *m, int priority, const char *id, const char *format, ...)
+	__attribute__((format(printf, 4, 5)));

@@ -1,0 +1,326 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Jobs of an incident: started, and what they bring given to the core. */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "manager-internal.h"
+#include "names.h"
+
+/* "259:4294967295" and its NUL. */
+#define DEV_TEXT 24
+
+static void count_devices(const struct dg_request *request, size_t *n)
+{
+	*n = 0;
+	for (size_t i = 0; i < request->n_targets; i++)
+		if (request->targets[i].mode != DG_MODE_DEVDAX)
+			*n += 1 + request->targets[i].n_layers;
+}
+
+static void put_device(const char **argv, size_t *n, char *text, dg_dev_t dev)
+{
+	char *to = text + *n * DEV_TEXT;
+
+	snprintf(to, DEV_TEXT, "%" PRIu32 ":%" PRIu32, DG_DEV_MAJOR(dev), DG_DEV_MINOR(dev));
+	argv[++*n] = to;
+}
+
+/* One block of memory: the pointers, then what they point to. */
+const char **block_devices(const struct dg_request *request, const char *verb)
+{
+	const char **argv;
+	size_t n_devices, n = 0;
+	char *text;
+
+	count_devices(request, &n_devices);
+	argv = calloc(n_devices + 2, sizeof(*argv) + DEV_TEXT);
+	if (!argv)
+		return NULL;
+	text = (char *)(argv + n_devices + 2);
+	argv[0] = verb;
+	for (size_t i = 0; i < request->n_targets; i++) {
+		const struct dg_target *target = &request->targets[i];
+
+		if (target->mode == DG_MODE_DEVDAX)
+			continue;
+		put_device(argv, &n, text, target->dev);
+		for (size_t k = 0; k < target->n_layers; k++)
+			put_device(argv, &n, text, target->layers[k].dev);
+	}
+	return argv;
+}
+
+static void job_clear(struct job *job)
+{
+	job->active = false;
+	job->step = NULL;
+	job->scan = NULL;
+	job->token = 0;
+	job->timer = sd_event_source_disable_unref(job->timer);
+}
+
+static void write_end(struct job *job, const char *end, int status, const char *error)
+{
+	struct entry entry;
+
+	entry_begin(&entry, "job-end");
+	entry_text(&entry, "name", dg_job_name(job->job));
+	entry_text(&entry, "end", end);
+	entry_number(&entry, "status", status > 0 ? (uint64_t)status : 0);
+	entry_number(&entry, "took_us", manager_now(job->incident->m) - job->started_us);
+	entry_text(&entry, "error", error);
+	incident_write(job->incident, &entry);
+}
+
+static void end_job(struct job *job, enum dg_job_end end, int status, const char *error)
+{
+	struct incident *incident = job->incident;
+
+	write_end(job, dg_job_end_name(end), status, error);
+	job_clear(job);
+	dg_incident_job_ended(&incident->core, job->job, end, manager_now(incident->m),
+			      &incident->effects);
+	incident_carry_out(incident);
+}
+
+static void write_kernel_uses(struct incident *incident, const struct dg_holder_list *holders)
+{
+	for (size_t i = 0; i < holders->n_items; i++)
+		if (holders->items[i].process.pid <= 0)
+			incident_write_text(incident, "kernel", "name", holders->items[i].comm);
+}
+
+/* Rows have come, from the module or from /proc. */
+static void on_rows(struct job *job, const struct dg_usage_list *rows, const struct dg_fs_list *fs)
+{
+	struct incident *incident = job->incident;
+	struct dg_holder_list holders;
+	int r;
+
+	r = manager_merge_holders(incident->m, &incident->core.request, rows, &holders);
+	if (r < 0) {
+		end_job(job, DG_JOB_FAILED, -r, strerror(-r));
+		return;
+	}
+	if (incident->core.state == DG_STATE_SCANNING)
+		write_kernel_uses(incident, &holders);
+	write_end(job, dg_job_end_name(DG_JOB_OK), 0, rows->truncated ? "truncated" : "");
+	job_clear(job);
+	dg_incident_scanned(&incident->core, job->job, &holders, fs, manager_now(incident->m),
+			    &incident->effects);
+	dg_holder_list_done(&holders);
+	incident_carry_out(incident);
+}
+
+static void on_scan(void *userdata, int error, const struct dg_usage_list *rows,
+		    const struct dg_fs_list *fs)
+{
+	struct job *job = userdata;
+
+	job->scan = NULL;
+	if (error < 0)
+		end_job(job, error == -ETIME ? DG_JOB_TIMEOUT : DG_JOB_FAILED, -error,
+			strerror(-error));
+	else
+		on_rows(job, rows, fs);
+}
+
+static void write_mount(struct incident *incident, const struct dg_mount *mount)
+{
+	struct entry entry;
+
+	entry_begin(&entry, "mount");
+	entry_text(&entry, "path", mount->path);
+	entry_text(&entry, "type", mount->type);
+	entry_number(&entry, "ns", mount->ns);
+	entry_number(&entry, "host", mount->host);
+	entry_number(&entry, "locked", mount->locked);
+	entry_text(&entry, "result", mount->result);
+	incident_write(incident, &entry);
+}
+
+/* A failed step's records count as well: they say what is in the way. */
+static int read_mounts(struct job *job, const struct step_outcome *outcome)
+{
+	struct incident *incident = job->incident;
+	struct dg_mount_list mounts;
+	int r;
+
+	r = dg_mount_list_read(outcome->output, outcome->n_output, &mounts);
+	if (r < 0)
+		return r;
+	for (size_t i = 0; i < mounts.n_items; i++)
+		write_mount(incident, &mounts.items[i]);
+	for (size_t i = 0; i < mounts.n_system; i++)
+		incident_write_text(incident, "system", "why", mounts.system[i]);
+	for (size_t i = 0; i < mounts.n_kernel; i++)
+		incident_write_text(incident, "kernel", "name", mounts.kernel[i]);
+	/* What could not look has not found out that nothing is there. */
+	if (job->job != DG_JOB_MOUNTS || outcome->end == STEP_OK)
+		dg_incident_mounts(&incident->core, job->job, &mounts, &incident->effects);
+	dg_mount_list_done(&mounts);
+	return 0;
+}
+
+static int read_output(struct job *job, const struct step_outcome *outcome)
+{
+	switch (job->job) {
+	case DG_JOB_MOUNTS:
+	case DG_JOB_UNMOUNT:
+	case DG_JOB_DETACH:
+		return read_mounts(job, outcome);
+	case DG_JOB_PROTECTED:
+		if (outcome->end != STEP_OK)
+			return 0;
+		return devices_set_protected(job->incident->m, outcome->output, outcome->n_output);
+	case DG_JOB_SYNC:
+	case DG_JOB_SHUTDOWN:
+	case DG_JOB_PROCSCAN:
+	case DG_JOB_SCAN:
+	case DG_JOB_KERNEL_SYNC:
+	case DG_JOB_KERNEL_SHUTDOWN:
+	case _DG_JOB_MAX:
+		break;
+	}
+	return 0;
+}
+
+static void on_step(void *userdata, const struct step_outcome *outcome)
+{
+	struct job *job = userdata;
+	enum dg_job_end end = DG_JOB_FAILED;
+	struct dg_usage_list rows;
+	int r;
+
+	job->step = NULL;
+	if (outcome->end == STEP_OK)
+		end = DG_JOB_OK;
+	else if (outcome->end == STEP_TIMEOUT)
+		end = DG_JOB_TIMEOUT;
+	if (job->job == DG_JOB_PROCSCAN && end == DG_JOB_OK) {
+		r = procscan_read(outcome->output, outcome->n_output, &rows);
+		if (r >= 0) {
+			on_rows(job, &rows, NULL);
+			dg_usage_list_done(&rows);
+			return;
+		}
+		end = DG_JOB_FAILED;
+	}
+	r = read_output(job, outcome);
+	if (r < 0)
+		end_job(job, DG_JOB_FAILED, -r, strerror(-r));
+	else
+		end_job(job, end, outcome->status, outcome->error);
+}
+
+static int on_module_timeout(sd_event_source *source, uint64_t usec, void *userdata)
+{
+	end_job(userdata, DG_JOB_TIMEOUT, 0, "");
+	return 0;
+}
+
+static int start_step(struct job *job, uint64_t timeout_us)
+{
+	struct incident *incident = job->incident;
+	const char **argv;
+	int r;
+
+	argv = block_devices(&incident->core.request, dg_job_name(job->job));
+	if (!argv)
+		return -ENOMEM;
+	if (job->job == DG_JOB_PROTECTED)
+		argv[1] = NULL;
+	r = step_start(incident->m->steps, argv, timeout_us, on_step, job, &job->step);
+	free(argv);
+	return r;
+}
+
+static int start_module_work(struct job *job, uint64_t timeout_us)
+{
+	struct manager *m = job->incident->m;
+	uint64_t id = job->incident->core.request.id;
+	int r;
+
+	r = sd_event_add_time_relative(m->event, &job->timer, CLOCK_MONOTONIC, timeout_us, 0,
+				       on_module_timeout, job);
+	if (r < 0)
+		return r;
+	if (job->job == DG_JOB_KERNEL_SYNC)
+		return klink_sync(m->link, id, &job->token);
+	return klink_shutdown(m->link, id, &job->token);
+}
+
+static int start(struct job *job, uint64_t timeout_us)
+{
+	struct incident *incident = job->incident;
+
+	switch (job->job) {
+	case DG_JOB_SYNC:
+	case DG_JOB_MOUNTS:
+	case DG_JOB_PROTECTED:
+	case DG_JOB_UNMOUNT:
+	case DG_JOB_SHUTDOWN:
+	case DG_JOB_DETACH:
+	case DG_JOB_PROCSCAN:
+		return start_step(job, timeout_us);
+	case DG_JOB_SCAN:
+		return scan_start(incident->m, incident->core.request.id, 0, timeout_us, on_scan,
+				  job, &job->scan);
+	case DG_JOB_KERNEL_SYNC:
+	case DG_JOB_KERNEL_SHUTDOWN:
+		return start_module_work(job, timeout_us);
+	case _DG_JOB_MAX:
+		break;
+	}
+	return -EINVAL;
+}
+
+void incident_start_job(struct incident *incident, enum dg_job what, uint64_t timeout_us)
+{
+	struct job *job = &incident->jobs[what];
+	struct entry entry;
+	int r;
+
+	*job = (struct job){.incident = incident, .job = what, .active = true};
+	job->started_us = manager_now(incident->m);
+	entry_begin(&entry, "job");
+	entry_text(&entry, "name", dg_job_name(what));
+	entry_number(&entry, "timeout_us", timeout_us);
+	incident_write(incident, &entry);
+	r = start(job, timeout_us);
+	if (r < 0)
+		end_job(job, DG_JOB_FAILED, -r, strerror(-r));
+}
+
+void incident_cancel_jobs(struct incident *incident)
+{
+	for (unsigned i = 0; i < _DG_JOB_MAX; i++) {
+		struct job *job = &incident->jobs[i];
+
+		if (!job->active)
+			continue;
+		if (job->step)
+			step_cancel(job->step);
+		scan_cancel(job->scan);
+		write_end(job, "canceled", 0, "");
+		job_clear(job);
+	}
+}
+
+bool incident_completed(struct manager *m, uint32_t token, int error)
+{
+	for (size_t i = 0; i < m->n_open; i++)
+		for (unsigned k = DG_JOB_KERNEL_SYNC; k < _DG_JOB_MAX; k++) {
+			struct job *job = &m->open[i]->jobs[k];
+
+			if (!job->active || job->token != token)
+				continue;
+			end_job(job, error ? DG_JOB_FAILED : DG_JOB_OK, error,
+				error ? strerror(error) : "");
+			return true;
+		}
+	return false;
+}

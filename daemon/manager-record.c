@@ -1,0 +1,200 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* What happens in an incident is written to its record and added to its story. */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <syslog.h>
+#include <time.h>
+
+#include "manager-internal.h"
+
+void entry_begin(struct entry *entry, const char *kind)
+{
+	entry->event = (struct dg_history_event){.kind = kind};
+	entry->n_text = 0;
+}
+
+void entry_text(struct entry *entry, const char *key, const char *value)
+{
+	struct dg_history_event *event = &entry->event;
+
+	if (event->n_pairs < DG_HISTORY_PAIRS_MAX)
+		event->pairs[event->n_pairs++] = (struct dg_pair){key, value};
+}
+
+__attribute__((format(printf, 3, 4))) static void entry_format(struct entry *entry, const char *key,
+							       const char *format, ...)
+{
+	char *to = entry->text + entry->n_text;
+	size_t size = sizeof(entry->text) - entry->n_text;
+	va_list args;
+	int n;
+
+	va_start(args, format);
+	n = vsnprintf(to, size, format, args);
+	va_end(args);
+	/* 32 pairs of numbers fit; what does not is left out rather than cut. */
+	if (n < 0 || (size_t)n >= size)
+		return;
+	entry->n_text += (size_t)n + 1;
+	entry_text(entry, key, to);
+}
+
+void entry_number(struct entry *entry, const char *key, uint64_t value)
+{
+	entry_format(entry, key, "%" PRIu64, value);
+}
+
+void entry_hex(struct entry *entry, const char *key, uint64_t value)
+{
+	entry_format(entry, key, "%" PRIx64, value);
+}
+
+void entry_dev(struct entry *entry, const char *key, dg_dev_t dev)
+{
+	entry_format(entry, key, "%" PRIu32 ":%" PRIu32, DG_DEV_MAJOR(dev), DG_DEV_MINOR(dev));
+}
+
+void entry_process(struct entry *entry, struct dg_process process)
+{
+	entry_number(entry, "pid", (uint64_t)process.pid);
+	entry_number(entry, "start_ns", process.start_ns);
+}
+
+static uint64_t wall_now(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
+}
+
+/* The incident goes on all the same: a record is for later, a hold is now. */
+static void lose_record(struct incident *incident, int error)
+{
+	incident->record = store_record_close(incident->record);
+	if (incident->story->unrecorded)
+		return;
+	incident->story->unrecorded = true;
+	incident->m->n_unrecorded++;
+	log_message(incident->m, LOG_WARNING, NULL,
+		    "Incident %" PRIu64 " is not recorded any further: %s", incident->story->id,
+		    strerror(-error));
+}
+
+void incident_write(struct incident *incident, struct entry *entry)
+{
+	char line[DG_HISTORY_LINE_MAX];
+	int n;
+
+	entry->event.wall_us = wall_now();
+	entry->event.mono_us = manager_now(incident->m);
+	if (incident->record) {
+		n = dg_history_format(&entry->event, line, sizeof(line));
+		if (n >= 0)
+			n = store_record_append(incident->record, line, (size_t)n);
+		/* A line that is too long is the loss of that line. */
+		if (n < 0 && n != -ENOBUFS)
+			lose_record(incident, n);
+	}
+	if (dg_story_add(incident->story, &entry->event) < 0)
+		incident->story->n_left_out++;
+}
+
+void incident_write_text(struct incident *incident, const char *kind, const char *key,
+			 const char *value)
+{
+	struct entry entry;
+
+	entry_begin(&entry, kind);
+	entry_text(&entry, key, value);
+	incident_write(incident, &entry);
+}
+
+static const char *uuid_text(const struct dg_target *target, char buffer[static 40])
+{
+	const uint8_t *u = target->uuid;
+
+	snprintf(buffer, 40, "%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x",
+		 u[0], u[1], u[2], u[3], u[4], u[5], u[6], u[7], u[8], u[9], u[10], u[11], u[12],
+		 u[13], u[14], u[15]);
+	return buffer;
+}
+
+static void write_target(struct incident *incident, const struct dg_target *target)
+{
+	struct entry entry;
+	char uuid[40];
+
+	entry_begin(&entry, "target");
+	entry_text(&entry, "name", target->name);
+	entry_text(&entry, "ns_device", target->ns_device);
+	entry_text(&entry, "mode", dg_mode_name(target->mode));
+	entry_dev(&entry, "dev", target->dev);
+	entry_text(&entry, "uuid", target->has_uuid ? uuid_text(target, uuid) : "");
+	entry_number(&entry, "in_use", target->in_use);
+	incident_write(incident, &entry);
+}
+
+void incident_write_begin(struct incident *incident)
+{
+	const struct dg_request *request = &incident->core.request;
+	struct entry entry;
+
+	entry_begin(&entry, "begin");
+	entry_number(&entry, "id", request->id);
+	entry_text(&entry, "boot_id", request->boot_id);
+	entry_text(&entry, "device", request->device);
+	entry_text(&entry, "bus", request->bus);
+	entry_text(&entry, "driver", request->driver);
+	entry_number(&entry, "surprise", request->surprise);
+	entry_number(&entry, "taken_over", request->taken_over);
+	entry_number(&entry, "unbinder", (uint64_t)request->unbinder_pid);
+	entry_number(&entry, "unbinder_start_ns", request->unbinder_start_ns);
+	entry_number(&entry, "elapsed_ms", request->elapsed_ms);
+	entry_number(&entry, "deadline_us", incident->core.deadline_us);
+	entry_number(&entry, "cap_ms", request->cap_ms);
+	entry_number(&entry, "reserve_us", incident->core.reserve_us);
+	incident_write(incident, &entry);
+	for (size_t i = 0; i < request->n_targets; i++)
+		write_target(incident, &request->targets[i]);
+}
+
+void incident_write_holder(struct incident *incident, const struct dg_plan_entry *plan)
+{
+	const struct dg_holder *holder = &plan->holder;
+	struct entry entry;
+
+	entry_begin(&entry, "holder");
+	entry_process(&entry, holder->process);
+	entry_text(&entry, "comm", holder->comm);
+	entry_number(&entry, "uid", holder->uid);
+	entry_text(&entry, "rule", plan->rule->name);
+	entry_text(&entry, "exempt", dg_exempt_name(holder->exempt));
+	for (unsigned use = 0; use < DG_USE_KERNEL; use++)
+		entry_number(&entry, dg_use_name(use), holder->counts[use]);
+	entry_number(&entry, "bytes", holder->mapped_bytes);
+	entry_hex(&entry, "addr", plan->addr);
+	entry_dev(&entry, "fs_dev", plan->fs_dev);
+	entry_number(&entry, "permille", plan->permille);
+	incident_write(incident, &entry);
+}
+
+void incident_write_done(struct incident *incident)
+{
+	const struct dg_done *done = &incident->core.done;
+	struct entry entry;
+
+	entry_begin(&entry, "done");
+	entry_text(&entry, "result", dg_result_name(done->result));
+	entry_text(&entry, "revoke", dg_revoke_name(done->revoke));
+	entry_number(&entry, "inodes", done->inodes);
+	entry_number(&entry, "entries", done->entries);
+	entry_number(&entry, "vmas", done->vmas);
+	entry_number(&entry, "pinned", done->pages_pinned);
+	entry_number(&entry, "shutdowns", done->shutdowns);
+	entry_number(&entry, "held_us", done->held_us);
+	entry_number(&entry, "revoke_us", done->revoke_us);
+	incident_write(incident, &entry);
+}
