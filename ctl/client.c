@@ -37,6 +37,10 @@ static enum ctl_exit explain_connect(const struct ctl *ctl, int error)
 	case -EACCES:
 	case -EPERM:
 		return client_fail(CTL_FAILURE, "only root may talk to daxguardd");
+	case -EAGAIN:
+	case -ECONNRESET:
+	case -EPIPE:
+		return client_fail(CTL_FAILURE, "daxguardd hung up: too many ask at once");
 	default:
 		return client_fail(CTL_FAILURE, "cannot connect to %s: %s", ctl->socket,
 				   strerror(-error));

@@ -2,9 +2,10 @@
 #include "bus-device.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <string.h>
 #include <strings.h>
+
+#include "core/record.h"
 
 #define N(array) (sizeof(array) / sizeof((array)[0]))
 
@@ -121,9 +122,7 @@ static bool is_called(const struct manager_device *device, const char *text)
 int bus_find_device(struct manager *m, const char *text, dg_dev_t *ret)
 {
 	const struct manager_device *devices;
-	unsigned int major, minor;
 	size_t n_devices;
-	int end = 0;
 
 	if (strncmp(text, "/dev/", 5) == 0)
 		text += 5;
@@ -138,9 +137,5 @@ int bus_find_device(struct manager *m, const char *text, dg_dev_t *ret)
 		}
 	}
 
-	if (sscanf(text, "%9u:%9u%n", &major, &minor, &end) == 2 && text[end] == '\0') {
-		*ret = DG_DEV(major, minor);
-		return 0;
-	}
-	return -ENODEV;
+	return dg_dev_parse(text, ret) < 0 ? -ENODEV : 0;
 }

@@ -1,0 +1,571 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The control socket with a manager that is none: its functions are here. The
+ * server runs in a child, so that clients may block as real ones do.
+ */
+#include <errno.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <systemd/sd-bus.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "bus.h"
+#include "ctl/client.h"
+#include "ctl/json.h"
+#include "names.h"
+
+/* What the manager would say. */
+struct manager {
+	sd_event *event;
+	struct manager_paths paths;
+	const struct manager_observer *observer;
+	void *userdata;
+};
+
+static struct dg_story_holder holder = {
+	.process = {7, 1},
+	.comm = "re\xff",
+	.counts = {[DG_USE_MAPPED] = 1},
+	.mapped_bytes = 4096,
+	.how = "exited",
+	.n_actions = 1,
+	.actions = {{.action = DG_ACTION_TERM, .at_us = 1500, .outcome = "sent"}},
+};
+static struct dg_story stories[] = {
+	{.id = 3, .device = "pfn0.0", .state = DG_STATE_DONE, .outcome = "unmounted"},
+	{.id = 4,
+	 .device = "pfn1.0",
+	 .state = DG_STATE_ACTING,
+	 .began_us = 1000,
+	 .holders = &holder,
+	 .n_holders = 1},
+};
+#define N_STORIES (sizeof(stories) / sizeof(stories[0]))
+
+static char mount_path[] = "/mnt/\xfe";
+static struct manager_mount mount = {.path = mount_path, .type = "ext4", .dev = DG_DEV(259, 0)};
+static const struct manager_device device = {.name = "pmem0",
+					     .ns_device = "pfn0.0",
+					     .uuid = "ABCD-EF",
+					     .dev = DG_DEV(259, 0),
+					     .mode = DG_MODE_FSDAX,
+					     .size = 1 << 20,
+					     .numa = -1,
+					     .mounts = &mount,
+					     .n_mounts = 1};
+
+sd_event *manager_event(struct manager *m)
+{
+	return m->event;
+}
+
+const struct manager_paths *manager_paths(const struct manager *m)
+{
+	return &m->paths;
+}
+
+void manager_log(struct manager *m, int priority, const char *format, ...)
+{
+}
+
+void manager_get_status(struct manager *m, struct manager_status *ret)
+{
+	static const char *const errors[] = {"/etc/x:1:2: no", NULL};
+
+	*ret = (struct manager_status){.why_not = "no module",
+				       .module_version = "",
+				       .n_kept = N_STORIES,
+				       .config_builtin = true,
+				       .config_errors = errors};
+}
+
+const struct manager_protected *manager_protected(struct manager *m, size_t *ret_n)
+{
+	static const struct manager_protected init = {{1, 0}, DG_EXEMPT_INIT, "systemd"};
+
+	*ret_n = 1;
+	return &init;
+}
+
+const struct manager_device *manager_devices(struct manager *m, size_t *ret_n)
+{
+	*ret_n = 1;
+	return &device;
+}
+
+uint64_t manager_device_incident(struct manager *m, const struct manager_device *d)
+{
+	return 4;
+}
+
+const struct dg_story *manager_incident_at(struct manager *m, size_t n)
+{
+	return n < N_STORIES ? &stories[n] : NULL;
+}
+
+const struct dg_story *manager_incident_find(struct manager *m, uint64_t id)
+{
+	for (size_t i = 0; i < N_STORIES; i++)
+		if (stories[i].id == id)
+			return &stories[i];
+	return NULL;
+}
+
+void manager_observe(struct manager *m, const struct manager_observer *observer, void *userdata)
+{
+	m->observer = observer;
+	m->userdata = userdata;
+}
+
+struct manager_query {
+	struct manager *m;
+	dg_dev_t dev;
+	manager_holders_func func;
+	void *userdata;
+	sd_event_source *source;
+};
+
+/* 259:0 answers, 259:1 is no device, 259:2 never answers. A query is also news. */
+static int answer(sd_event_source *source, void *userdata)
+{
+	struct manager_query *query = userdata;
+	struct manager *m = query->m;
+	struct dg_mapping mapping = {.addr = 4096, .len = 8192, .flags = DG_HOLDER_WRITE};
+	struct dg_holder who = {.process = {7, 1},
+				.comm = "redis",
+				.counts = {[DG_USE_MAPPED] = 1},
+				.mappings = &mapping,
+				.n_mappings = 1};
+	struct dg_holder_list list = {&who, 1, true};
+	struct dg_fs fs = {.type = "xfs", .flags = DG_FS_LIVE | DG_FS_DAX};
+	struct dg_fs_list fs_list = {&fs, 1, false};
+
+	m->observer->incident_began(m->userdata, &stories[1]);
+	m->observer->incident_changed(m->userdata, &stories[1], DG_STATE_SCANNING);
+	m->observer->holder_acted(m->userdata, &stories[1], &holder, &holder.actions[0]);
+	m->observer->incident_ended(m->userdata, &stories[0]);
+
+	query->func(query->userdata, query->dev == DG_DEV(259, 0) ? 0 : -ENODEV, &list, &fs_list);
+	sd_event_source_unref(query->source);
+	free(query);
+	return 0;
+}
+
+int manager_query_holders(struct manager *m, dg_dev_t dev, manager_holders_func func,
+			  void *userdata, struct manager_query **ret)
+{
+	struct manager_query *query = calloc(1, sizeof(*query));
+
+	assert_non_null(query);
+	*query = (struct manager_query){m, dev, func, userdata, NULL};
+	if (dev != DG_DEV(259, 2))
+		assert_return_code(sd_event_add_defer(m->event, &query->source, answer, query), 0);
+	*ret = query;
+	return 0;
+}
+
+struct manager_query *manager_query_cancel(struct manager_query *query)
+{
+	if (query) {
+		sd_event_source_disable_unref(query->source);
+		free(query);
+	}
+	return NULL;
+}
+
+/* The server. */
+static char dir[] = "/tmp/test-bus-XXXXXX";
+static char path[sizeof(dir) + sizeof("/control")];
+static pid_t server;
+
+static int serve(void)
+{
+	struct manager m = {.paths = {.run_dir = dir}};
+	struct bus *bus;
+	sigset_t mask;
+	int r;
+
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	sigemptyset(&mask);
+	sigaddset(&mask, SIGTERM);
+	sigprocmask(SIG_BLOCK, &mask, NULL);
+	r = sd_event_new(&m.event);
+	if (r >= 0)
+		r = sd_event_add_signal(m.event, NULL, SIGTERM, NULL, NULL);
+	if (r >= 0)
+		r = bus_new(&m, &bus);
+	if (r < 0)
+		return -r;
+	r = sd_event_loop(m.event);
+	bus_free(bus);
+	sd_event_unref(m.event);
+	return r < 0 ? -r : 0;
+}
+
+static int connect_raw(void)
+{
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	assert_return_code(fd, errno);
+	memcpy(address.sun_path, path, strlen(path) + 1);
+	if (connect(fd, (struct sockaddr *)&address, sizeof(address)) >= 0)
+		return fd;
+	close(fd);
+	return -1;
+}
+
+static void start_server(void)
+{
+	int fd;
+
+	fflush(NULL);
+	server = fork();
+	if (server == 0)
+		_exit(serve());
+	for (int i = 0; (fd = connect_raw()) < 0; i++) {
+		assert_int_not_equal(i, 3000);
+		usleep(10000);
+	}
+	close(fd);
+}
+
+static int start(void **state)
+{
+	strcpy(dir + strlen(dir) - 6, "XXXXXX");
+	assert_non_null(mkdtemp(dir));
+	snprintf(path, sizeof(path), "%s/control", dir);
+	start_server();
+	return 0;
+}
+
+static int stop(void **state)
+{
+	int status;
+
+	kill(server, SIGTERM);
+	assert_int_equal(waitpid(server, &status, 0), server);
+	assert_int_equal(status, 0);
+	assert_int_equal(access(path, F_OK), -1); /* it cleaned up */
+	assert_return_code(rmdir(dir), errno);
+	return 0;
+}
+
+static const struct ctl *ctl(void)
+{
+	static struct ctl c;
+
+	c.socket = path;
+	return &c;
+}
+
+static json_object *ask(const char *method, const char *types, ...)
+{
+	json_object *value = NULL;
+	va_list ap;
+
+	va_start(ap, types);
+	if (*types == 's')
+		assert_int_equal(client_ask(ctl(), &value, method, "s", va_arg(ap, char *)),
+				 CTL_OK);
+	else if (*types == 't')
+		assert_int_equal(client_ask(ctl(), &value, method, "t", va_arg(ap, uint64_t)),
+				 CTL_OK);
+	else
+		assert_int_equal(client_ask(ctl(), &value, method, ""), CTL_OK);
+	va_end(ap);
+	return value;
+}
+
+static void assert_json(json_object *value, const char *expected)
+{
+	assert_string_equal(json_object_to_json_string_ext(
+				    value, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE),
+			    expected);
+}
+
+static void test_mode(void **state)
+{
+	struct stat st;
+
+	assert_return_code(stat(path, &st), errno);
+	assert_int_equal(st.st_mode & 07777, 0600);
+}
+
+static void test_status(void **state)
+{
+	json_object *status = ask("GetStatus", "");
+
+	assert_string_equal(json_str(status, "Version"), DAXGUARD_VERSION);
+	assert_false(json_flag(status, "ModuleLoaded"));
+	assert_true(json_flag(status, "ConfigBuiltin"));
+	assert_int_equal(json_num(status, "KeptIncidents"), 2);
+	assert_json(json_get(status, "ConfigErrors"), "[\"/etc/x:1:2: no\"]");
+	assert_json(json_get(status, "ConfigFiles"), "[]");
+	assert_json(json_get(status, "Protected"),
+		    "[{\"Pid\":1,\"Name\":\"systemd\",\"Why\":\"init\"}]");
+	json_object_put(status);
+}
+
+static void test_devices(void **state)
+{
+	json_object *devices = ask("ListDevices", ""), *first = json_at(devices, 0);
+
+	assert_int_equal(json_length(devices), 1);
+	assert_string_equal(json_str(first, "Name"), "pmem0");
+	assert_string_equal(json_str(first, "DevNum"), "259:0");
+	assert_int_equal(json_num(first, "Incident"), 4);
+	assert_json(json_get(first, "Mounts"),
+		    "[{\"Path\":[47,109,110,116,47,254],\"Type\":\"ext4\",\"DevNum\":\"259:0\"}]");
+	json_object_put(devices);
+}
+
+static void test_incidents(void **state)
+{
+	json_object *list = ask("ListIncidents", ""), *story = ask("GetIncident", "t", UINT64_C(4));
+	json_object *none, *who = json_item(story, "Holders", 0);
+
+	assert_int_equal(json_length(list), 2);
+	assert_int_equal(json_num(json_at(list, 0), "Id"), 3);
+	assert_string_equal(json_str(json_at(list, 0), "State"), "done");
+	assert_string_equal(json_str(story, "State"), "acting");
+	assert_json(json_get(who, "Comm"), "[114,101,255]");
+	assert_json(json_get(who, "Actions"),
+		    "[{\"Action\":\"term\",\"Outcome\":\"sent\",\"AtUsec\":500,\"GraceMsec\":0}]");
+	json_object_put(list);
+	json_object_put(story);
+	assert_int_equal(client_ask(ctl(), &none, "GetIncident", "t", UINT64_C(99)), CTL_NOT_FOUND);
+}
+
+static void test_holders(void **state)
+{
+	static const char *const names[] = {"pmem0", "/dev/pmem0", "pfn0.0", "abcd-ef", "259:0"};
+	static const char *const wrong[] = {"", "pmem", "259", "259:0x", "259:1", "/dev/", "1:2:3"};
+	json_object *answer, *mapping;
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		answer = ask("ListHolders", "s", names[i]);
+		mapping = json_item(json_item(answer, "Holders", 0), "Mappings", 0);
+		assert_string_equal(json_str(answer, "Device"), names[i]);
+		assert_true(json_flag(answer, "Truncated"));
+		assert_int_equal(json_num(mapping, "Length"), 8192);
+		assert_json(json_get(mapping, "Flags"), "[\"write\"]");
+		assert_json(json_get(json_item(answer, "FileSystems", 0), "Flags"),
+			    "[\"live\",\"dax\"]");
+		json_object_put(answer);
+	}
+	for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++)
+		assert_int_equal(client_ask(ctl(), &answer, "ListHolders", "s", wrong[i]),
+				 CTL_NOT_FOUND);
+	assert_int_equal(client_ask(ctl(), &answer, "NoSuchMethod", ""), CTL_FAILURE);
+}
+
+static char seen[512];
+static int on_signal(sd_bus_message *m, void *userdata, sd_bus_error *error)
+{
+	json_object *id, *details;
+
+	assert_int_equal(json_read(m, &id), 0);
+	assert_int_equal(json_read(m, &details), 0);
+	snprintf(seen + strlen(seen), sizeof(seen) - strlen(seen), "%s %s %s%s%s\n",
+		 sd_bus_message_get_member(m), json_object_get_string(id),
+		 json_str(details, "OldState"), json_str(details, "Action"),
+		 json_str(details, "Outcome"));
+	json_object_put(id);
+	json_object_put(details);
+	return 0;
+}
+
+static void test_signals(void **state)
+{
+	json_object *answer;
+	sd_bus *bus;
+	int r;
+
+	assert_int_equal(client_open(ctl(), &bus), CTL_OK);
+	assert_return_code(sd_bus_match_signal(bus, NULL, NULL, DG_BUS_PATH,
+					       DG_BUS_MANAGER_INTERFACE, NULL, on_signal, NULL),
+			   0);
+	assert_int_equal(client_call(bus, &answer, "GetStatus", ""), CTL_OK);
+	json_object_put(answer);
+
+	json_object_put(ask("ListHolders", "s", "pmem0")); /* by another client */
+	do {
+		r = sd_bus_process(bus, NULL);
+		assert_return_code(r, -r);
+		if (r == 0 && sd_bus_wait(bus, 5000000) <= 0)
+			break;
+	} while (!strstr(seen, "IncidentEnded"));
+	assert_string_equal(seen, "IncidentBegan 4 \n"
+				  "StateChanged 4 scanning\n"
+				  "HolderActed 4 termsent\n"
+				  "IncidentEnded 3 unmounted\n");
+	sd_bus_close_unref(bus);
+}
+
+/* Who asks and does not read is hung up on, and nobody else notices. */
+static void test_slow_client(void **state)
+{
+	sd_bus_message *call;
+	uint64_t cookie;
+	sd_bus *bus;
+	int r = 0;
+
+	assert_int_equal(client_open(ctl(), &bus), CTL_OK);
+	for (int i = 0; i < 100000 && r >= 0; i++) {
+		r = sd_bus_message_new_method_call(bus, &call, NULL, DG_BUS_PATH,
+						   DG_BUS_MANAGER_INTERFACE, "ListIncidents");
+		if (r >= 0)
+			r = sd_bus_send(bus, call, &cookie); /* asks for a reply */
+		if (r >= 0)
+			r = sd_bus_flush(bus);
+		sd_bus_message_unref(call);
+	}
+	assert_true(r == -ECONNRESET || r == -EPIPE || r == -ENOTCONN);
+	json_object_put(ask("GetStatus", ""));
+	sd_bus_close_unref(bus);
+}
+
+/* A caller that goes while its answer is on the way takes nothing with it. */
+static void test_gone_caller(void **state)
+{
+	static const char *const devices[] = {"259:2", "259:0"};
+
+	for (size_t i = 0; i < 2 * DG_CONTROL_CALLS_MAX; i++) {
+		sd_bus_message *call;
+		json_object *answer;
+		uint64_t cookie;
+		sd_bus *bus;
+
+		assert_int_equal(client_open(ctl(), &bus), CTL_OK);
+		assert_return_code(sd_bus_message_new_method_call(bus, &call, NULL, DG_BUS_PATH,
+								  DG_BUS_MANAGER_INTERFACE,
+								  "ListHolders"),
+				   0);
+		assert_return_code(sd_bus_message_append(call, "s", devices[i % 2]), 0);
+		assert_return_code(sd_bus_send(bus, call, &cookie), 0);
+		sd_bus_message_unref(call);
+		/* so that it has been read before we go */
+		assert_int_equal(client_call(bus, &answer, "GetStatus", ""), CTL_OK);
+		json_object_put(answer);
+		sd_bus_close_unref(bus);
+	}
+	json_object_put(ask("ListHolders", "s", "pmem0"));
+}
+
+static void test_too_many(void **state)
+{
+	sd_bus *buses[DG_CONTROL_CLIENTS_MAX];
+	json_object *answer;
+
+	for (size_t i = 0; i < DG_CONTROL_CLIENTS_MAX; i++) {
+		assert_int_equal(client_open(ctl(), &buses[i]), CTL_OK);
+		assert_int_equal(client_call(buses[i], &answer, "GetStatus", ""), CTL_OK);
+		json_object_put(answer);
+	}
+	assert_int_not_equal(client_ask(ctl(), &answer, "GetStatus", ""), CTL_OK);
+	for (size_t i = 0; i < DG_CONTROL_CLIENTS_MAX; i++)
+		sd_bus_close_unref(buses[i]);
+}
+
+/* Somebody who says nothing, or nonsense, or leaves at once. */
+static void test_rude_clients(void **state)
+{
+#define WORDS(literal)                                                                             \
+	{                                                                                          \
+		literal, sizeof(literal) - 1                                                       \
+	}
+	static const struct {
+		const char *text;
+		size_t n;
+	} words[] = {
+		WORDS(""),
+		WORDS("\0"),
+		WORDS("GET / HTTP/1.0\r\n\r\n"),
+		WORDS("\0AUTH ANONYMOUS\r\nBEGIN\r\nnonsense nonsense nonsense"),
+	};
+
+	for (size_t i = 0; i < 4 * DG_CONTROL_CLIENTS_MAX; i++) {
+		int fd = connect_raw();
+
+		assert_true(fd >= 0);
+		send(fd, words[i % 4].text, words[i % 4].n, MSG_NOSIGNAL);
+		close(fd);
+	}
+	for (int i = 0; i < 500; i++) { /* until the server has seen them all go */
+		json_object *answer;
+
+		if (client_ask(ctl(), &answer, "GetStatus", "") == CTL_OK) {
+			json_object_put(answer);
+			return;
+		}
+		usleep(10000);
+	}
+	fail();
+}
+
+static void test_second(void **state)
+{
+	struct manager m = {.paths = {.run_dir = dir}};
+	struct bus *bus = NULL;
+
+	assert_return_code(sd_event_new(&m.event), 0);
+	assert_int_equal(bus_new(&m, &bus), -EADDRINUSE);
+	assert_null(bus);
+	sd_event_unref(m.event);
+	json_object_put(ask("GetStatus", "")); /* the first one is still there */
+}
+
+/* What a daemon that died left behind is replaced. */
+static void test_stale_socket(void **state)
+{
+	int status;
+
+	kill(server, SIGKILL);
+	assert_int_equal(waitpid(server, &status, 0), server);
+	assert_return_code(access(path, F_OK), errno);
+	start_server();
+	json_object_put(ask("GetStatus", ""));
+}
+
+static void test_not_running(void **state)
+{
+	struct ctl nobody = {.socket = "/nonexistent/socket"};
+	json_object *answer;
+
+	assert_int_equal(client_ask(&nobody, &answer, "GetStatus", ""), CTL_NOT_RUNNING);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_mode, start, stop),
+		cmocka_unit_test_setup_teardown(test_status, start, stop),
+		cmocka_unit_test_setup_teardown(test_devices, start, stop),
+		cmocka_unit_test_setup_teardown(test_incidents, start, stop),
+		cmocka_unit_test_setup_teardown(test_holders, start, stop),
+		cmocka_unit_test_setup_teardown(test_signals, start, stop),
+		cmocka_unit_test_setup_teardown(test_slow_client, start, stop),
+		cmocka_unit_test_setup_teardown(test_gone_caller, start, stop),
+		cmocka_unit_test_setup_teardown(test_too_many, start, stop),
+		cmocka_unit_test_setup_teardown(test_rude_clients, start, stop),
+		cmocka_unit_test_setup_teardown(test_second, start, stop),
+		cmocka_unit_test_setup_teardown(test_stale_socket, start, stop),
+		cmocka_unit_test(test_not_running),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
