@@ -14,6 +14,7 @@ void bus_put_device(struct dict *d, struct manager *m, const struct manager_devi
 	dict_begin(d);
 	dict_word(d, "Name", device->name);
 	dict_word(d, "Device", device->ns_device);
+	dict_word(d, "Namespace", device->ns_name);
 	dict_word(d, "Mode", dg_mode_name(device->mode));
 	dict_dev(d, "DevNum", device->dev);
 	dict_u64(d, "Size", device->size);
@@ -116,6 +117,7 @@ void bus_put_holders(struct dict *d, const char *name, const struct dg_holder_li
 static bool is_called(const struct manager_device *device, const char *text)
 {
 	return strcmp(text, device->name) == 0 || strcmp(text, device->ns_device) == 0 ||
+	       strcmp(text, device->ns_name) == 0 ||
 	       (device->uuid[0] && strcasecmp(text, device->uuid) == 0);
 }
 

@@ -15,7 +15,7 @@ void bus_put_holders(struct dict *d, const char *name, const struct dg_holder_li
 void bus_put_uses(struct dict *d, const uint32_t counts[_DG_USE_MAX], uint64_t mapped_bytes);
 
 /*
- * What an administrator may call a device: pmem0, /dev/pmem0, pfn0.0, its UUID,
- * or MAJ:MIN, which need not be one of the list. -ENODEV.
+ * What an administrator may call a device: pmem0, /dev/pmem0, pfn0.0,
+ * namespace0.0, its UUID, or MAJ:MIN, which need not be one of the list. -ENODEV.
  */
 int bus_find_device(struct manager *m, const char *text, dg_dev_t *ret);

@@ -59,6 +59,7 @@ static char mount_path[] = "/mnt/\xfe";
 static struct manager_mount mount = {.path = mount_path, .type = "ext4", .dev = DG_DEV(259, 0)};
 static const struct manager_device device = {.name = "pmem0",
 					     .ns_device = "pfn0.0",
+					     .ns_name = "namespace0.0",
 					     .uuid = "ABCD-EF",
 					     .dev = DG_DEV(259, 0),
 					     .mode = DG_MODE_FSDAX,
@@ -352,7 +353,8 @@ static void test_incidents(void **state)
 
 static void test_holders(void **state)
 {
-	static const char *const names[] = {"pmem0", "/dev/pmem0", "pfn0.0", "abcd-ef", "259:0"};
+	static const char *const names[] = {"pmem0",        "/dev/pmem0", "pfn0.0",
+					    "namespace0.0", "abcd-ef",    "259:0"};
 	static const char *const wrong[] = {"", "pmem", "259", "259:0x", "259:1", "/dev/", "1:2:3"};
 	json_object *answer, *mapping;
 
