@@ -47,6 +47,7 @@ enum dg_state dg_next_announced(struct dg_incident *i, uint64_t now_us, struct d
 	i->answered = false;
 	/* Else: not registered, or the hold has just ended, and DONE or the dump will tell. */
 	if (i->answer == 0) {
+		i->taken = true;
 		i->phase = PHASE_DEADLINE;
 		dg_emit(fx, &(struct dg_effect){.kind = DG_EFFECT_PENDING});
 	}

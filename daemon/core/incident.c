@@ -351,6 +351,9 @@ void dg_incident_seen(struct dg_incident *i, const struct dg_request *request, u
 {
 	if (dg_state_is_final(i->state))
 		return;
+	/* An EVENT that waited in the socket while we took it: its deadline is an old one. */
+	if (i->taken && request->state == DG_KSTATE_ANNOUNCED)
+		return;
 	i->request.state = request->state;
 	if (i->state == DG_STATE_ANNOUNCED && !i->asked)
 		i->retry_us = 0;
