@@ -10,8 +10,9 @@ import re
 import guest as vm
 from scenario import ROLES, Scenario, LIBRARY
 
-UNBIND_LIMIT = 45
-STEP_LIMIT = 40
+# Seconds: what is not back then is taken as never coming back.
+Limits = collections.namedtuple("Limits", "unbind step")
+PATIENT = Limits(unbind=45, step=40)
 
 Outcome = collections.namedtuple("Outcome", "kernel release fs steps signals problems lost words poweroff")
 
@@ -57,7 +58,7 @@ def _signals(records):
     return words
 
 
-def play(images, kernel, fs, say=lambda text: None):
+def play(images, kernel, fs, say=lambda text: None, limits=PATIENT):
     """One bare kernel, one file system: an Outcome."""
     steps, signals, verified = {}, {}, None
     nvdimm = vm.nvdimm_file(f"bare-{kernel}-{fs}")
@@ -71,7 +72,7 @@ def play(images, kernel, fs, say=lambda text: None):
         guest.mark()
         say("unbind")
         try:
-            came_back = _step(steps, "unbind", scenario.begin_removal(UNBIND_LIMIT).wait(), UNBIND_LIMIT)
+            came_back = _step(steps, "unbind", scenario.begin_removal(limits.unbind).wait(), limits.unbind)
             if not came_back and "not back" in steps["unbind"] and _spins(guest, "bash -c"):
                 steps["unbind"] += ", spins in the kernel"
             say(f"unbind: {steps['unbind']}")
@@ -79,19 +80,19 @@ def play(images, kernel, fs, say=lambda text: None):
             signals = _signals(scenario.records())
             scenario.kill_workload()
             say("umount")
-            result = guest.run("umount /mnt/pmem", STEP_LIMIT)
-            unmounted = _step(steps, "umount", result, STEP_LIMIT)
+            result = guest.run("umount /mnt/pmem", limits.step)
+            unmounted = _step(steps, "umount", result, limits.step)
             say(f"umount: {steps['umount']}")
             if came_back and unmounted:
                 if _step(steps, "bind and mount again", guest.run(
-                        f"{LIBRARY}rebind_pfn region0 && mount_dax", STEP_LIMIT), STEP_LIMIT):
+                        f"{LIBRARY}rebind_pfn region0 && mount_dax", limits.step), limits.step):
                     verified = scenario.verify()
-                    guest.run("umount /mnt/pmem", STEP_LIMIT)
+                    guest.run("umount /mnt/pmem", limits.step)
         except vm.GuestFailure as e:
             steps["machine"] = str(e)
         say("power off")
         try:
-            off = guest.poweroff(STEP_LIMIT)
+            off = guest.poweroff(limits.step)
         except vm.GuestFailure as e:
             steps["machine"] = str(e)
         say("powers off" if off else "cannot power off")

@@ -180,7 +180,7 @@ class Guest:
                                "(apt-get install --no-install-recommends qemu-system-x86)")
         started = time.monotonic()
         self._jobs, self._last, self._lock = {}, 0, threading.Lock()
-        self._mark = 0
+        self.last_mark = 0  # an offset in the console's file
         self._sock, self._theirs = socket.socketpair()
         hello = self._jobs[0] = Job(self, 0, self.boot_timeout)
         command = self.command()
@@ -268,12 +268,12 @@ class Guest:
 
     def mark(self):
         """From here on problems() looks."""
-        self._mark = os.path.getsize(self.console) if self.console.exists() else 0
+        self.last_mark = os.path.getsize(self.console) if self.console.exists() else 0
 
     def problems(self, allow=()):
         """Lines of the kernel's since mark() that should not be there."""
         lines = []
-        for line in self.console_text(self._mark).splitlines():
+        for line in self.console_text(self.last_mark).splitlines():
             if KERNEL_LINE.match(line) and PROBLEMS.search(line) and not any(re.search(a, line) for a in allow):
                 lines.append(line.strip())
         return lines
@@ -283,7 +283,7 @@ class Guest:
         self._request(10, op="run", script="systemctl poweroff")
         try:
             self.qemu.wait(timeout)
-            return "Kernel panic" not in self.console_text(self._mark)
+            return "Kernel panic" not in self.console_text(self.last_mark)
         except subprocess.TimeoutExpired:
             return False
 

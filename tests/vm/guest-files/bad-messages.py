@@ -26,7 +26,8 @@ def report(what, want, call):
         call()
     except dgnl.Refused as e:
         have, text = errno.errorcode.get(e.errno, str(e.errno)), e.text
-    print(json.dumps({"what": what, "want": want, "have": have, "text": text}), flush=True)
+    mute = bool(have) and not text and dgnl.expects_text(what)
+    print(json.dumps({"what": what, "want": want, "have": have, "text": text, "mute": mute}), flush=True)
 
 
 def from_root():
@@ -39,8 +40,8 @@ def from_root():
         report("a scan of no such request", "ENOENT", lambda: c.call("SCAN", ID=1 << 60))
         report("a scan of a device that is not guarded", "ENODEV",
                lambda: c.call("SCAN", DEV=dgnl.device_number("/dev/vda")))
-        report("a snapshot that nobody made", "ENOENT", lambda: c.call("GET_HOLDERS", dump=True, TOKEN=12345))
-        report("holders of nothing", "EINVAL", lambda: c.call("GET_HOLDERS", dump=True))
+        report("GET_HOLDERS of a snapshot that nobody made", "ENOENT", lambda: c.call("GET_HOLDERS", dump=True, TOKEN=12345))
+        report("GET_HOLDERS of nothing", "EINVAL", lambda: c.call("GET_HOLDERS", dump=True))
         for command, attrs in STRANGER.items():
             report(f"{command} from a stranger", "EACCES", lambda: c.call(command, **attrs))
 
@@ -52,8 +53,8 @@ def from_nobody():
     with Client() as c:
         report("an unprivileged REGISTER", "EPERM", lambda: c.call("REGISTER"))
         report("an unprivileged SCAN", "EPERM", lambda: c.call("SCAN", ID=1))
-        report("an unprivileged GET_PENDING", "EPERM", lambda: c.call("GET_PENDING", dump=True))
-        report("an unprivileged GET_FS", "EPERM", lambda: c.call("GET_FS", dump=True, TOKEN=1))
+        report("GET_PENDING unprivileged", "EPERM", lambda: c.call("GET_PENDING", dump=True))
+        report("GET_FS unprivileged", "EPERM", lambda: c.call("GET_FS", dump=True, TOKEN=1))
         for command, attrs in STRANGER.items():
             report(f"an unprivileged {command}", "EPERM", lambda: c.call(command, **attrs))
 
