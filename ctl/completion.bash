@@ -15,7 +15,8 @@ _daxguardctl_ids() {
 }
 
 _daxguardctl() {
-        local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]} verb= word
+        local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]} verb word
+        verb=
         local verbs='status list holders incidents show monitor'
         local options='--json --json=short --json=pretty --json=off --no-legend --socket= --help --version'
 

@@ -168,9 +168,11 @@ static int explain(sd_bus_error *error, int r, const char *device)
 	case -ENODEV:
 		return sd_bus_error_setf(error, DG_BUS_ERROR_NO_SUCH_DEVICE,
 					 "\"%s\" is no device that is guarded", device);
-	case -ENOENT:
-		return sd_bus_error_set(error, DG_BUS_ERROR_NO_MODULE,
-					"the module is not loaded: " DG_MODULE_HINT);
+	case -EOPNOTSUPP:
+		return sd_bus_error_setf(error, DG_BUS_ERROR_NO_MODULE,
+					 "only the module can tell who uses %s, and it is not "
+					 "loaded: " DG_MODULE_HINT,
+					 device);
 	case -EBUSY:
 	case -ENOSPC:
 		return sd_bus_error_set(error, DG_BUS_ERROR_BUSY,
