@@ -75,6 +75,7 @@ class Images:
         for kernel in kernels:
             args += ["--kernel", kernel]
         self.kernels = {}
+        self._payloads = {}
         out = subprocess.run(args, check=True, stdout=subprocess.PIPE, text=True).stdout
         for line in out.splitlines():
             words = line.split()
@@ -87,11 +88,15 @@ class Images:
         return (self.kernels[kernel] / "release").read_text().strip()
 
     def payload(self, kind, kernel=None):
+        """Built once: what is edited during a run does not get into it."""
         args = [HERE / "mkpayload", self.base, kind]
         if kind == "module":
             args.append(self.kernels[kernel])
-        out = subprocess.run(args, check=True, stdout=subprocess.PIPE, text=True).stdout
-        return pathlib.Path(out.strip())
+        key = tuple(args)
+        if key not in self._payloads:
+            out = subprocess.run(args, check=True, stdout=subprocess.PIPE, text=True).stdout
+            self._payloads[key] = pathlib.Path(out.strip())
+        return self._payloads[key]
 
 
 def nvdimm_file(name, mib=512):

@@ -296,7 +296,8 @@ static void __attribute__((noreturn)) supervise(const pid_t *pids)
 
 			if (!(roles[i].traits & (BLOCKS | STOPPED)))
 				continue;
-			now = pending_of(pids[i]);
+			/* SIGKILL is not reported here: it shows as the end. */
+			now = pending_of(pids[i]) & ~(1ULL << (SIGKILL - 1));
 			fresh = now & ~seen[i];
 			seen[i] |= now;
 			for (int signo = 1; signo <= 64; signo++)
