@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* How an incident ends, and what its outcome is called. */
+/* What is noted of holders, how an incident ends, and what its outcome is called. */
 #include "core/incident-private.h"
 
 /* The first that applies, the gravest first; "clean" if none does. */
@@ -21,6 +21,19 @@ static const char *outcome(const struct dg_incident *i)
 		if (dg_has_mark(i, outcomes[n]))
 			return dg_mark_name(outcomes[n]);
 	return "clean";
+}
+
+bool dg_note_holders(struct dg_incident *i, struct dg_effects *fx)
+{
+	for (size_t n = 0; n < i->plan.n_entries; n++) {
+		if (i->plan.entries[n].noted)
+			continue;
+		if (dg_effects_full(fx))
+			return false;
+		i->plan.entries[n].noted = true;
+		dg_emit(fx, &(struct dg_effect){.kind = DG_EFFECT_HOLDER, .entry = n});
+	}
+	return true;
 }
 
 void dg_note_ends(struct dg_incident *i, struct dg_effects *fx)

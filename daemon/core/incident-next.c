@@ -94,20 +94,6 @@ enum dg_state dg_next_scanning(struct dg_incident *i, uint64_t now_us, struct dg
 	return DG_STATE_ACTING;
 }
 
-/* False: there are more than fit. */
-static bool note_holders(struct dg_incident *i, struct dg_effects *fx)
-{
-	for (size_t n = 0; n < i->plan.n_entries; n++) {
-		if (i->plan.entries[n].noted)
-			continue;
-		if (dg_effects_full(fx))
-			return false;
-		i->plan.entries[n].noted = true;
-		dg_emit(fx, &(struct dg_effect){.kind = DG_EFFECT_HOLDER, .entry = n});
-	}
-	return true;
-}
-
 static void note(struct dg_effects *fx, const char *text)
 {
 	dg_emit(fx, &(struct dg_effect){.kind = DG_EFFECT_NOTE, .note = text});
@@ -144,7 +130,7 @@ static bool carry_out(struct dg_incident *i, uint64_t now_us, struct dg_effects 
 
 enum dg_state dg_next_acting(struct dg_incident *i, uint64_t now_us, struct dg_effects *fx)
 {
-	if (!note_holders(i, fx) || !carry_out(i, now_us, fx)) {
+	if (!dg_note_holders(i, fx) || !carry_out(i, now_us, fx)) {
 		dg_wake_at(i, now_us);
 		return DG_STATE_ACTING;
 	}
@@ -182,6 +168,7 @@ enum dg_state dg_next_settling(struct dg_incident *i, uint64_t now_us, struct dg
 {
 	if (dg_is_waiting(i))
 		return DG_STATE_SETTLING;
+	dg_note_holders(i, fx);
 	dg_note_ends(i, fx);
 	return must_act_again(i, now_us) ? DG_STATE_ACTING : DG_STATE_UNMOUNTING;
 }
@@ -235,6 +222,8 @@ enum dg_state dg_next_unmounting(struct dg_incident *i, uint64_t now_us, struct 
 		case PHASE_UNMOUNT:
 			return after_unmount(i, now_us, fx);
 		case PHASE_LOOK:
+			dg_note_holders(i, fx);
+			dg_note_ends(i, fx);
 			if (must_act_again(i, now_us))
 				return DG_STATE_ACTING;
 			after_look(i, now_us, fx);
@@ -275,6 +264,8 @@ static enum dg_state judge(struct dg_incident *i, uint64_t now_us, struct dg_eff
 	const struct dg_findings *found = &i->findings;
 	bool hurried = dg_left(i, now_us) < ENOUGH_US;
 
+	dg_note_holders(i, fx);
+	dg_note_ends(i, fx);
 	if (must_act_again(i, now_us))
 		return DG_STATE_ACTING;
 	if (found->live_mounted && i->n_remounts < REMOUNTS_MAX && !hurried) {

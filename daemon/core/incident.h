@@ -95,7 +95,7 @@ struct dg_incident {
 	uint32_t running; /* bit per enum dg_job */
 	enum dg_job_end ends[_DG_JOB_MAX];
 	bool has_block; /* a target is a block device */
-	bool taken; /* the kernel has agreed that we work on it */
+	bool taken;     /* the kernel has agreed that we work on it */
 	bool acknowledged;
 	bool asked, answered; /* an answer of the kernel is awaited; is there */
 	int answer;

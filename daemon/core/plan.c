@@ -39,6 +39,7 @@ void dg_plan_done(struct dg_plan *plan)
 void dg_plan_set_deadline(struct dg_plan *plan, uint64_t deadline_us)
 {
 	plan->deadline_us = deadline_us;
+	plan->cursor = 0;
 }
 
 /* From here on only kills. */
@@ -82,8 +83,8 @@ static uint32_t fitting_permille(const struct dg_plan *plan, const struct dg_pla
 
 static void begin_climb(const struct dg_plan *plan, struct dg_plan_entry *entry, uint64_t now_us)
 {
-	entry->state = DG_ENTRY_CLIMBING;
 	entry->over = false;
+	entry->state = dg_rule_leaves(entry->rule) ? DG_ENTRY_LEFT : DG_ENTRY_CLIMBING;
 	entry->due_us = now_us;
 	entry->permille = fitting_permille(plan, entry, now_us);
 	if (plan->rounds > DG_PLAN_ROUNDS_MAX)
@@ -166,6 +167,13 @@ static void review(struct dg_plan *plan, const struct dg_holder_list *holders, b
 	}
 }
 
+/* The kernel's own uses and our own work are nobody to deal with. */
+static bool is_nobody(const struct dg_holder *holder)
+{
+	return holder->process.pid <= 0 || holder->exempt == DG_EXEMPT_SELF ||
+	       holder->exempt == DG_EXEMPT_STEP;
+}
+
 int dg_plan_scanned(struct dg_plan *plan, const struct dg_holder_list *holders, uint64_t now_us)
 {
 	size_t n_before = plan->n_entries;
@@ -176,9 +184,10 @@ int dg_plan_scanned(struct dg_plan *plan, const struct dg_holder_list *holders, 
 	seen = calloc(holders->n_items + 1, sizeof(*seen));
 	if (!seen)
 		return -ENOMEM;
+	plan->cursor = 0;
 	review(plan, holders, seen, now_us);
 	for (size_t i = 0; i < holders->n_items && r == 0; i++) {
-		if (seen[i] || holders->items[i].process.pid <= 0)
+		if (seen[i] || is_nobody(&holders->items[i]))
 			continue;
 		if (plan->n_entries >= DG_PLAN_ENTRIES_MAX) {
 			plan->full = true;
@@ -203,8 +212,8 @@ void dg_plan_exited(struct dg_plan *plan, struct dg_process process, uint64_t no
 	if (!entry || entry->exited)
 		return;
 	entry->exited = true;
-	entry->due_us = now_us;
 	entry->state = DG_ENTRY_FREED;
+	plan->cursor = 0;
 }
 
 int dg_plan_restore(struct dg_plan *plan, struct dg_process process, const char *rule_name,
@@ -260,7 +269,7 @@ static void take_rung(struct dg_plan_entry *entry, uint64_t now_us, struct dg_de
 		grace_ms = (uint32_t)((uint64_t)grace_ms * entry->permille / WHOLE);
 	deed->grace_ms = deed->skipped ? 0 : grace_ms;
 	entry->due_us = now_us + deed->grace_ms * USEC_PER_MSEC;
-	if (entry->rung == entry->rule->n_rungs && dg_rule_leaves(entry->rule))
+	if (rung->action == DG_ACTION_LEAVE)
 		entry->state = DG_ENTRY_LEFT;
 }
 
@@ -270,7 +279,7 @@ static bool look_at(struct dg_plan *plan, struct dg_plan_entry *entry, uint64_t 
 {
 	if (entry->state != DG_ENTRY_CLIMBING)
 		return false;
-	if (!dg_rule_leaves(entry->rule) && (entry->hurried || now_us >= cut(plan)))
+	if (entry->hurried || now_us >= cut(plan))
 		hurry(entry, now_us);
 	if (entry->due_us > now_us) {
 		if (entry->due_us < plan->wake_us)

@@ -168,7 +168,7 @@ static void to_stderr(const struct line *line)
 	const char *text = memchr(line->data, '=', line->n);
 	const char *newline = text ? strchr(text, '\n') : NULL;
 
-	/* A terminal that was stopped, a pipe that is full: then not. */
+	/* A terminal that was stopped, a pipe that is full: then not. The newline goes too. */
 	if (!newline || poll(&pollfd, 1, 0) <= 0 || !(pollfd.revents & POLLOUT))
 		return;
 	if (write(STDERR_FILENO, text + 1, (size_t)(newline - text)) < 0)

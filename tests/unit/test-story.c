@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "test.h"
+
+#include "core/story.h"
+
+static const char record[] =
+	"1000000 5000000 begin id=7 boot_id=b device=pfn0.0 bus=nd driver=nd_pmem surprise=0 "
+	"taken_over=0 unbinder=99 unbinder_start_ns=5 elapsed_ms=1000 deadline_us=24000000 "
+	"cap_ms=60000 reserve_us=6000000\n"
+	"1000000 5000000 target name=pmem0 ns_device=pfn0.0 mode=fsdax dev=259:0 uuid= in_use=1\n"
+	"1000000 5000000 state name=announced\n"
+	"1000000 5000010 state name=syncing\n"
+	"1000000 5000010 job name=mounts timeout_us=2000000\n"
+	"1000000 5000010 job name=sync timeout_us=2000000\n"
+	"1000000 5000020 mount path=/mnt/a\\x20b type=ext4 ns=4026531840 host=1 locked=0 result=\n"
+	"1000000 5000020 job-end name=mounts end=ok status=0 took_us=10 error=\n"
+	"1000000 5000030 job-end name=sync end=failed status=1 took_us=20 error=EIO\n"
+	"this is no line\n"
+	"1000000 5000035 nonsense a=b\n"
+	"1000000 5000040 state name=acting\n"
+	"1000000 5000040 holder pid=10 start_ns=50000000 comm=app uid=1000 rule=built-in:mapped "
+	"exempt=none mapped=2 open=1 cwd=0 root=0 exe=0 bytes=8192 addr=7f0000 fs_dev=259:0 "
+	"permille=500\n"
+	"1000000 5000040 act pid=10 start_ns=50000000 action=sigbus grace_ms=1000 rung=0\n"
+	"1000000 5000041 acted pid=10 start_ns=50000000 action=sigbus outcome=sent\n"
+	"1000000 5000050 act pid=10 start_ns=50000000 action=term grace_ms=1500 rung=1\n"
+	"1000000 5000060 mark name=detached-pinned\n"
+	"1000000 5000060 note text=two\\x20words\n"
+	"1000000 5000070 freed pid=10 start_ns=50000000 how=exited\n"
+	"1000000 5000075 mount path=/mnt/a\\x20b type=ext4 ns=4026531840 host=1 locked=0 "
+	"result=ok\n";
+static const char end[] =
+	"1000000 5000080 done result=acked revoke=clean inodes=3 entries=4 vmas=0 pinned=0 "
+	"shutdowns=0 held_us=80 revoke_us=9\n"
+	"1000000 5000090 end state=done outcome=detached-pinned\n";
+
+static void tells_all(void **state)
+{
+	char text[sizeof(record) + sizeof(end)];
+	struct dg_story story;
+
+	strcpy(text, record);
+	strcat(text, end);
+	assert_int_equal(dg_story_read(text, strlen(text), &story), 0);
+	assert_int_equal(story.id, 7);
+	assert_string_equal(story.device, "pfn0.0");
+	assert_int_equal(story.began_us, 4000000);
+	assert_int_equal(story.unbinder_pid, 99);
+	assert_int_equal(story.n_targets, 1);
+	assert_int_equal(story.targets[0].dev, DG_DEV(259, 0));
+	assert_int_equal(story.targets[0].mode, DG_MODE_FSDAX);
+	assert_int_equal(story.n_states, 3);
+	assert_int_equal(story.states[0].took_us, 10);
+	assert_int_equal(story.states[1].took_us, 30);
+	assert_int_equal(story.states[2].took_us, 50);
+	assert_int_equal(story.n_jobs, 2);
+	assert_true(story.jobs[0].over);
+	assert_string_equal(story.jobs[1].end, "failed");
+	assert_string_equal(story.jobs[1].error, "EIO");
+	assert_int_equal(story.n_mounts, 1);
+	assert_string_equal(story.mounts[0].path, "/mnt/a b");
+	assert_string_equal(story.mounts[0].result, "ok");
+	assert_true(story.knows_mounts);
+	assert_string_equal(story.notes[0], "two words");
+	assert_int_equal(story.marks, 1U << DG_MARK_DETACHED);
+	assert_int_equal(story.state, DG_STATE_DONE);
+	assert_string_equal(story.outcome, "detached-pinned");
+	assert_true(story.has_done);
+	assert_int_equal(story.done.result, DG_RESULT_ACKED);
+	assert_int_equal(story.done.revoke, DG_REVOKE_CLEAN);
+	assert_int_equal(story.done.entries, 4);
+	assert_int_equal(story.ended_us, 5000090);
+	dg_story_done(&story);
+}
+
+static void tells_of_holders(void **state)
+{
+	const struct dg_story_holder *holder;
+	struct dg_story story;
+
+	assert_int_equal(dg_story_read(record, strlen(record), &story), 0);
+	holder = dg_story_find_holder(&story, (struct dg_process){10, 50000003});
+	assert_non_null(holder);
+	assert_string_equal(holder->comm, "app");
+	assert_int_equal(holder->counts[DG_USE_MAPPED], 2);
+	assert_int_equal(holder->addr, 0x7f0000);
+	assert_int_equal(holder->permille, 500);
+	assert_int_equal(holder->n_actions, 2);
+	assert_string_equal(holder->actions[0].outcome, "sent");
+	assert_int_equal(holder->actions[1].action, DG_ACTION_TERM);
+	assert_int_equal(holder->actions[1].rung, 1);
+	assert_string_equal(holder->actions[1].outcome, "");
+	assert_string_equal(holder->how, "exited");
+	assert_null(dg_story_find_holder(&story, (struct dg_process){10, 1}));
+	dg_story_done(&story);
+}
+
+/* The daemon died in the middle of a line: the rest of the record counts. */
+static void cut_anywhere(void **state)
+{
+	for (size_t n = 0; n <= strlen(record); n++) {
+		struct dg_story story;
+
+		assert_int_equal(dg_story_read(record, n, &story), 0);
+		assert_true(story.n_holders <= 1);
+		dg_story_done(&story);
+	}
+}
+
+static void parts_are_bounded(void **state)
+{
+	struct dg_history_event event = {.kind = "note", .pairs = {{"text", "x"}}, .n_pairs = 1};
+	struct dg_story story = {};
+
+	for (unsigned i = 0; i < DG_STORY_PARTS_MAX + 5; i++)
+		assert_int_equal(dg_story_add(&story, &event), 0);
+	assert_int_equal(story.n_notes, DG_STORY_PARTS_MAX);
+	assert_int_equal(story.n_left_out, 5);
+	dg_story_done(&story);
+}
+
+static void names(void **state)
+{
+	enum dg_state s;
+	enum dg_mark mark;
+
+	for (unsigned i = 0; i < _DG_STATE_MAX; i++) {
+		assert_int_equal(dg_state_from_name(dg_state_name(i), &s), 0);
+		assert_int_equal(s, i);
+	}
+	for (unsigned i = 0; i < _DG_MARK_MAX; i++) {
+		assert_int_equal(dg_mark_from_name(dg_mark_name(i), &mark), 0);
+		assert_int_equal(mark, i);
+	}
+	assert_int_equal(dg_state_from_name("unknown", &s), -EINVAL);
+	assert_int_equal(dg_mark_from_name("", &mark), -EINVAL);
+	assert_string_equal(dg_state_name(99), "unknown");
+	assert_true(dg_state_is_final(DG_STATE_EXPIRED));
+	assert_false(dg_state_is_final(DG_STATE_ACKED));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(tells_all),    cmocka_unit_test(tells_of_holders),
+		cmocka_unit_test(cut_anywhere), cmocka_unit_test(parts_are_bounded),
+		cmocka_unit_test(names),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
