@@ -34,14 +34,29 @@ static int print_part(FILE *f, const struct table_style *style, const char *titl
 	return r;
 }
 
-/* What the daemon makes of it, and what on the way made it so. */
+/* What the daemon makes of it, and what else happened on the way. */
 static int print_outcome(FILE *f, const struct table_style *style, json_object *incident)
 {
-	char *text = json_text(incident, "Outcome");
+	const char *outcome = json_str(incident, "Outcome");
+	char *others = strdup("");
 
-	if (json_count(incident, "Marks") > 0)
-		text = text_append(text, ": ", print_words(incident, "Marks"));
-	return print_line(f, style, "Outcome", print_colour(json_str(incident, "Outcome")), text);
+	for (size_t i = 0; i < json_count(incident, "Marks"); i++) {
+		char *mark = json_value_text(json_item(incident, "Marks", i));
+
+		/* How it was answered is the result's to say. */
+		if (mark && (strcmp(mark, outcome) == 0 || strcmp(mark, "acked") == 0 ||
+			     strcmp(mark, "released") == 0))
+			free(mark);
+		else
+			others = text_append(others, ", ", mark);
+	}
+	if (others && !*others) {
+		free(others);
+		return print_line(f, style, "Outcome", print_colour(outcome),
+				  json_text(incident, "Outcome"));
+	}
+	return print_line(f, style, "Outcome", print_colour(outcome),
+			  text_append(json_text(incident, "Outcome"), "; also ", others));
 }
 
 static int print_how_it_ended(FILE *f, const struct table_style *style, json_object *incident)

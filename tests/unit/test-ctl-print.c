@@ -124,9 +124,10 @@ static void test_incidents(void **state)
 
 static const char story[] =
 	"{\"Id\":3,\"Device\":\"pfn0.0\",\"Bus\":\"nd\",\"Driver\":\"nd_pmem\",\"State\":\"done\","
-	"\"Outcome\":\"unmounted\",\"Result\":\"acked\",\"Revoke\":\"clean\","
+	"\"Outcome\":\"busy\",\"Result\":\"acked\",\"Revoke\":\"clean\","
 	"\"BeganUsec\":1927771200000000,\"HeldUsec\":3214000,\"HolderCount\":3,"
-	"\"Marks\":[\"acked\"],\"UnbinderPid\":55,\"RevokeUsec\":12000,\"Inodes\":2,"
+	"\"Marks\":[\"sync-failed\",\"busy\",\"acked\"],\"UnbinderPid\":55,\"RevokeUsec\":12000,"
+	"\"Inodes\":2,"
 	"\"Entries\":4096,\"Notes\":[\"graces shrank\"],"
 	"\"Targets\":[{\"Name\":\"pmem0\",\"Device\":\"pfn0.0\",\"Mode\":\"fsdax\","
 	"\"DevNum\":\"259:0\",\"Uuid\":\"\"}],"
@@ -148,7 +149,7 @@ static void test_story(void **state)
 	      "Incident 3: pfn0.0 loses its driver nd_pmem on nd\n"
 	      "Began        2031-02-02 04:00:00\n"
 	      "Removed by   process 55\n"
-	      "Outcome      unmounted: acked\n"
+	      "Outcome      busy; also sync-failed\n"
 	      "Result       acked after 3.214 s\n"
 	      "Revoke       clean in 12 ms: 0 mappings left to remove, 4096 DAX entries dropped "
 	      "in 2 inodes\n"
