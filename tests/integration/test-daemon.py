@@ -1,0 +1,617 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""The real daemon and the real steps, with a fake kernel link.
+
+Runs in a pid, mount (and, without root, user) namespace of its own. A tmpfs is
+the file system of the device, real processes map it, real signals end them.
+
+usage: test-daemon.py DAXGUARDD_FAKE DAXGUARD_STEP UAPI_HEADER [unittest arguments]
+"""
+
+import ctypes
+import errno
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import unittest
+
+from fakemodule import FakeModule, is_mounted, start_ns
+
+DAEMON = STEP = HEADER = None
+libc = ctypes.CDLL(None, use_errno=True)
+
+HOLDER = """
+import mmap, os, signal, sys, time
+fd = os.open({path!r}, os.O_RDWR)
+{before}
+m = mmap.mmap(fd, 16384)
+os.close(fd)
+m[0] = 1
+{after}
+print("ready", flush=True)
+while True:
+    time.sleep(0.05)
+"""
+OPEN_ONLY = HOLDER.replace("m = mmap.mmap(fd, 16384)\nos.close(fd)\nm[0] = 1\n", "")
+EXIT_ON_TERM = "signal.signal(signal.SIGTERM, lambda *a: sys.exit(0))"
+IGNORE_TERM = "signal.signal(signal.SIGTERM, signal.SIG_IGN)"
+UNMAP_ON_BUS = "signal.signal(signal.SIGBUS, lambda *a: m.close())"
+
+STEP_WRAPPER = """#!/bin/sh
+# Writes down what is asked for; waits while the file block-VERB is there, says
+# what is in output-VERB.
+echo "$1" >> {dir}/steps
+while [ -e {dir}/block-$1 ]; do sleep 0.05; done
+[ ! -e {dir}/output-$1 ] || exec cat {dir}/output-$1
+exec {step} "$@"
+"""
+
+
+class Journal:
+    """What the daemon tells journald, as dicts."""
+
+    def __init__(self, path):
+        self.entries = []
+        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.socket.bind(path)
+        threading.Thread(target=self._read, daemon=True).start()
+
+    def _read(self):
+        while True:
+            try:
+                packet = self.socket.recv(1 << 18)
+            except OSError:
+                return
+            fields = {}
+            for line in packet.decode(errors="replace").split("\n"):
+                key, _, value = line.partition("=")
+                fields[key] = value
+            self.entries.append(fields)
+
+    def texts(self):
+        return [entry.get("MESSAGE", "") for entry in self.entries]
+
+
+def eventually(what, timeout=10):
+    end = time.monotonic() + timeout
+    while not what():
+        if time.monotonic() > end:
+            raise TimeoutError(what)
+        time.sleep(0.02)
+
+
+class DaemonTest(unittest.TestCase):
+    config = ""
+
+    def setUp(self):
+        self.dir = tempfile.mkdtemp(prefix="daxguard-")
+        self.addCleanup(shutil.rmtree, self.dir, ignore_errors=True)
+        self.pmem = self.path("pmem")
+        os.mkdir(self.pmem)
+        if libc.mount(b"none", self.pmem.encode(), b"tmpfs", 0, None) < 0:
+            raise OSError(ctypes.get_errno(), "mount tmpfs")
+        self.dev = os.stat(self.pmem).st_dev
+        self.addCleanup(libc.umount2, self.pmem.encode(), 2)
+        with open(self.pmem + "/data", "wb") as file:
+            file.truncate(65536)
+        os.mkdir(self.path("run"))
+        self.write("step", STEP_WRAPPER.format(dir=self.dir, step=STEP), 0o755)
+        self.write("daxguardd.conf", self.config, 0o644)
+        self.write("kmsg", "", 0o600)
+        self.write("steps", "", 0o600)
+        self.journal = Journal(self.path("journal"))
+        self.addCleanup(self.journal.socket.close)
+        self.module = self.new_module()
+        self.addCleanup(self.module.close)
+        self.processes = []
+        self.addCleanup(self.kill_all)
+
+    def new_module(self, **more):
+        return FakeModule(self.path("klink"), HEADER, self.dev, **more)
+
+    def kill_all(self):
+        for name in os.listdir(self.dir):
+            if name.startswith("block-"):
+                os.unlink(self.path(name))
+        for process in self.processes:
+            process.kill()
+            process.wait()
+            for stream in (process.stdout, process.stderr):
+                if stream:
+                    stream.close()
+
+    def path(self, name):
+        return os.path.join(self.dir, name)
+
+    def write(self, name, text, mode):
+        with open(self.path(name), "w", encoding="ascii") as file:
+            file.write(text)
+        os.chmod(self.path(name), mode)
+
+    def start(self, wait=True):
+        env = dict(os.environ, DAXGUARD_TEST_DIR=self.dir, DAXGUARD_FAKE_KLINK=self.path("klink"))
+        env.pop("NOTIFY_SOCKET", None)
+        n = len(self.module.said("GET_PENDING"))
+        daemon = subprocess.Popen([DAEMON], env=env, stderr=subprocess.PIPE)
+        self.processes.append(daemon)
+        if wait:
+            eventually(lambda: len(self.module.said("GET_PENDING")) > n)
+        return daemon
+
+    def holder(self, before="", after="", code=HOLDER, path=None):
+        text = code.format(path=path or self.pmem + "/data", before=before, after=after)
+        process = subprocess.Popen([sys.executable, "-c", text], stdout=subprocess.PIPE)
+        self.processes.append(process)
+        self.assertEqual(process.stdout.readline(), b"ready\n")
+        return process
+
+    def steps(self):
+        with open(self.path("steps"), encoding="ascii") as file:
+            return file.read().split()
+
+    def block(self, verb):
+        self.write("block-" + verb, "", 0o600)
+
+    def unblock(self, verb):
+        os.unlink(self.path("block-" + verb))
+
+    def record(self, number=7):
+        """The events of an incident: (kind, {key: value})."""
+        events = []
+        with open(self.path(f"run/incidents/{number}"), encoding="ascii") as file:
+            for line in file:
+                words = line.split()
+                events.append((words[2], dict(w.split("=", 1) for w in words[3:])))
+        return events
+
+    def states(self, number=7):
+        return [e["name"] for kind, e in self.record(number) if kind == "state"]
+
+    def ended(self, number=7):
+        """Wait for the end of the record; the end event."""
+        def over():
+            try:
+                return any(kind == "end" for kind, _ in self.record(number))
+            except FileNotFoundError:
+                return False
+        eventually(over)
+        return [e for kind, e in self.record(number) if kind == "end"][-1]
+
+    def events(self, kind, **match):
+        return [e for k, e in self.record() if k == kind and
+                all(e.get(key) == str(value) for key, value in match.items())]
+
+    def assert_order(self, *words):
+        """These commands were said in this order, others between them."""
+        said = iter(self.module.words())
+        for word in words:
+            self.assertIn(word, said, self.module.words())
+
+
+class IncidentTest(DaemonTest):
+    def test_terminated(self):
+        holder = self.holder(EXIT_ON_TERM)
+        self.start()
+        self.assertEqual(self.module.words()[:2], ["REGISTER", "GET_PENDING"])
+        self.module.hold()
+        self.assertEqual(self.module.wait(), "ACKED")
+        self.assertEqual(holder.wait(5), 0)
+        self.assertFalse(is_mounted(self.dev))
+        self.assert_order("REGISTER", "GET_PENDING", "TAKE", "SCAN", "GET_HOLDERS", "ACK")
+        self.assertEqual(self.module.said("RELEASE"), [])
+        steps = self.steps()
+        self.assertLess(steps.index("sync"), steps.index("unmount"))
+        self.assertGreaterEqual(steps.count("sync"), 2)
+        self.assertEqual(self.ended()["state"], "done")
+        self.assertEqual(self.states()[-1:] if "done" in self.states() else ["done"], ["done"])
+        self.assertEqual([e["action"] for e in self.events("act", pid=holder.pid)][-1], "term")
+        self.assertEqual(self.events("freed", pid=holder.pid)[0]["how"], "exited")
+        self.assertEqual(self.events("done")[0]["result"], "acked")
+        self.assertEqual([e["result"] for e in self.events("mount") if e.get("result")], ["ok"])
+        eventually(lambda: any(str(holder.pid) == e.get("DAXGUARD_PID")
+                               for e in self.journal.entries))
+
+    def test_data_is_synced_before_anybody_is_signalled(self):
+        holder = self.holder(EXIT_ON_TERM)
+        self.start()
+        self.block("sync")
+        self.module.hold()
+        eventually(lambda: "sync" in self.steps())
+        time.sleep(0.5)
+        self.assertIsNone(holder.poll())
+        self.assertEqual(self.module.said("ACK"), [])
+        self.unblock("sync")
+        self.assertEqual(self.module.wait(), "ACKED")
+
+    def test_killed(self):
+        holder = self.holder(IGNORE_TERM)
+        self.start()
+        self.module.hold()
+        self.assertEqual(self.module.wait(), "ACKED")
+        self.assertEqual(holder.wait(5), -signal.SIGKILL)
+        self.ended()
+        self.assertEqual([e["action"] for e in self.events("act", pid=holder.pid)][-2:],
+                         ["term", "kill"])
+
+    def test_sigbus_is_enough(self):
+        holder = self.holder(after=UNMAP_ON_BUS)
+        self.start()
+        self.module.hold()
+        self.assertEqual(self.module.wait(), "ACKED")
+        self.assertIsNone(holder.poll())
+        self.assertEqual([(p, c) for p, _, c in self.module.sigbus], [(holder.pid, 5)])
+        self.ended()
+        self.assertEqual([e["action"] for e in self.events("act", pid=holder.pid)], ["sigbus"])
+        self.assertEqual(self.events("freed", pid=holder.pid)[0]["how"], "unmapped")
+
+    def test_no_handler_no_sigbus(self):
+        self.holder(EXIT_ON_TERM)
+        self.start()
+        begin = time.monotonic()
+        self.module.hold()
+        self.assertEqual(self.module.wait(), "ACKED")
+        self.assertEqual(self.module.sigbus, [])
+        # Nor is its grace waited for.
+        self.assertLess(time.monotonic() - begin, 3)
+
+    def test_stopped(self):
+        holder = self.holder(EXIT_ON_TERM)
+        os.kill(holder.pid, signal.SIGSTOP)
+        self.start()
+        self.module.hold()
+        self.assertEqual(self.module.wait(), "ACKED")
+        self.assertIsNotNone(holder.wait(5))
+
+    def test_open_only_is_left(self):
+        holder = self.holder(code=OPEN_ONLY)
+        self.start()
+        self.module.hold()
+        result = self.module.wait()
+        self.assertIsNone(holder.poll())
+        self.assertFalse(is_mounted(self.dev))
+        self.assertIn(result, ("ACKED", "RELEASED"))
+        self.ended()
+        self.assertEqual(self.events("act", pid=holder.pid, action="term"), [])
+        self.assertIn("detach", self.steps())
+        self.assertIn("shutdown", self.steps())
+
+    def test_many_at_once(self):
+        holders = [self.holder(EXIT_ON_TERM) for _ in range(5)]
+        holders += [self.holder(IGNORE_TERM) for _ in range(3)]
+        self.start()
+        begin = time.monotonic()
+        self.module.hold()
+        self.assertEqual(self.module.wait(), "ACKED")
+        self.assertLess(time.monotonic() - begin, 8)
+        for holder in holders:
+            self.assertIsNotNone(holder.wait(5))
+
+    def test_gone_already_and_pid_used_again(self):
+        # The list names a pid that is somebody else's by now: hands off.
+        innocent = self.holder(path=self.path("kmsg"), before="os.ftruncate(fd, 65536)")
+        e = self.module.encoder
+        self.module.extra_usages = [
+            self.module.usage(innocent.pid, start_ns(innocent.pid) - 5 * 10**9, "MAPPED", "other",
+                              e.u64("ADDR", 4096), e.u64("LEN", 4096)),
+            self.module.usage(2**22 - 1, 10**9, "MAPPED", "gone", e.u64("ADDR", 4096),
+                              e.u64("LEN", 4096)),
+        ]
+        self.module.hooks.append(("GET_FS", lambda: self.module.extra_usages.clear()))
+        self.start()
+        self.module.hold()
+        self.assertEqual(self.module.wait(), "ACKED")
+        self.assertIsNone(innocent.poll())
+        self.assertEqual(self.module.sigbus, [])
+
+    def test_unbinder_is_spared(self):
+        holder = self.holder(EXIT_ON_TERM)
+        self.start()
+        self.module.hold(unbinder=holder.pid)
+        self.module.wait()
+        self.assertIsNone(holder.poll())
+
+    def test_protected_is_spared(self):
+        holder = self.holder(EXIT_ON_TERM)
+        self.write("output-protected", f"PID={holder.pid}\0START_NS={start_ns(holder.pid)}\0"
+                   "NAME=dbus.service\0\0", 0o600)
+        self.start()
+        self.module.hold()
+        self.assertEqual(self.module.wait(), "RELEASED")
+        self.assertIsNone(holder.poll())
+        self.assertIn("still-mapped", self.ended()["outcome"])
+
+    def test_system_device(self):
+        # The machine lives on it: sync, signal nobody, unmount nothing, let go.
+        holder = self.holder(EXIT_ON_TERM)
+        self.write("output-mounts", "SYSTEM=/usr\0\0", 0o600)
+        self.start()
+        self.module.hold()
+        self.assertEqual(self.module.wait(), "RELEASED")
+        self.assertIsNone(holder.poll())
+        self.assertTrue(is_mounted(self.dev))
+        self.assertIn("sync", self.steps())
+        for verb in ("unmount", "shutdown", "detach"):
+            self.assertNotIn(verb, self.steps())
+        self.ended()
+        self.assertIn("system-device", {e["name"] for e in self.events("mark")} |
+                      {e["outcome"] for e in self.events("end")})
+
+    def test_refused_ack_once(self):
+        # Something was live for a moment: looked at again, then said again.
+        self.start()
+        self.module.refusals["ACK"] = [(errno.EBUSY, "a file system is live")]
+        self.module.hold()
+        self.assertEqual(self.module.wait(), "ACKED")
+        self.assertEqual(len(self.module.said("ACK")), 2)
+
+    def test_refused_ack_then_release(self):
+        self.start()
+        self.module.refusals["ACK"] = [(errno.EBUSY, "a file system is live")] * 1000
+        self.module.hold()
+        self.assertEqual(self.module.wait(), "RELEASED")
+        self.assertGreaterEqual(len(self.module.said("ACK")), 1)
+        self.ended()
+
+    def test_surprise_is_not_synced(self):
+        self.start()
+        self.module.hold(flags=self.module.encoder["F_SURPRISE"])
+        self.assertIn(self.module.wait(), ("ACKED", "RELEASED"))
+        self.assertNotIn("sync", self.steps())
+
+    def test_pending_at_start(self):
+        # Held before the daemon is there: its activation in real life.
+        self.module.hold()
+        self.start()
+        self.assertEqual(self.module.wait(), "ACKED")
+        self.assertEqual(self.module.words()[:3], ["REGISTER", "GET_PENDING", "TAKE"])
+        self.assertNotIn("topology", self.steps())
+
+    def test_lost_messages(self):
+        self.start()
+        n = len(self.module.said("GET_PENDING"))
+        self.module.lose()
+        eventually(lambda: len(self.module.said("GET_PENDING")) > n)
+
+    def test_event_of_unknown_hold_ends(self):
+        # The kernel knows it no more when it is taken.
+        self.start()
+        self.module.refusals["TAKE"] = [(errno.ENOENT, "no such request")] * 5
+        self.module.hold()
+        self.module.wait_for("TAKE")
+        with self.module.lock:
+            self.module.requests.clear()
+        self.assertIn(self.ended()["state"], ("abandoned", "expired"))
+
+    def test_two_holds(self):
+        self.start()
+        self.module.hold(7)
+        self.module.hold(8, device="pfn1.0", dev=os.makedev(240, 77))
+        self.assertEqual(self.module.wait(7), "ACKED")
+        self.assertEqual(self.module.wait(8), "ACKED")
+
+    def test_nothing_is_said_while_a_hold_is_open(self):
+        holder = self.holder(IGNORE_TERM)
+        self.start()
+        eventually(lambda: "topology" in self.steps())
+        time.sleep(0.3)
+        n = len(self.journal.entries)
+        self.block("unmount")
+        self.module.hold()
+        eventually(lambda: "unmount" in self.steps(), 15)
+        self.assertEqual(len(self.journal.entries), n)
+        self.unblock("unmount")
+        self.module.wait()
+        self.assertIsNotNone(holder.wait(5))
+        eventually(lambda: len(self.journal.entries) > n)
+
+
+class StuckStepTest(DaemonTest):
+    config = "[Daemon]\nStepTimeoutSec=1\n"
+
+    def test_sync(self):
+        self.start()
+        self.block("sync")
+        self.module.hold()
+        self.assertIn(self.module.wait(), ("ACKED", "RELEASED"))
+        self.ended()
+        self.assertEqual(self.events("job-end", name="sync")[0]["end"], "timeout")
+        # The unmount has synced it.
+        self.assertNotIn("sync-failed", {e["name"] for e in self.events("mark")})
+
+    def test_sync_with_somebody_left(self):
+        self.holder(code=OPEN_ONLY)
+        self.start()
+        self.block("sync")
+        self.block("shutdown")
+        self.module.hold()
+        self.module.wait()
+        self.ended()
+        self.assertIn("sync-failed", {e["name"] for e in self.events("mark")})
+
+    def test_unmount(self):
+        self.start()
+        self.block("unmount")
+        self.module.hold()
+        self.module.wait()
+        self.ended()
+        self.assertEqual(self.events("job-end", name="unmount")[0]["end"], "timeout")
+
+    def test_all(self):
+        # Nothing that may block comes back: the hold ends by us all the same.
+        self.start()
+        for verb in ("sync", "mounts", "protected", "unmount", "shutdown", "detach", "procscan"):
+            self.block(verb)
+        holder = self.holder(EXIT_ON_TERM)
+        self.module.hold()
+        self.assertEqual(self.module.wait(), "RELEASED")
+        # Nobody could say whether the machine lives on it: nobody is signalled.
+        self.assertIsNone(holder.poll())
+
+
+class TakeoverTest(DaemonTest):
+    """The daemon is killed in each state; another one goes on."""
+
+    def takeover(self, reached, before_restart=lambda: None):
+        holder = self.holder(IGNORE_TERM)
+        first = self.start()
+        self.module.hold()
+        eventually(reached, 15)
+        first.kill()
+        first.wait()
+        states = self.states()
+        before_restart()
+        self.start()
+        result = self.module.wait()
+        self.assertIn(result, ("ACKED",))
+        self.assertEqual(holder.wait(5), -signal.SIGKILL)
+        self.assertFalse(is_mounted(self.dev))
+        self.assertIn(self.ended()["state"], ("done",))
+        self.assertEqual(len(self.events("resume")), 1)
+        self.assertEqual(len(self.module.said("REGISTER")), 2)
+        # Nobody is told twice what he has had.
+        self.assertLessEqual(len(self.events("act", action="term", pid=holder.pid)), 1)
+        return states
+
+    def test_syncing(self):
+        self.block("sync")
+        states = self.takeover(lambda: "sync" in self.steps(), lambda: self.unblock("sync"))
+        self.assertEqual(states[-1], "syncing")
+
+    def test_scanning(self):
+        gate = threading.Event()
+        self.module.hooks.append(("SCAN", gate.set))
+        self.takeover(gate.is_set)
+
+    def test_acting(self):
+        def acting():
+            try:
+                return any(kind == "acted" and e["action"] == "term" for kind, e in self.record())
+            except FileNotFoundError:
+                return False
+        states = self.takeover(acting)
+        self.assertEqual(states[-1], "acting")
+
+    def test_settling(self):
+        # The second sync is that of settling.
+        def reached():
+            if self.steps().count("sync") == 1 and not os.path.exists(self.path("block-sync")):
+                self.block("sync")
+            return self.steps().count("sync") == 2
+        states = self.takeover(reached, lambda: self.unblock("sync"))
+        self.assertEqual(states[-1], "settling")
+
+    def test_unmounting(self):
+        self.block("unmount")
+        states = self.takeover(lambda: "unmount" in self.steps(), lambda: self.unblock("unmount"))
+        self.assertEqual(states[-1], "unmounting")
+
+    def test_verifying(self):
+        reached = threading.Event()
+        self.module.refusals["ACK"] = [(errno.EBUSY, "a file system is live")]
+        self.module.hooks.append(("ACK", reached.set))
+        states = self.takeover(reached.is_set)
+        self.assertEqual(states[-1], "verifying")
+
+    def test_acked(self):
+        # Dead between the ACK and DONE: the next one closes the record.
+        holder = self.holder(EXIT_ON_TERM)
+        first = self.start()
+        self.module.hooks.append(("ACK", lambda: (first.kill(), first.wait())))
+        self.module.hold()
+        self.module.wait()
+        holder.wait(5)
+        self.start()
+        self.assertIn(self.ended()["state"], ("done", "abandoned", "expired"))
+
+    def test_nobody_takes_over(self):
+        self.block("unmount")
+        first = self.start()
+        self.module.hold()
+        eventually(lambda: "unmount" in self.steps(), 15)
+        first.kill()
+        first.wait()
+        self.assertEqual(self.module.wait(), "NO_DAEMON")
+        self.unblock("unmount")
+        # Whoever comes later says so in the record.
+        self.start()
+        self.assertIn(self.ended()["state"], ("abandoned", "expired"))
+
+
+class PreconditionTest(DaemonTest):
+    def test_second_daemon(self):
+        self.start()
+        second = self.start(wait=False)
+        self.assertEqual(second.wait(10), 4)
+        self.assertIn(b"another daemon", second.stderr.read())
+
+    def test_wrong_configuration(self):
+        self.write("daxguardd.conf", "[Daemon]\nReserveSec=soon\n", 0o644)
+        self.start()
+        eventually(lambda: any("daxguardd.conf:2:" in text for text in self.journal.texts()))
+        self.module.hold()
+        self.assertEqual(self.module.wait(), "ACKED")
+
+    def test_configuration_that_others_may_write(self):
+        self.write("daxguardd.conf", "[Daemon]\nReserveSec=5\n", 0o666)
+        self.start()
+        eventually(lambda: any("daxguardd.conf" in text for text in self.journal.texts()))
+
+    def test_terminates(self):
+        daemon = self.start()
+        eventually(lambda: "topology" in self.steps())
+        daemon.terminate()
+        self.assertEqual(daemon.wait(10), 0)
+        self.assertEqual(daemon.stderr.read(), b"")
+
+    def test_usage(self):
+        done = subprocess.run([DAEMON, "--nonsense"], stderr=subprocess.PIPE, check=False,
+                              env={"DAXGUARD_TEST_DIR": self.dir})
+        self.assertEqual(done.returncode, 2)
+
+
+class ModuleTest(DaemonTest):
+    def new_module(self, **more):
+        return super().new_module(present=False, **more)
+
+    def test_comes_goes_and_comes_back(self):
+        daemon = self.start(wait=False)
+        eventually(lambda: any("modprobe daxguard" in text for text in self.journal.texts()))
+        self.assertEqual(self.module.words(), [])
+        for _ in range(2):
+            n = len(self.module.said("REGISTER"))
+            self.module.load(True)
+            self.module.wait_for("REGISTER", n + 1)
+            self.module.wait_for("GET_PENDING", n + 1)
+            self.module.load(False)
+        self.assertIsNone(daemon.poll())
+        self.module.load(True)
+        self.module.wait_for("GET_PENDING", 3)
+        self.module.hold()
+        self.assertEqual(self.module.wait(), "ACKED")
+
+
+def main():
+    global DAEMON, STEP, HEADER
+    DAEMON, STEP, HEADER = (os.path.abspath(arg) for arg in sys.argv[1:4])
+    del sys.argv[1:4]
+    if "DAXGUARD_TEST_INSIDE" not in os.environ:
+        unshare = ["unshare", "-p", "-m", "-f", "--mount-proc", "--kill-child"]
+        if os.geteuid() != 0:
+            unshare += ["-U", "-r"]
+        if subprocess.run([*unshare, "true"], check=False).returncode != 0:
+            print("no namespaces to be had here")
+            sys.exit(77)
+        os.environ["DAXGUARD_TEST_INSIDE"] = "1"
+        os.execvp("unshare", [*unshare, sys.executable, __file__, DAEMON, STEP, HEADER,
+                              *sys.argv[1:]])
+    unittest.main(verbosity=2)
+
+
+if __name__ == "__main__":
+    main()
