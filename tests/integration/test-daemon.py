@@ -5,11 +5,12 @@
 Runs in a pid, mount (and, without root, user) namespace of its own. A tmpfs is
 the file system of the device, real processes map it, real signals end them.
 
-usage: test-daemon.py DAXGUARDD_FAKE DAXGUARD_STEP UAPI_HEADER [unittest arguments]
+usage: test-daemon.py DAXGUARDD_FAKE DAXGUARD_STEP DAXGUARDCTL UAPI_HEADER [unittest arguments]
 """
 
 import ctypes
 import errno
+import json
 import os
 import shutil
 import signal
@@ -23,7 +24,7 @@ import unittest
 
 from fakemodule import FakeModule, is_mounted, start_ns
 
-DAEMON = STEP = HEADER = None
+DAEMON = STEP = CTL = HEADER = None
 libc = ctypes.CDLL(None, use_errno=True)
 
 HOLDER = """
@@ -187,6 +188,15 @@ class DaemonTest(unittest.TestCase):
         return [e for k, e in self.record() if k == kind and
                 all(e.get(key) == str(value) for key, value in match.items())]
 
+    def ctl(self, key, *args, status=0):
+        """What daxguardctl says, under this key of its JSON."""
+        done = subprocess.run([CTL, "--socket=" + self.path("run/control"), "--json", *args],
+                              stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=20,
+                              check=False)
+        if done.returncode != status:
+            raise AssertionError(f"{args}: exit {done.returncode}: {done.stderr!r}")
+        return json.loads(done.stdout)[key]
+
     def assert_order(self, *words):
         """These commands were said in this order, others between them."""
         said = iter(self.module.words())
@@ -216,6 +226,8 @@ class IncidentTest(DaemonTest):
         self.assertEqual([e["result"] for e in self.events("mount") if e.get("result")], ["ok"])
         eventually(lambda: any(str(holder.pid) == e.get("DAXGUARD_PID")
                                for e in self.journal.entries))
+        self.assertEqual(len(self.ctl("Incidents", "incidents")), 1)
+        self.assertIn(str(holder.pid), json.dumps(self.ctl("Incident", "show", "7")))
 
     def test_data_is_synced_before_anybody_is_signalled(self):
         holder = self.holder(EXIT_ON_TERM)
@@ -554,6 +566,9 @@ class PreconditionTest(DaemonTest):
         self.write("daxguardd.conf", "[Daemon]\nReserveSec=soon\n", 0o644)
         self.start()
         eventually(lambda: any("daxguardd.conf:2:" in text for text in self.journal.texts()))
+        status = self.ctl("Status", "status")
+        self.assertTrue(status["ConfigBuiltin"])
+        self.assertIn("daxguardd.conf:2:", status["ConfigErrors"][0])
         self.module.hold()
         self.assertEqual(self.module.wait(), "ACKED")
 
@@ -583,6 +598,7 @@ class ModuleTest(DaemonTest):
         daemon = self.start(wait=False)
         eventually(lambda: any("modprobe daxguard" in text for text in self.journal.texts()))
         self.assertEqual(self.module.words(), [])
+        self.assertFalse(self.ctl("Status", "status", status=5)["ModuleLoaded"])
         for _ in range(2):
             n = len(self.module.said("REGISTER"))
             self.module.load(True)
@@ -592,14 +608,15 @@ class ModuleTest(DaemonTest):
         self.assertIsNone(daemon.poll())
         self.module.load(True)
         self.module.wait_for("GET_PENDING", 3)
+        self.assertTrue(self.ctl("Status", "status")["Registered"])
         self.module.hold()
         self.assertEqual(self.module.wait(), "ACKED")
 
 
 def main():
-    global DAEMON, STEP, HEADER
-    DAEMON, STEP, HEADER = (os.path.abspath(arg) for arg in sys.argv[1:4])
-    del sys.argv[1:4]
+    global DAEMON, STEP, CTL, HEADER
+    DAEMON, STEP, CTL, HEADER = (os.path.abspath(arg) for arg in sys.argv[1:5])
+    del sys.argv[1:5]
     if "DAXGUARD_TEST_INSIDE" not in os.environ:
         unshare = ["unshare", "-p", "-m", "-f", "--mount-proc", "--kill-child"]
         if os.geteuid() != 0:
@@ -608,7 +625,7 @@ def main():
             print("no namespaces to be had here")
             sys.exit(77)
         os.environ["DAXGUARD_TEST_INSIDE"] = "1"
-        os.execvp("unshare", [*unshare, sys.executable, __file__, DAEMON, STEP, HEADER,
+        os.execvp("unshare", [*unshare, sys.executable, __file__, DAEMON, STEP, CTL, HEADER,
                               *sys.argv[1:]])
     unittest.main(verbosity=2)
 
