@@ -134,25 +134,38 @@ static void dg_wait_umounts(struct dg_target *target, struct dg_supers *supers)
 	}
 }
 
-static void dg_shut_down_supers(struct dg_supers *supers, u32 flags, struct dg_revoked *done)
+static bool dg_supers_has(const struct dg_supers *supers, const struct super_block *sb)
 {
-	bool surprise = flags & DAXGUARD_F_SURPRISE;
+	unsigned int i;
+
+	for (i = 0; i < supers->nr; i++)
+		if (supers->at[i].sb == sb)
+			return true;
+	return false;
+}
+
+/* All of them but those in @known. */
+static void dg_shut_down_supers(const struct dg_supers *supers, const struct dg_supers *known,
+				struct dg_revoke_ctx *ctx)
+{
 	unsigned int i;
 
 	for (i = 0; i < supers->nr; i++) {
+		if (known && dg_supers_has(known, supers->at[i].sb))
+			continue;
 		dg_super_thaw(supers->at[i].sb);
-		switch (dg_super_shutdown(supers->at[i].sb, surprise)) {
+		switch (dg_super_shutdown(supers->at[i].sb, ctx->surprise)) {
 		case 0:
-			done->shutdowns++;
+			ctx->done->shutdowns++;
 			break;
 		case -EBUSY:
-			done->busy = true;
+			ctx->done->busy = true;
 			break;
 		}
 	}
 }
 
-static void dg_revoke_inodes(struct dg_revoke_ctx *ctx, struct dg_supers *supers)
+static void dg_revoke_inodes(struct dg_revoke_ctx *ctx, const struct dg_supers *supers)
 {
 	struct dg_pages pages = {};
 	unsigned int pass, i;
@@ -173,6 +186,51 @@ static void dg_revoke_inodes(struct dg_revoke_ctx *ctx, struct dg_supers *supers
 	ctx->done->pinned += pages.pinned;
 }
 
+/* Somebody may have mounted between the shutdown and kill_dax(). */
+static void dg_second_look(struct dg_revoke_ctx *ctx, const struct dg_supers *known,
+			   struct dg_supers *supers)
+{
+	unsigned int i;
+
+	dg_supers_collect(ctx->target, supers);
+	ctx->done->busy |= supers->truncated;
+	dg_shut_down_supers(supers, known, ctx);
+	for (i = 0; i < supers->nr; i++) {
+		if (dg_supers_has(known, supers->at[i].sb))
+			continue;
+		dg_revoke_inodes(ctx, supers);
+		break;
+	}
+	dg_supers_put(supers);
+}
+
+/* Both sets of superblocks are empty at the end as at the begin. */
+static void dg_revoke_with(struct dg_revoke_ctx *ctx, struct dg_supers *supers,
+			   struct dg_supers *again)
+{
+	struct dg_target *target = ctx->target;
+	ktime_t since = ktime_get();
+	bool used;
+
+	dg_wait_umounts(target, supers);
+	used = target->in_use || supers->nr || supers->dying || supers->unknown;
+	dg_revoke_phase(target, "umount-wait", &since);
+	dg_shut_down_supers(supers, NULL, ctx);
+	dg_revoke_phase(target, "shutdown", &since);
+	if (target->dax) {
+		kill_dax(target->dax);
+		dg_revoke_phase(target, "kill-dax", &since);
+	}
+	/* Entries need a file system; an idle device's pages need no look. */
+	if (target->dax && used) {
+		dg_revoke_inodes(ctx, supers);
+		dg_revoke_phase(target, "inodes", &since);
+	}
+	dg_second_look(ctx, supers, again);
+	dg_supers_put(supers);
+	dg_revoke_phase(target, "second-look", &since);
+}
+
 void dg_revoke_target(struct dg_target *target, u32 flags, struct dg_revoked *done)
 {
 	struct dg_revoke_ctx ctx = {
@@ -180,37 +238,13 @@ void dg_revoke_target(struct dg_target *target, u32 flags, struct dg_revoked *do
 		.surprise = flags & DAXGUARD_F_SURPRISE,
 		.done = done,
 	};
-	struct dg_supers *supers = kzalloc(sizeof(*supers), GFP_KERNEL);
-	ktime_t since = ktime_get();
-	unsigned int i;
+	struct dg_supers *supers = kcalloc(2, sizeof(*supers), GFP_KERNEL);
 
-	if (!supers) {
+	if (supers)
+		dg_revoke_with(&ctx, &supers[0], &supers[1]);
+	else
 		done->busy = true;
-		return;
-	}
-	dg_wait_umounts(target, supers);
-	dg_revoke_phase(target, "umount-wait", &since);
-	dg_shut_down_supers(supers, flags, done);
-	dg_revoke_phase(target, "shutdown", &since);
-	if (target->dax) {
-		kill_dax(target->dax);
-		dg_revoke_phase(target, "kill-dax", &since);
-		dg_revoke_inodes(&ctx, supers);
-		dg_revoke_phase(target, "inodes", &since);
-	}
-	dg_supers_put(supers);
-
-	/* Somebody may have mounted between the shutdown and kill_dax(). */
-	dg_supers_collect(target, supers);
-	if (supers->nr && !done->shutdowns)
-		dg_shut_down_supers(supers, flags, done);
-	if (target->dax)
-		for (i = 0; i < supers->nr; i++)
-			dg_super_walk_inodes(supers->at[i].sb, dg_revoke_inode, &ctx);
-	done->busy |= supers->truncated;
-	dg_supers_put(supers);
 	kfree(supers);
-	dg_revoke_phase(target, "second-look", &since);
 }
 
 static u8 dg_revoke_verdict(const struct dg_revoked *done)
