@@ -17,7 +17,7 @@ static const char *below(const char *dir, const char *name)
 int main(int argc, char *argv[])
 {
 	const char *dir = getenv("DAXGUARD_TEST_DIR");
-	struct manager_paths paths;
+	static struct manager_paths paths;
 
 	if (!dir)
 		abort();
