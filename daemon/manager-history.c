@@ -71,12 +71,26 @@ static int read_story(struct manager *m, uint64_t id, struct dg_story **ret)
 }
 
 /* Without an end, and not open: its daemon died, and nobody will ever know more. */
-static void close_story(struct dg_story *story)
+static int close_story(struct manager *m, struct dg_story *story)
 {
+	const struct dg_done *done = story->has_done ? &story->done : NULL;
+	struct store_record *record;
+	struct entry entry;
+	enum dg_state state;
+	int r;
+
 	if (dg_state_is_final(story->state))
-		return;
-	story->state = DG_STATE_ABANDONED;
-	strcpy(story->outcome, dg_state_name(DG_STATE_ABANDONED));
+		return 0;
+	state = dg_state_when_gone(story->state, story->marks);
+	entry_begin(&entry, "end");
+	entry_text(&entry, "state", dg_state_name(state));
+	entry_text(&entry, "outcome", dg_outcome(state, story->marks, done));
+	r = store_record_open(m->store, story->id, DG_RECORD_MAX, &record);
+	if (r < 0)
+		record = NULL;
+	r = entry_write(m, &entry, record, story);
+	store_record_close(record);
+	return r == -ENOMEM ? r : 0;
 }
 
 int history_load(struct manager *m)
@@ -100,8 +114,10 @@ int history_load(struct manager *m)
 		}
 		if (r < 0)
 			break;
-		close_story(story);
+		r = close_story(m, story);
 		history_keep(m, story);
+		if (r < 0)
+			break;
 	}
 	free(ids);
 	return r == -ENOMEM ? r : 0;

@@ -17,10 +17,9 @@
 #include "manager-internal.h"
 
 /* /proc/PID/stat takes no lock that a stuck process could keep. */
-static int read_start(struct manager *m, pid_t pid, uint64_t *ret_start_ns)
+static int read_stat(struct manager *m, pid_t pid, struct dg_procstat *ret)
 {
 	char path[64], text[1024];
-	struct dg_procstat stat;
 	ssize_t n;
 	int fd;
 
@@ -33,10 +32,18 @@ static int read_start(struct manager *m, pid_t pid, uint64_t *ret_start_ns)
 	if (n < 0)
 		return -errno;
 	text[n] = '\0';
-	if (dg_procstat_parse(text, &stat) < 0)
-		return -EBADMSG;
-	*ret_start_ns = dg_procstat_start_ns(&stat, sysconf(_SC_CLK_TCK));
-	return 0;
+	return dg_procstat_parse(text, ret) < 0 ? -EBADMSG : 0;
+}
+
+static int read_start(struct manager *m, pid_t pid, uint64_t *ret_start_ns)
+{
+	struct dg_procstat stat;
+	int r;
+
+	r = read_stat(m, pid, &stat);
+	if (r >= 0)
+		*ret_start_ns = dg_procstat_start_ns(&stat, sysconf(_SC_CLK_TCK));
+	return r;
 }
 
 int manager_read_self(struct manager *m)
@@ -162,13 +169,21 @@ static struct watch *watch_of(struct incident *incident, size_t entry)
 	return entry < incident->n_watches ? incident->watches[entry] : NULL;
 }
 
+/*
+ * Also of one that is on its way out: it lets go of its memory some time
+ * before its pidfd says that it has ended. What is read of its pid is its own,
+ * as long as the pidfd says that it has not.
+ */
 bool incident_has_exited(struct incident *incident, size_t entry)
 {
 	struct watch *watch = watch_of(incident, entry);
 	struct pollfd pollfd = {.events = POLLIN};
+	struct dg_procstat stat;
 
 	if (!watch || watch->exited || watch->fd < 0)
 		return watch && watch->exited;
+	if (read_stat(incident->m, watch->process.pid, &stat) < 0 || stat.exiting)
+		return true;
 	pollfd.fd = watch->fd;
 	return poll(&pollfd, 1, 0) > 0;
 }

@@ -185,6 +185,9 @@ void entry_number(struct entry *entry, const char *key, uint64_t value);
 void entry_hex(struct entry *entry, const char *key, uint64_t value);
 void entry_dev(struct entry *entry, const char *key, dg_dev_t dev);
 void entry_process(struct entry *entry, struct dg_process process);
+/* Stamps it. record: NULL for none. -ENOMEM, or what store_record_append() says. */
+int entry_write(struct manager *m, struct entry *entry, struct store_record *record,
+		struct dg_story *story);
 void incident_write(struct incident *incident, struct entry *entry);
 void incident_write_text(struct incident *incident, const char *kind, const char *key,
 			 const char *value);

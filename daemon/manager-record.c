@@ -83,23 +83,32 @@ static void lose_record(struct incident *incident, int error)
 		    strerror(-error));
 }
 
-void incident_write(struct incident *incident, struct entry *entry)
+int entry_write(struct manager *m, struct entry *entry, struct store_record *record,
+		struct dg_story *story)
 {
 	char line[DG_HISTORY_LINE_MAX];
-	int n;
+	int n, r = 0;
 
 	entry->event.wall_us = wall_now();
-	entry->event.mono_us = manager_now(incident->m);
-	if (incident->record) {
-		n = dg_history_format(&entry->event, line, sizeof(line));
-		if (n >= 0)
-			n = store_record_append(incident->record, line, (size_t)n);
-		/* A line that is too long is the loss of that line. */
-		if (n < 0 && n != -ENOBUFS)
-			lose_record(incident, n);
+	entry->event.mono_us = manager_now(m);
+	n = dg_history_format(&entry->event, line, sizeof(line));
+	/* What is too long for a line is the loss of that line, not of the record. */
+	if (n >= 0 && record)
+		r = store_record_append(record, line, (size_t)n);
+	if (dg_story_add(story, &entry->event) < 0) {
+		story->n_left_out++;
+		return -ENOMEM;
 	}
-	if (dg_story_add(incident->story, &entry->event) < 0)
-		incident->story->n_left_out++;
+	return r;
+}
+
+void incident_write(struct incident *incident, struct entry *entry)
+{
+	int r = entry_write(incident->m, entry, incident->record, incident->story);
+
+	/* Without memory the story is short of a part, the record is not. */
+	if (r < 0 && r != -ENOMEM)
+		lose_record(incident, r);
 }
 
 void incident_write_text(struct incident *incident, const char *kind, const char *key,

@@ -9,16 +9,16 @@ static const enum dg_mark outcomes[] = {
 	DG_MARK_SHUT_DOWN,    DG_MARK_SCAN_FAILED,
 };
 
-static const char *outcome(const struct dg_incident *i)
+const char *dg_outcome(enum dg_state state, uint32_t marks, const struct dg_done *done)
 {
-	if (i->state != DG_STATE_DONE)
-		return dg_state_name(i->state);
-	if (i->has_done && i->done.revoke == DG_REVOKE_PINNED)
+	if (state != DG_STATE_DONE)
+		return dg_state_name(state);
+	if (done && done->revoke == DG_REVOKE_PINNED)
 		return "pages-pinned";
-	if (i->has_done && i->done.revoke == DG_REVOKE_BUSY)
+	if (done && done->revoke == DG_REVOKE_BUSY)
 		return "revoke-busy";
 	for (size_t n = 0; n < sizeof(outcomes) / sizeof(*outcomes); n++)
-		if (dg_has_mark(i, outcomes[n]))
+		if (marks & (1U << outcomes[n]))
 			return dg_mark_name(outcomes[n]);
 	return "clean";
 }
@@ -61,7 +61,7 @@ static void finish(struct dg_incident *i, enum dg_state state, struct dg_effects
 	i->wake_us = UINT64_MAX;
 	dg_note_ends(i, fx);
 	i->state = state;
-	i->outcome = outcome(i);
+	i->outcome = dg_outcome(state, i->marks, i->has_done ? &i->done : NULL);
 	dg_emit(fx, &(struct dg_effect){.kind = DG_EFFECT_END, .state = state, .note = i->outcome});
 }
 
@@ -77,9 +77,16 @@ void dg_incident_ended(struct dg_incident *i, const struct dg_done *done, uint64
 	finish(i, ours ? DG_STATE_DONE : DG_STATE_EXPIRED, fx);
 }
 
+enum dg_state dg_state_when_gone(enum dg_state state, uint32_t marks)
+{
+	const uint32_t answered = 1U << DG_MARK_ACKED | 1U << DG_MARK_RELEASED;
+
+	return state == DG_STATE_ACKED && marks & answered ? DG_STATE_DONE : DG_STATE_ABANDONED;
+}
+
 void dg_incident_gone(struct dg_incident *i, uint64_t now_us, struct dg_effects *fx)
 {
 	if (dg_state_is_final(i->state))
 		return;
-	finish(i, i->acknowledged ? DG_STATE_DONE : DG_STATE_ABANDONED, fx);
+	finish(i, dg_state_when_gone(i->state, i->marks), fx);
 }

@@ -303,7 +303,6 @@ static enum dg_state on_answer(struct dg_incident *i, uint64_t now_us, struct dg
 {
 	i->answered = false;
 	if (i->answer == 0) {
-		i->acknowledged = true;
 		if (!dg_has_mark(i, DG_MARK_RELEASED))
 			dg_mark(i, DG_MARK_ACKED, fx);
 		i->overdue_us = now_us + SEC;

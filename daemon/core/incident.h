@@ -94,9 +94,8 @@ struct dg_incident {
 	uint32_t marks;   /* bit per enum dg_mark */
 	uint32_t running; /* bit per enum dg_job */
 	enum dg_job_end ends[_DG_JOB_MAX];
-	bool has_block; /* a target is a block device */
-	bool taken;     /* the kernel has agreed that we work on it */
-	bool acknowledged;
+	bool has_block;       /* a target is a block device */
+	bool taken;           /* the kernel has agreed that we work on it */
 	bool asked, answered; /* an answer of the kernel is awaited; is there */
 	int answer;
 	bool knows_mounts;
@@ -155,6 +154,12 @@ void dg_incident_ended(struct dg_incident *incident, const struct dg_done *done,
 		       struct dg_effects *effects);
 /* The kernel does not know it any more. */
 void dg_incident_gone(struct dg_incident *incident, uint64_t now_us, struct dg_effects *effects);
+
+/* What is told when the kernel has forgotten a hold that was in this state. */
+enum dg_state dg_state_when_gone(enum dg_state state, uint32_t marks);
+
+/* The outcome's name. done: NULL where it was not heard. */
+const char *dg_outcome(enum dg_state state, uint32_t marks, const struct dg_done *done);
 
 /* Where a new daemon goes on when the record ends in this state. */
 enum dg_state dg_state_resume(enum dg_state state);

@@ -137,6 +137,9 @@ static void meet_again(struct dg_plan *plan, struct dg_plan_entry *entry,
 
 	if (entry->exited)
 		return;
+	/* The caller knows it from a record: it is to be noted, and watched, anew. */
+	if (entry->restored)
+		entry->restored = entry->noted = false;
 	remember(entry, holder);
 	if (leaves && !left) {
 		/* What it had to give up it has given up; what is left it may keep. */
@@ -233,6 +236,7 @@ int dg_plan_restore(struct dg_plan *plan, struct dg_process process, const char 
 	entry->rule = rule;
 	entry->rung = n_rungs;
 	entry->noted = true;
+	entry->restored = true;
 	entry->state = dg_rule_leaves(rule) ? DG_ENTRY_LEFT : DG_ENTRY_CLIMBING;
 	entry->due_us = acted_us;
 	if (n_rungs > 0)

@@ -35,6 +35,7 @@ struct dg_plan_entry {
 	const struct dg_rule *rule;
 	enum dg_entry_state state;
 	bool exited;
+	bool restored;     /* not seen by a scan yet */
 	bool noted;        /* for the caller: it is in the record */
 	bool over;         /* for the caller: so is its end */
 	bool hurried;      /* the cut or the bound of rounds took its time */

@@ -5,7 +5,8 @@
 
 #include "core/procstat.h"
 
-/* PF_KTHREAD of the kernel's <linux/sched.h>, as field 9 shows it. */
+/* PF_EXITING, PF_KTHREAD of the kernel's <linux/sched.h>, as field 9 shows them. */
+#define FLAG_EXITING 0x00000004U
 #define FLAG_KERNEL_THREAD 0x00200000U
 
 int dg_procstat_parse(const char *text, struct dg_procstat *ret)
@@ -30,6 +31,7 @@ int dg_procstat_parse(const char *text, struct dg_procstat *ret)
 	stat.pid = pid;
 	stat.ppid = ppid;
 	stat.kernel_thread = flags & FLAG_KERNEL_THREAD;
+	stat.exiting = flags & FLAG_EXITING;
 	stat.start_ticks = start;
 	*ret = stat;
 	return 0;

@@ -17,6 +17,7 @@ struct dg_procstat {
 	char state; /* R, S, D, Z, T, t, X, … */
 	pid_t ppid;
 	bool kernel_thread;
+	bool exiting; /* on its way out; it may have let go of its memory already */
 	uint64_t start_ticks;
 };
 

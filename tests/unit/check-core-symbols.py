@@ -10,7 +10,7 @@ import sys
 
 ALLOWED = set("""
 calloc free malloc realloc reallocarray strdup
-memchr memcmp memcpy memmove memset
+bcmp memchr memcmp memcpy memmove memset
 strchr strcmp strcspn strlen strncmp strncpy strnlen strrchr strsep strspn
 strtoul strtoull __isoc23_strtoul __isoc23_strtoull
 snprintf vsnprintf sscanf __isoc99_sscanf __isoc23_sscanf
