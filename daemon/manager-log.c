@@ -111,12 +111,12 @@ void log_incident(struct manager *m, const struct dg_story *story)
 
 	snprintf(id, sizeof(id), "%" PRIu64, story->id);
 	snprintf(text, sizeof(text),
-		 "Removal of %s was held for %" PRIu64 ".%03" PRIu64 " s: %s%s%s, %zu holders "
+		 "Removal of %s was held for %" PRIu64 ".%03" PRIu64 " s: %s%s%s, %zu holder%s "
 		 "(daxguardctl show %" PRIu64 ")",
 		 story->device, took_ms / 1000, took_ms % 1000, story->outcome,
 		 story->has_done ? ", the kernel says " : "",
 		 story->has_done ? dg_result_name(story->done.result) : "", story->n_holders,
-		 story->id);
+		 story->n_holders == 1 ? "" : "s", story->id);
 	logger_write(m->logger, &(struct logger_message){
 					.priority = priority_of(story),
 					.id = DG_MESSAGE_INCIDENT,
