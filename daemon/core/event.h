@@ -116,7 +116,7 @@ struct dg_request {
 	char device[DG_NAME_MAX]; /* the device that loses its driver */
 	char bus[DG_NAME_MAX];
 	char driver[DG_NAME_MAX];
-	bool surprise;	 /* hardware is already gone: do not sync */
+	bool surprise;   /* hardware is already gone: do not sync */
 	bool taken_over; /* an earlier daemon had it */
 	enum dg_kstate state;
 	uint32_t deadline_ms; /* left at the time of decoding */
@@ -183,7 +183,7 @@ enum {
 
 /* A superblock on the device. */
 struct dg_fs {
-	dg_dev_t fs_dev;   /* s_dev, as in mountinfo */
+	dg_dev_t fs_dev;    /* s_dev, as in mountinfo */
 	dg_dev_t block_dev; /* through which it was found */
 	char type[DG_NAME_MAX];
 	uint32_t flags; /* DG_FS_* */
