@@ -51,10 +51,10 @@ def _signals(records):
             if r.event == "signal":
                 got[f"signal {r.signo} code {r.code}"] += 1
             elif r.event == "killed":
-                got[f"killed by {r.signo}"] += 1
+                got[f"killed by signal {r.signo} at its next access"] += 1
             elif r.event == "touched":
-                got["reads its old memory" if r.value else "reads something else"] += 1
-        words[role] = ", ".join(f"{n} × {what}" if n > 1 else what for what, n in got.items()) or "nothing"
+                got["not told, reads on" if r.value else "not told, reads garbage"] += 1
+        words[role] = ", ".join(f"{n} × {what}" if n > 1 else what for what, n in got.items()) or "not told"
     return words
 
 

@@ -54,9 +54,8 @@ class Check:
 
     def counters(self):
         """The module's own view."""
-        self.run("modprobe daxguard")
         pairs = {}
-        for line in self.run("cat /sys/kernel/debug/daxguard/status").splitlines():
+        for line in self.run("modprobe daxguard; cat /sys/kernel/debug/daxguard/status").splitlines():
             key, _, value = line.partition("=")
             pairs[key] = int(value) if value.isdigit() else value
         return pairs
@@ -195,20 +194,23 @@ def activation(check, fs, event):
 
 def idle_devices(check):
     """A namespace that nobody uses is reconfigured as if we were not there."""
-    script = "load_nd; for i in $(seq 50); do ndctl create-namespace -f -e namespace0.0 -m fsdax --map=mem " \
-             ">/dev/null 2>&1 || exit 1; done"
+    def reconfigure(times):
+        script = f"load_nd; for i in $(seq {times}); do " \
+                 "ndctl create-namespace -f -e namespace0.0 -m fsdax --map=mem >/dev/null 2>&1 || exit 1; done"
+        return check.guest.run(LIBRARY + script, timeout=300, check=True).secs / times
+
     start_daemon(check)
     before = check.counters()
-    with_module = check.guest.run(LIBRARY + script, timeout=300, check=True).secs
+    with_module = reconfigure(50)
     after = check.counters()
     check.equal("holds", after["held"] - before["held"], 0)
-    check.equal("removals that were not held", after["not-held"] - before["not-held"], 50)
+    check.expect(after["not-held"] - before["not-held"] >= 50, "the module did not see the removals")
     check.run("systemctl stop daxguardd.service; rmmod daxguard")
-    without = check.guest.run(LIBRARY + script, timeout=300, check=True).secs
+    without = reconfigure(20)
     check.run("modprobe daxguard; systemctl start daxguardd.service")
-    check.say(f"50 reconfigurations: {with_module:.1f} s, without the module {without:.1f} s")
-    # Emulation on a shared machine is noisy; a hold of any kind would show as minutes.
-    check.expect(with_module < without * 1.5 + 5, f"{with_module:.1f} s with the module, {without:.1f} s without")
+    check.say(f"a reconfiguration: {with_module:.2f} s, without the module {without:.2f} s")
+    # Emulation on a shared machine is noisy; the shortest hold would add 3 s.
+    check.expect(with_module < without * 2, f"{with_module:.2f} s with the module, {without:.2f} s without")
 
 
 def second_daemon(check):
@@ -241,7 +243,7 @@ def wrong_configuration(check):
 def no_module(check):
     check.run("systemctl stop daxguardd.service; rmmod daxguard; systemctl start daxguardd.service")
     try:
-        status = check.run("daxguardctl status")
+        status = check.guest.run("daxguardctl status").out  # and an exit status that says so
         check.expect("not held" in status and "modprobe daxguard" in status, f"status: {status}")
     finally:
         check.run("modprobe daxguard; systemctl restart daxguardd.service")

@@ -110,8 +110,9 @@ def bare(images):
     if o.lost is None:
         rows["files"] = rows["bytes"] = "cannot be read"
     else:
-        rows["files"] = f"{1000 - o.lost} of 1000 there" + (" after a reset" if "next boot" in o.steps else "")
-        rows["bytes"] = "all there" if o.words == 0 else f"{o.words * 8} bytes lost"
+        reset = ", but only after a reset" if "next boot" in o.steps else ""
+        rows["files"] = f"{1000 - o.lost} of 1000 there{reset}"
+        rows["bytes"] = ("all there" if o.words == 0 else f"{o.words * 8} bytes lost") + reset
     complaints(rows, o.problems)
     return rows
 
