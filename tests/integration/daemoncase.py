@@ -1,0 +1,212 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""What the cases of test-daemon.py stand on: a daemon, a device, its holders.
+
+A tmpfs is the file system of the device, real processes map it, real signals
+end them. Each case has a directory of its own for all that the daemon would
+otherwise find in /run and /etc.
+"""
+
+import ctypes
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import unittest
+
+from fakemodule import FakeModule
+
+libc = ctypes.CDLL(None, use_errno=True)
+
+HOLDER = """
+import mmap, os, signal, sys, time
+fd = os.open({path!r}, os.O_RDWR)
+{before}
+m = mmap.mmap(fd, 16384)
+os.close(fd)
+m[0] = 1
+{after}
+print("ready", flush=True)
+while True:
+    time.sleep(0.05)
+"""
+OPEN_ONLY = HOLDER.replace("m = mmap.mmap(fd, 16384)\nos.close(fd)\nm[0] = 1\n", "")
+EXIT_ON_TERM = "signal.signal(signal.SIGTERM, lambda *a: sys.exit(0))"
+IGNORE_TERM = "signal.signal(signal.SIGTERM, signal.SIG_IGN)"
+UNMAP_ON_BUS = "signal.signal(signal.SIGBUS, lambda *a: m.close())"
+
+STEP_WRAPPER = """#!/bin/sh
+# Writes down what is asked for; waits while the file block-VERB is there, says
+# what is in output-VERB.
+echo "$1" >> {dir}/steps
+while [ -e {dir}/block-$1 ]; do sleep 0.05; done
+[ ! -e {dir}/output-$1 ] || exec cat {dir}/output-$1
+exec {step} "$@"
+"""
+
+
+class Journal:
+    """What the daemon tells journald, as dicts."""
+
+    def __init__(self, path):
+        self.entries = []
+        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.socket.bind(path)
+        threading.Thread(target=self._read, daemon=True).start()
+
+    def _read(self):
+        while True:
+            try:
+                packet = self.socket.recv(1 << 18)
+            except OSError:
+                return
+            fields = {}
+            for line in packet.decode(errors="replace").split("\n"):
+                key, _, value = line.partition("=")
+                fields[key] = value
+            self.entries.append(fields)
+
+    def texts(self):
+        return [entry.get("MESSAGE", "") for entry in self.entries]
+
+
+def eventually(what, timeout=10):
+    end = time.monotonic() + timeout
+    while not what():
+        if time.monotonic() > end:
+            raise TimeoutError(what)
+        time.sleep(0.02)
+
+
+class DaemonCase(unittest.TestCase):
+    # Paths, set by main().
+    daemon = step = tool = header = None
+    config = ""
+
+    def setUp(self):
+        self.dir = tempfile.mkdtemp(prefix="daxguard-")
+        self.addCleanup(shutil.rmtree, self.dir, ignore_errors=True)
+        self.pmem = self.path("pmem")
+        os.mkdir(self.pmem)
+        if libc.mount(b"none", self.pmem.encode(), b"tmpfs", 0, None) < 0:
+            raise OSError(ctypes.get_errno(), "mount tmpfs")
+        self.dev = os.stat(self.pmem).st_dev
+        self.addCleanup(libc.umount2, self.pmem.encode(), 2)
+        with open(self.pmem + "/data", "wb") as file:
+            file.truncate(65536)
+        os.mkdir(self.path("run"))
+        self.write("step", STEP_WRAPPER.format(dir=self.dir, step=self.step), 0o755)
+        self.write("daxguardd.conf", self.config, 0o644)
+        self.write("kmsg", "", 0o600)
+        self.write("steps", "", 0o600)
+        self.journal = Journal(self.path("journal"))
+        self.addCleanup(self.journal.socket.close)
+        self.module = self.new_module()
+        self.addCleanup(self.module.close)
+        self.processes = []
+        self.addCleanup(self.kill_all)
+
+    def new_module(self, **more):
+        return FakeModule(self.path("klink"), self.header, self.dev, **more)
+
+    def kill_all(self):
+        # Steps outlive a daemon that was killed, and we are their pid 1: the
+        # next test's file system may get the device number that they know.
+        for name in os.listdir("/proc"):
+            if name.isdigit() and int(name) != os.getpid():
+                try:
+                    os.kill(int(name), signal.SIGKILL)
+                except ProcessLookupError:
+                    pass
+        for process in self.processes:
+            process.kill()
+            process.wait()
+            for stream in (process.stdout, process.stderr):
+                if stream:
+                    stream.close()
+        try:
+            while os.waitpid(-1, 0)[0] > 0:
+                pass
+        except ChildProcessError:
+            pass
+
+    def path(self, name):
+        return os.path.join(self.dir, name)
+
+    def write(self, name, text, mode):
+        with open(self.path(name), "w", encoding="ascii") as file:
+            file.write(text)
+        os.chmod(self.path(name), mode)
+
+    def start(self, wait=True):
+        env = dict(os.environ, DAXGUARD_TEST_DIR=self.dir, DAXGUARD_FAKE_KLINK=self.path("klink"))
+        env.pop("NOTIFY_SOCKET", None)
+        n = len(self.module.said("GET_PENDING"))
+        daemon = subprocess.Popen([self.daemon], env=env, stderr=subprocess.PIPE)
+        self.processes.append(daemon)
+        if wait:
+            eventually(lambda: len(self.module.said("GET_PENDING")) > n)
+        return daemon
+
+    def holder(self, before="", after="", code=HOLDER, path=None):
+        text = code.format(path=path or self.pmem + "/data", before=before, after=after)
+        process = subprocess.Popen([sys.executable, "-c", text], stdout=subprocess.PIPE)
+        self.processes.append(process)
+        self.assertEqual(process.stdout.readline(), b"ready\n")
+        return process
+
+    def steps(self):
+        with open(self.path("steps"), encoding="ascii") as file:
+            return file.read().split()
+
+    def block(self, verb):
+        self.write("block-" + verb, "", 0o600)
+
+    def unblock(self, verb):
+        os.unlink(self.path("block-" + verb))
+
+    def record(self, number=7):
+        """The events of an incident: (kind, {key: value})."""
+        events = []
+        with open(self.path(f"run/incidents/{number}"), encoding="ascii") as file:
+            for line in file:
+                words = line.split()
+                events.append((words[2], dict(w.split("=", 1) for w in words[3:])))
+        return events
+
+    def states(self, number=7):
+        return [e["name"] for kind, e in self.record(number) if kind == "state"]
+
+    def ended(self, number=7):
+        """Wait for the end of the record; the end event."""
+        def over():
+            try:
+                return any(kind == "end" for kind, _ in self.record(number))
+            except FileNotFoundError:
+                return False
+        eventually(over)
+        return [e for kind, e in self.record(number) if kind == "end"][-1]
+
+    def events(self, kind, **match):
+        return [e for k, e in self.record() if k == kind and
+                all(e.get(key) == str(value) for key, value in match.items())]
+
+    def ctl(self, key, *args, status=0):
+        """What daxguardctl says, under this key of its JSON."""
+        done = subprocess.run([self.tool, "--socket=" + self.path("run/control"), "--json", *args],
+                              stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=20,
+                              check=False)
+        if done.returncode != status:
+            raise AssertionError(f"{args}: exit {done.returncode}: {done.stderr!r}")
+        return json.loads(done.stdout)[key]
+
+    def assert_order(self, *words):
+        """These commands were said in this order, others between them."""
+        said = iter(self.module.words())
+        for word in words:
+            self.assertIn(word, said, self.module.words())
