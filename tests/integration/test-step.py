@@ -212,6 +212,9 @@ class StepTest(unittest.TestCase):
 
     def test_sync_thaws(self):
         run("fsfreeze", "-f", self.mnt)
+        # A frozen file system that is unmounted stays for ever.
+        self.addCleanup(subprocess.run, ["fsfreeze", "-u", self.mnt], check=False,
+                        stderr=subprocess.DEVNULL)
         found = step("sync", self.dev, status=0)
         self.assertEqual([r["RESULT"] for r in found], [b"ok"])
         with open(self.mnt + "/file", "w", encoding="ascii") as file:
