@@ -6,10 +6,12 @@
  * layer of the target, never by walking the superblocks of a type: that takes
  * s_umount of each, also of one that an unrelated umount keeps for ever.
  *
- * An active reference makes an umount return before the file system is gone,
- * so these references are kept for one operation at a time.
+ * Looking takes no reference. Working with a superblock does, an active one,
+ * which makes an umount return before the file system is gone; so it is kept
+ * for one operation at a time, and the last one is dropped by the worker.
  */
 #include <linux/fs.h>
+#include <linux/mm.h>
 #include <linux/slab.h>
 
 #include "compat.h"
@@ -30,88 +32,161 @@ bool dg_try_mutex(void *mutex)
 	return mutex_trylock(mutex);
 }
 
-/* Try for @ms; sleeps between two tries. */
-bool dg_trylock_until(bool (*try)(void *lock), void *lock, unsigned int ms)
+/* Try until @end (jiffies), once at least; sleeps between two tries. */
+bool dg_trylock_until(bool (*try)(void *lock), void *lock, unsigned long end)
 {
-	unsigned long end = jiffies + msecs_to_jiffies(ms);
-
 	while (!try(lock)) {
-		if (time_after(jiffies, end))
+		if (time_after_eq(jiffies, end))
 			return false;
 		schedule_timeout_uninterruptible(1);
 	}
 	return true;
 }
 
-/* A superblock that is not being shut down; its memory is freed through RCU. */
-static enum dg_claim dg_super_get(struct super_block *sb, struct super_block **ret)
+bool dg_trylock(bool (*try)(void *lock), void *lock)
 {
-	if (!atomic_inc_not_zero(&sb->s_active))
-		return DG_CLAIM_DYING;
-	*ret = sb;
-	return DG_CLAIM_FS;
+	return dg_trylock_until(try, lock, jiffies + msecs_to_jiffies(dg_lock_ms));
 }
 
-#ifdef DG_BD_SUPER
-static enum dg_claim dg_bdev_claim(struct block_device *bdev, struct super_block **ret)
+/*
+ * Superblocks, open files and XFS mounts come from the slab; a holder that
+ * does not is a file_system_type, which btrfs and erofs claim with, and before
+ * 6.6 every mount does: of which superblock, it does not say. Not where the
+ * device carries others: then it is dm's or a claimed partition's mark.
+ */
+static bool dg_holder_is_object(const void *holder)
 {
-	enum dg_claim claim = DG_CLAIM_NONE;
-	struct super_block *sb;
+	return virt_addr_valid(holder) && PageSlab(virt_to_head_page(holder));
+}
 
+static enum dg_claim dg_super_claim(const struct super_block *sb)
+{
+	return atomic_read(&sb->s_active) ? DG_CLAIM_FS : DG_CLAIM_DYING;
+}
+
+/*
+ * The claim on one device. *ret is set for DG_CLAIM_FS; with @get it is an
+ * active reference, else it may only be compared. @end: for how long to try.
+ */
+#ifdef DG_BD_SUPER
+static enum dg_claim dg_bdev_claim(const struct dg_layer *layer, bool get, unsigned long end,
+				   struct super_block **ret)
+{
+	struct block_device *bdev = layer->bdev;
+	enum dg_claim claim = DG_CLAIM_NONE;
+	const void *holder;
+
+	/* Superblocks are freed through RCU. */
 	rcu_read_lock();
-	sb = READ_ONCE(bdev->bd_super);
-	if (sb)
-		claim = dg_super_get(sb, ret);
-	else if (READ_ONCE(bdev->bd_holder))
+	holder = READ_ONCE(bdev->bd_holder);
+	*ret = READ_ONCE(bdev->bd_super);
+	if (*ret)
+		claim = dg_super_claim(*ret);
+	else if (holder && !layer->carries && !dg_holder_is_object(holder))
+		/* an umount clears bd_super first; btrfs never sets it */
+		claim = DG_CLAIM_TYPE;
+	else if (holder)
 		claim = DG_CLAIM_OTHER;
+	if (claim == DG_CLAIM_FS && get && !atomic_inc_not_zero(&(*ret)->s_active))
+		claim = DG_CLAIM_DYING;
 	rcu_read_unlock();
 	return claim;
 }
 #else
-static enum dg_claim dg_bdev_claim(struct block_device *bdev, struct super_block **ret)
+static enum dg_claim dg_bdev_claim(const struct dg_layer *layer, bool get, unsigned long end,
+				   struct super_block **ret)
 {
+	struct block_device *bdev = layer->bdev;
 	enum dg_claim claim = DG_CLAIM_NONE;
 
 	/* The holder cannot leave while this is held. */
-	if (!dg_trylock_until(dg_try_mutex, &bdev->bd_holder_lock, dg_lock_ms))
+	if (!dg_trylock_until(dg_try_mutex, &bdev->bd_holder_lock, end))
 		return DG_CLAIM_LOCKED;
-	if (bdev->bd_holder && dg_holder_is_super(bdev->bd_holder_ops))
-		claim = dg_super_get(bdev->bd_holder, ret);
-	else if (bdev->bd_holder)
+	*ret = bdev->bd_holder;
+	if (*ret && !dg_holder_is_object(*ret))
+		claim = layer->carries ? DG_CLAIM_OTHER : DG_CLAIM_TYPE;
+	else if (*ret && dg_holder_ops_are_vfs(bdev->bd_holder_ops))
+		claim = dg_super_claim(*ret);
+	else if (*ret)
 		claim = DG_CLAIM_OTHER;
+	if (claim == DG_CLAIM_FS && get && !atomic_inc_not_zero(&(*ret)->s_active))
+		claim = DG_CLAIM_DYING;
 	mutex_unlock(&bdev->bd_holder_lock);
 	return claim;
 }
 #endif
 
-/* Takes over the reference. */
-static void dg_supers_add(struct dg_supers *supers, struct super_block *sb, dev_t dev)
+static void dg_claims_count(struct dg_claims *claims, enum dg_claim claim)
+{
+	claims->fs += claim == DG_CLAIM_FS;
+	claims->dying += claim == DG_CLAIM_DYING;
+	claims->type += claim == DG_CLAIM_TYPE;
+	claims->unseen |= claim == DG_CLAIM_LOCKED;
+}
+
+/*
+ * What claims the target now; *found: whether @wanted is among it. Tries each
+ * lock once: this is for those who must not wait.
+ */
+void dg_claims_look(struct dg_target *target, const struct super_block *wanted,
+		    struct dg_claims *ret, bool *found)
+{
+	struct dg_layers *layers = kzalloc(sizeof(*layers), GFP_KERNEL);
+	struct super_block *sb;
+	unsigned int i;
+
+	memset(ret, 0, sizeof(*ret));
+	if (!layers) {
+		ret->unseen = true;
+		return;
+	}
+	dg_layers_collect(target, layers, jiffies);
+	ret->unseen = layers->truncated;
+	ret->stacked = layers->md;
+	for (i = 0; i < layers->nr; i++) {
+		enum dg_claim claim = dg_bdev_claim(&layers->at[i], false, jiffies, &sb);
+
+		dg_claims_count(ret, claim);
+		ret->stacked += layers->at[i].stacked;
+		if (found && claim == DG_CLAIM_FS && sb == wanted)
+			*found = true;
+	}
+	ret->dax_held = target->dax && dax_holder(target->dax);
+	dg_layers_put(layers);
+	kfree(layers);
+}
+
+bool dg_supers_has(const struct dg_supers *supers, const struct super_block *sb)
 {
 	unsigned int i;
 
 	for (i = 0; i < supers->nr; i++)
 		if (supers->at[i].sb == sb)
-			goto drop;
-	if (supers->nr == DG_SUPERS_MAX) {
+			return true;
+	return false;
+}
+
+/* Takes over the reference. */
+static void dg_supers_add(struct dg_supers *supers, struct super_block *sb, dev_t dev)
+{
+	if (dg_supers_has(supers, sb)) {
+		dg_drop_super(sb);
+	} else if (supers->nr == DG_SUPERS_MAX) {
 		supers->truncated = true;
-		goto drop;
+		dg_drop_super(sb);
+	} else {
+		supers->at[supers->nr].sb = sb;
+		supers->at[supers->nr].dev = dev;
+		supers->nr++;
 	}
-	supers->at[supers->nr].sb = sb;
-	supers->at[supers->nr].dev = dev;
-	supers->nr++;
-	return;
-drop:
-	deactivate_super(sb);
 }
 
 /* Returns whether the inode's superblock is among them now. */
 bool dg_supers_add_inode(struct dg_supers *supers, struct inode *inode)
 {
-	struct super_block *sb;
-
-	if (dg_super_get(inode->i_sb, &sb) != DG_CLAIM_FS)
+	if (!atomic_inc_not_zero(&inode->i_sb->s_active))
 		return false;
-	dg_supers_add(supers, sb, 0);
+	dg_supers_add(supers, inode->i_sb, inode->i_sb->s_dev);
 	return true;
 }
 
@@ -122,13 +197,14 @@ static bool dg_add_page_super(struct inode *inode, void *ctx)
 }
 
 /*
- * All superblocks on the target. Where the DAX device has a holder and no
- * superblock was seen, its pages are asked: a device that is only part of a
- * file system (XFS realtime) names no superblock before 6.6.
+ * All superblocks on the target, referenced. Where a claim names none, the
+ * pages are asked: a device may be one of several of a file system (XFS
+ * realtime before 6.6), or be shared by several (erofs).
  */
 void dg_supers_collect(struct dg_target *target, struct dg_supers *supers)
 {
 	struct dg_layers *layers = kzalloc(sizeof(*layers), GFP_KERNEL);
+	unsigned long end = jiffies + msecs_to_jiffies(dg_lock_ms);
 	struct super_block *sb;
 	struct dg_pages pages;
 	unsigned int i;
@@ -138,42 +214,26 @@ void dg_supers_collect(struct dg_target *target, struct dg_supers *supers)
 		supers->truncated = true;
 		return;
 	}
-	dg_layers_collect(target, layers);
-	supers->truncated = layers->truncated;
+	dg_layers_collect(target, layers, end);
 	for (i = 0; i < layers->nr; i++) {
-		supers->stacked += layers->at[i].stacked;
-		switch (dg_bdev_claim(layers->at[i].bdev, &sb)) {
-		case DG_CLAIM_FS:
+		enum dg_claim claim = dg_bdev_claim(&layers->at[i], true, end, &sb);
+
+		dg_claims_count(&supers->claims, claim);
+		if (claim == DG_CLAIM_FS)
 			dg_supers_add(supers, sb, layers->at[i].bdev->bd_dev);
-			break;
-		case DG_CLAIM_DYING:
-			supers->dying++;
-			break;
-		case DG_CLAIM_LOCKED:
-			supers->truncated = true;
-			break;
-		case DG_CLAIM_OTHER:
-		case DG_CLAIM_NONE:
-			break;
-		}
 	}
-	if (!supers->nr && !supers->dying && target->dax && dax_holder(target->dax)) {
+	supers->truncated |= layers->truncated || supers->claims.unseen;
+	supers->claims.dax_held = target->dax && dax_holder(target->dax);
+	if (supers->claims.type || (!supers->nr && supers->claims.dax_held))
 		dg_target_walk_pages(target, dg_add_page_super, supers, &pages);
-		if (!supers->nr)
-			supers->unknown++;
-	}
 	dg_layers_put(layers);
 	kfree(layers);
 }
 
-/*
- * Drop the references. One may be the last, and then this is the umount:
- * whatever it waits for, it waits for here.
- */
 void dg_supers_put(struct dg_supers *supers)
 {
 	while (supers->nr)
-		deactivate_super(supers->at[--supers->nr].sb);
+		dg_drop_super(supers->at[--supers->nr].sb);
 }
 
 /*
@@ -182,24 +242,18 @@ void dg_supers_put(struct dg_supers *supers)
  */
 bool dg_target_in_use(struct dg_target *target)
 {
-	struct dg_supers *supers = kzalloc(sizeof(*supers), GFP_KERNEL);
-	bool in_use;
+	struct dg_claims claims;
 
-	if (!supers)
-		return true;
-	dg_supers_collect(target, supers);
-	in_use = supers->nr || supers->dying || supers->unknown || supers->stacked ||
-		 supers->truncated;
-	dg_supers_put(supers);
-	kfree(supers);
-	return in_use;
+	dg_claims_look(target, NULL, &claims, NULL);
+	return claims.fs || claims.dying || claims.type || claims.stacked || claims.dax_held ||
+	       claims.unseen;
 }
 
 int dg_super_sync(struct super_block *sb)
 {
 	int ret;
 
-	if (!dg_trylock_until(dg_try_read, &sb->s_umount, dg_lock_ms))
+	if (!dg_trylock(dg_try_read, &sb->s_umount))
 		return -EBUSY;
 	ret = sb->s_root ? sync_filesystem(sb) : 0;
 	up_read(&sb->s_umount);
@@ -208,31 +262,36 @@ int dg_super_sync(struct super_block *sb)
 
 /*
  * Sync, and stop the file system from touching its device. -EOPNOTSUPP:
- * synced, but it has no way to be shut down from inside.
+ * synced, but it has no way to be shut down from inside, or can live on
+ * without this device and is told by the block layer.
  */
 int dg_super_shutdown(struct super_block *sb, bool surprise)
 {
 	int ret = 0;
 
-	if (!dg_trylock_until(dg_try_read, &sb->s_umount, dg_lock_ms))
+	if (!dg_trylock(dg_try_read, &sb->s_umount))
 		return -EBUSY;
 	if (sb->s_root && (sb->s_flags & SB_ACTIVE)) {
 		if (!surprise)
 			sync_filesystem(sb);
-		if (!dg_super_op_shutdown(sb))
+		if (dg_super_survives(sb) || !dg_super_op_shutdown(sb))
 			ret = -EOPNOTSUPP;
 	}
 	up_read(&sb->s_umount);
 	return ret;
 }
 
-/* A frozen file system keeps its mappers in uninterruptible faults. */
+/*
+ * A frozen file system keeps its mappers in uninterruptible faults. There is
+ * no thaw that only tries for s_umount; what can be had now is likely to be
+ * had in a moment.
+ */
 void dg_super_thaw(struct super_block *sb)
 {
 	unsigned int tries;
 
 	for (tries = 0; tries < 3 && sb->s_writers.frozen != SB_UNFROZEN; tries++) {
-		if (!dg_trylock_until(dg_try_write, &sb->s_umount, dg_lock_ms))
+		if (!dg_trylock(dg_try_write, &sb->s_umount))
 			return;
 		up_write(&sb->s_umount);
 		if (dg_thaw_super(sb))

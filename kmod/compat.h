@@ -130,7 +130,7 @@ static inline int dg_thaw_super(struct super_block *sb)
 {
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 6, 0)
 	return thaw_super(sb);
-#elif LINUX_VERSION_CODE < KERNEL_VERSION(6, 17, 0)
+#elif LINUX_VERSION_CODE < KERNEL_VERSION(6, 16, 0)
 	return thaw_super(sb, FREEZE_HOLDER_USERSPACE);
 #else
 	return thaw_super(sb, FREEZE_HOLDER_USERSPACE, NULL);
@@ -151,8 +151,11 @@ static inline bool dg_super_op_shutdown(struct super_block *sb)
 }
 
 #ifndef DG_BD_SUPER
-/* Are these the VFS's own holder ops, which makes the holder a superblock? */
-static inline bool dg_holder_is_super(const struct blk_holder_ops *ops)
+/*
+ * Are these the VFS's own holder ops? The holder is then a superblock, or the
+ * file_system_type of several that share the device.
+ */
+static inline bool dg_holder_ops_are_vfs(const struct blk_holder_ops *ops)
 {
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 18, 0)
 	return ops == &fs_holder_ops;
@@ -162,6 +165,23 @@ static inline bool dg_holder_is_super(const struct blk_holder_ops *ops)
 #endif
 }
 #endif
+
+/* Threads that the kernel made in a process; they take no signals. */
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 4, 0)
+#define DG_PF_WORKER PF_IO_WORKER
+#else
+#define DG_PF_WORKER (PF_IO_WORKER | PF_USER_WORKER)
+#endif
+
+/* A file system that can live on without one of its devices is left to do so. */
+static inline bool dg_super_survives(struct super_block *sb)
+{
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 18, 0)
+	return false;
+#else
+	return sb->s_op->remove_bdev;
+#endif
+}
 
 static inline void dg_fs_roots(struct fs_struct *fs, struct path *root, struct path *pwd)
 {

@@ -6,19 +6,18 @@
  *
  *	device_lock of the device that is removed (the driver core's; held all
  *	    through a hold)
- *	dg_request::walk     one scan or revoke of a request at a time
  *	dg_lock              the list of requests, their states, the snapshots;
  *	                     held for short, never over anything that blocks
  *
  * A lock of somebody else's (s_umount, open_mutex, bd_holder_lock,
  * invalidate_lock) is only ever tried, up to lock_ms, so that one that is kept
- * for ever costs a removal lock_ms and the word BUSY, not the machine.
+ * for ever costs a removal lock_ms and the word BUSY, not the machine. What
+ * the kernel itself takes inside a sync, a thaw or an unmap is its own.
  */
 #ifndef _DAXGUARD_H
 #define _DAXGUARD_H
 
 #include <linux/blkdev.h>
-#include <linux/completion.h>
 #include <linux/dax.h>
 #include <linux/device.h>
 #include <linux/fs.h>
@@ -70,7 +69,8 @@ extern struct dg_counters dg_counters;
  */
 struct dg_layer {
 	struct block_device *bdev;	/* reference on bd_device */
-	bool stacked;			/* dm, md, …: not the disk's own */
+	bool stacked;			/* dm, …: not the disk's own */
+	bool carries;			/* partitions, or what is built directly on it */
 };
 
 #define DG_LAYERS_MAX 64
@@ -78,7 +78,14 @@ struct dg_layer {
 struct dg_layers {
 	unsigned int nr;
 	bool truncated;			/* too many, or a lock not had */
+	bool md;			/* part of a md array, which is not a layer */
 	struct dg_layer at[DG_LAYERS_MAX];
+};
+
+/* A layer's name and number, as announced: what was there when the hold began. */
+struct dg_stacked {
+	char name[DISK_NAME_LEN + 8];
+	dev_t dev;
 };
 
 /* A disk that goes away with the device. */
@@ -87,12 +94,15 @@ struct dg_target {
 	struct device *nd_dev;		/* reference */
 	struct gendisk *disk;		/* reference on its device */
 	struct dax_device *dax;		/* reference; NULL: no DAX */
+	struct module *owner;		/* reference on the driver, or NULL */
 	unsigned long pfn;		/* first of the data */
 	unsigned long nr_pfns;		/* 0: no struct pages */
 	u8 mode;			/* enum daxguard_mode */
 	bool in_use;
 	bool has_uuid;
 	uuid_t uuid;
+	struct dg_stacked *stack;	/* without the disk itself */
+	unsigned int nr_stack;
 };
 
 struct dg_revoked {
@@ -117,11 +127,10 @@ struct dg_request {
 	char driver[DAXGUARD_NAME_MAX];
 	u32 flags;			/* DAXGUARD_F_* */
 	bool held;			/* announced; else only revoked */
-	struct task_struct *task;	/* the removing task; compared only */
+	struct task_struct *task;	/* the removing task; never dereferenced */
 	pid_t unbinder_pid;
 	u64 unbinder_start_ns;
-	struct list_head targets;
-	struct mutex walk;
+	struct list_head targets;	/* constant once the request is listed */
 
 	/* dg_lock */
 	u8 state;			/* enum daxguard_state */
@@ -147,16 +156,26 @@ void dg_target_free(struct dg_target *target);
 const char *dg_target_name(const struct dg_target *target);
 
 /* layer.c */
-void dg_layers_collect(struct dg_target *target, struct dg_layers *layers);
+/* end: until when to try for locks, in jiffies */
+void dg_layers_collect(struct dg_target *target, struct dg_layers *layers, unsigned long end);
+int dg_target_name_stack(struct dg_target *target);
 void dg_layers_put(struct dg_layers *layers);
 
 /* claim.c: superblocks on a target */
 enum dg_claim {
 	DG_CLAIM_NONE,
-	DG_CLAIM_FS,			/* with an active reference */
-	DG_CLAIM_DYING,			/* an umount is under way */
-	DG_CLAIM_OTHER,			/* O_EXCL, dm, swap, … */
+	DG_CLAIM_FS,			/* a superblock's */
+	DG_CLAIM_DYING,			/* an umount (or mount) is under way */
+	DG_CLAIM_TYPE,			/* a file system's, of which no superblock is known */
+	DG_CLAIM_OTHER,			/* an exclusive open, dm, … */
 	DG_CLAIM_LOCKED,		/* could not be seen in time */
+};
+
+/* What claims a target, looked at without taking a reference. */
+struct dg_claims {
+	unsigned int fs, dying, type, stacked;
+	bool dax_held;			/* the DAX device has a holder */
+	bool unseen;			/* a lock could not be had */
 };
 
 #define DG_SUPERS_MAX DG_LAYERS_MAX
@@ -168,9 +187,7 @@ struct dg_super {
 
 struct dg_supers {
 	unsigned int nr;
-	unsigned int dying;
-	unsigned int unknown;		/* claims whose owner cannot be seen */
-	unsigned int stacked;		/* layers above the disk */
+	struct dg_claims claims;
 	bool truncated;
 	struct dg_super at[DG_SUPERS_MAX];
 };
@@ -178,6 +195,9 @@ struct dg_supers {
 void dg_supers_collect(struct dg_target *target, struct dg_supers *supers);
 bool dg_supers_add_inode(struct dg_supers *supers, struct inode *inode);
 void dg_supers_put(struct dg_supers *supers);
+bool dg_supers_has(const struct dg_supers *supers, const struct super_block *sb);
+void dg_claims_look(struct dg_target *target, const struct super_block *wanted,
+		    struct dg_claims *ret, bool *found);
 bool dg_target_in_use(struct dg_target *target);
 int dg_super_sync(struct super_block *sb);
 int dg_super_shutdown(struct super_block *sb, bool surprise);
@@ -187,6 +207,7 @@ void dg_super_thaw(struct super_block *sb);
 struct dg_entries {
 	u64 in_range;			/* entries whose pfn is the target's */
 	u64 total;
+	u64 busy;			/* pages of those that have references */
 };
 
 void dg_entries_count(struct address_space *mapping, const struct dg_target *target,
@@ -203,12 +224,17 @@ struct dg_pages {
 /* every inode that a page of the target names; fn may be NULL */
 void dg_target_walk_pages(const struct dg_target *target, dg_inode_fn fn, void *ctx,
 				   struct dg_pages *ret);
-bool dg_trylock_until(bool (*try)(void *lock), void *lock, unsigned int ms);
+/* a page's inode keeps its superblock active; see inode.c */
+void dg_put_inode_active(struct inode *inode);
+bool dg_trylock_until(bool (*try)(void *lock), void *lock, unsigned long end);
+bool dg_trylock(bool (*try)(void *lock), void *lock);	/* for lock_ms */
 bool dg_try_read(void *rwsem);
 bool dg_try_write(void *rwsem);
 bool dg_try_mutex(void *mutex);
 
 /* snapshot.c */
+#define DG_USAGES_MAX 65536
+
 struct dg_usage {
 	u32 pid, tid;
 	u64 start_ns;
@@ -250,14 +276,16 @@ void dg_snapshot_put(struct dg_snapshot *snap);
 void dg_snapshot_drop_port(u32 port);
 struct dg_usage *dg_snapshot_usage(struct dg_snapshot *snap);	/* zeroed; NULL: full */
 struct dg_fs *dg_snapshot_fs(struct dg_snapshot *snap);
+void dg_drop_super(struct super_block *sb);	/* the last reference: in the worker */
 int dg_save_queue(u32 port, struct dg_request *req, bool shutdown, u32 *ret_token);
 int dg_worker_init(void);
 void dg_worker_exit(void);
 
 /* holders.c */
-void dg_scan_target(struct dg_snapshot *snap, struct dg_target *target, struct task_struct *task);
+/* req: NULL, or whose end ends the scan */
+void dg_scan_target(struct dg_snapshot *snap, struct dg_target *target, struct dg_request *req);
 int dg_sigbus(struct dg_request *req, pid_t pid, u64 start_ns, unsigned long addr, u8 lsb,
-	      int code, const char **why);
+	      const char **why);
 
 /* hold.c */
 extern struct list_head dg_requests;	/* dg_lock */
@@ -271,12 +299,14 @@ int dg_request_take(struct dg_request *req, u32 port);	/* dg_lock */
 void dg_request_extend(struct dg_request *req, u32 ms);	/* dg_lock */
 u32 dg_request_left_ms(const struct dg_request *req);	/* dg_lock */
 void dg_daemon_gone(u32 port);
-bool dg_holds_pending(void);
+bool dg_suspend_begin(void);	/* false: a hold is pending */
+void dg_suspend_end(void);
+void dg_requests_drain(void);
 void dg_stop_all(void);
 
 /* revoke.c */
 void dg_revoke(struct dg_request *req);
-void dg_revoke_target(struct dg_target *target, u32 flags, struct dg_revoked *done);
+void dg_revoke_again(struct dg_target *target, u32 flags);
 const char *dg_request_live_fs(struct dg_request *req);
 
 /* genl.c */

@@ -78,7 +78,7 @@ static int dg_named_request(struct genl_info *info, bool cookie, struct dg_reque
 		return -EINVAL;
 	req = dg_request_get(nla_get_u64(info->attrs[DAXGUARD_A_ID]));
 	if (!req)
-		return dg_refuse(info, -ENOENT, "no such request, or it has ended");
+		return dg_refuse(info, -ENOENT, "no such request");
 	if (cookie && memcmp(nla_data(info->attrs[DAXGUARD_A_COOKIE]), req->cookie,
 			     DAXGUARD_COOKIE_LEN)) {
 		dg_request_put(req);
@@ -140,12 +140,6 @@ static int dg_do_take(struct sk_buff *skb, struct genl_info *info)
 	return ret ? dg_refuse(info, ret, "the hold has ended") : 0;
 }
 
-/* What ended a hold and may be said again, as long as the teardown runs. */
-static bool dg_said_before(const struct dg_request *req, u8 result)
-{
-	return req->result == result;
-}
-
 static int dg_end_by_daemon(struct genl_info *info, struct dg_request *req, u8 result)
 {
 	int ret = 0;
@@ -154,8 +148,8 @@ static int dg_end_by_daemon(struct genl_info *info, struct dg_request *req, u8 r
 	if (req->result == DAXGUARD_RESULT_NONE &&
 	    (req->state != DAXGUARD_STATE_TAKEN || req->port != info->snd_portid))
 		ret = -EACCES;
-	else if (!dg_request_end(req, result) && !dg_said_before(req, result))
-		ret = -ENOENT;
+	else if (!dg_request_end(req, result) && req->result != result)
+		ret = -ENOENT;	/* the same may be said again while the teardown runs */
 	mutex_unlock(&dg_lock);
 	if (ret == -EACCES)
 		return dg_refuse(info, ret, "take the request first");
@@ -225,11 +219,15 @@ static int dg_do_extend(struct sk_buff *skb, struct genl_info *info)
 	return dg_reply_u32(info, DAXGUARD_CMD_EXTEND, DAXGUARD_A_DEADLINE_MS, left);
 }
 
+/* 0, which is no device, for a number that this kernel does not have. */
 static dev_t dg_get_dev(const struct nlattr *attr)
 {
 	u64 dev = nla_get_u64(attr);
+	u32 major = dev >> 32, minor = dev;
 
-	return MKDEV(dev >> 32, dev & MINORMASK);
+	if (major >> (32 - MINORBITS) || minor > MINORMASK)
+		return 0;
+	return MKDEV(major, minor);
 }
 
 static int dg_do_scan(struct sk_buff *skb, struct genl_info *info)
@@ -241,6 +239,8 @@ static int dg_do_scan(struct sk_buff *skb, struct genl_info *info)
 
 	if (ret)
 		return ret;
+	if (info->attrs[DAXGUARD_A_DEV] && info->attrs[DAXGUARD_A_ID])
+		return dg_refuse(info, -EINVAL, "ID or DEV, not both");
 	if (info->attrs[DAXGUARD_A_DEV]) {
 		target = dg_target_by_dev(dg_get_dev(info->attrs[DAXGUARD_A_DEV]));
 		if (!target)
@@ -290,7 +290,7 @@ static int dg_do_sigbus(struct sk_buff *skb, struct genl_info *info)
 	struct dg_request *req;
 	const char *why;
 	unsigned int i;
-	int code, ret = dg_check_daemon(skb, info);
+	int ret = dg_check_daemon(skb, info);
 
 	if (ret)
 		return ret;
@@ -298,9 +298,9 @@ static int dg_do_sigbus(struct sk_buff *skb, struct genl_info *info)
 		if (dg_missing(info, dg_sigbus_attrs[i],
 			       "PID, START_NS, ADDR, LSB and CODE are needed"))
 			return -EINVAL;
-	code = nla_get_u32(attrs[DAXGUARD_A_CODE]);
-	if (code != BUS_MCEERR_AO && code != BUS_MCEERR_AR)
-		return dg_refuse(info, -EINVAL, "CODE is neither BUS_MCEERR_AO nor BUS_MCEERR_AR");
+	/* AR would say that the receiver's current instruction did it. */
+	if (nla_get_u32(attrs[DAXGUARD_A_CODE]) != BUS_MCEERR_AO)
+		return dg_refuse(info, -EINVAL, "CODE is not BUS_MCEERR_AO");
 	if (nla_get_u8(attrs[DAXGUARD_A_LSB]) < PAGE_SHIFT ||
 	    nla_get_u8(attrs[DAXGUARD_A_LSB]) >= BITS_PER_LONG)
 		return dg_refuse(info, -EINVAL, "LSB is not between PAGE_SHIFT and 63");
@@ -310,17 +310,25 @@ static int dg_do_sigbus(struct sk_buff *skb, struct genl_info *info)
 	ret = dg_sigbus(req, nla_get_u32(attrs[DAXGUARD_A_PID]),
 			nla_get_u64(attrs[DAXGUARD_A_START_NS]),
 			nla_get_u64(attrs[DAXGUARD_A_ADDR]),
-			nla_get_u8(attrs[DAXGUARD_A_LSB]), code, &why);
+			nla_get_u8(attrs[DAXGUARD_A_LSB]), &why);
 	dg_request_put(req);
 	return ret ? dg_refuse(info, ret, why) : 0;
 }
 
+static int dg_refuse_dump(struct netlink_callback *cb, int error, const char *why)
+{
+	atomic64_inc(&dg_counters.refused);
+	/* 6.1 gives dumps none */
+	if (cb->extack)
+		cb->extack->_msg = why;
+	return error;
+}
+
 static int dg_start_pending(struct netlink_callback *cb)
 {
-	if (!netlink_capable(cb->skb, CAP_SYS_ADMIN)) {
-		NL_SET_ERR_MSG_MOD(cb->extack, "CAP_SYS_ADMIN is needed");
-		return -EPERM;
-	}
+	if (!netlink_capable(cb->skb, CAP_SYS_ADMIN))
+		return dg_refuse_dump(cb, -EPERM, "CAP_SYS_ADMIN is needed");
+	cb->min_dump_alloc = DG_EVENT_SIZE;
 	return 0;
 }
 
@@ -358,15 +366,12 @@ static int dg_start_snapshot(struct netlink_callback *cb)
 
 	if (ret)
 		return ret;
-	if (!token) {
-		NL_SET_ERR_MSG_MOD(cb->extack, "TOKEN is missing");
-		return -EINVAL;
-	}
+	if (!token)
+		return dg_refuse_dump(cb, -EINVAL, "TOKEN is missing");
 	snap = dg_snapshot_get(NETLINK_CB(cb->skb).portid, nla_get_u32(token));
-	if (IS_ERR(snap)) {
-		NL_SET_ERR_MSG_MOD(cb->extack, "no such snapshot of this socket, or not ready");
-		return PTR_ERR(snap);
-	}
+	if (IS_ERR(snap))
+		return dg_refuse_dump(cb, PTR_ERR(snap),
+				      "no such snapshot of this socket, or not ready");
 	dump->snap = snap;
 	dump->at = 0;
 	return 0;
@@ -413,7 +418,7 @@ static const struct nla_policy dg_policy[DAXGUARD_A_MAX + 1] = {
 	[DAXGUARD_A_ADDR] = { .type = NLA_U64 },
 	[DAXGUARD_A_LSB] = { .type = NLA_U8 },
 	[DAXGUARD_A_CODE] = { .type = NLA_U32 },
-	[DAXGUARD_A_MS] = { .type = NLA_U32 },
+	[DAXGUARD_A_MS] = NLA_POLICY_MIN(NLA_U32, 1),
 };
 
 static const struct genl_ops dg_ops[] = {

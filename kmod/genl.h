@@ -9,6 +9,9 @@
 
 extern struct genl_family dg_genl_family;
 
+/* A region may have many targets, some 200 bytes each and 40 for each layer. */
+#define DG_EVENT_SIZE	(16 * 1024)
+
 struct sk_buff *dg_msg_registered(struct genl_info *info);	/* or ERR_PTR */
 /* -EMSGSIZE: no room; the message is left as it was */
 int dg_msg_fill_request(struct sk_buff *skb, struct dg_request *req, u32 port, u32 seq,

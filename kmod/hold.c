@@ -19,7 +19,8 @@
 
 LIST_HEAD(dg_requests);
 static u64 dg_last_id;
-static bool dg_stopping;
+static bool dg_stopping;		/* dg_lock */
+static bool dg_suspend_begun;	/* dg_lock */
 
 static void dg_request_free(struct kref *kref)
 {
@@ -67,7 +68,6 @@ static struct dg_request *dg_request_new(struct device *dev)
 	kref_init(&req->kref);
 	INIT_LIST_HEAD(&req->node);
 	INIT_LIST_HEAD(&req->targets);
-	mutex_init(&req->walk);
 	init_waitqueue_head(&req->wq);
 	get_random_bytes(req->cookie, sizeof(req->cookie));
 	req->dev = get_device(dev);
@@ -199,6 +199,7 @@ static bool dg_hold_poked(struct dg_request *req, u8 state, ktime_t until)
 static void dg_hold(struct dg_request *req)
 {
 	bool killable = !(current->flags & PF_KTHREAD), announce = true;
+	u8 said = DAXGUARD_STATE_ANNOUNCED;
 	long ret = 0;
 
 	dg_uevent(req, "pre-remove");
@@ -208,8 +209,9 @@ static void dg_hold(struct dg_request *req)
 		unsigned long timeout;
 
 		timeout = dg_hold_step(req, &announce);
-		if (announce && !ret)
+		if (announce && (!ret || said != state))
 			dg_genl_event(req);
+		said = state;
 		if (killable)
 			ret = wait_event_killable_timeout(req->wq, dg_hold_poked(req, state, until),
 							  timeout);
@@ -235,41 +237,52 @@ static bool dg_share_disk(const struct dg_request *req, const struct list_head *
 	return false;
 }
 
-/* An open request for one of these disks, referenced. */
-static struct dg_request *dg_request_same_disk(const struct list_head *targets)
+/*
+ * List the request, if none of its disks has one; else return that one,
+ * referenced. Not held yet, it is not seen by anybody else.
+ */
+static struct dg_request *dg_request_list(struct dg_request *req)
 {
-	struct dg_request *req, *found = NULL;
+	struct dg_request *other;
 
 	mutex_lock(&dg_lock);
-	list_for_each_entry(req, &dg_requests, node) {
-		if (!dg_share_disk(req, targets))
+	list_for_each_entry(other, &dg_requests, node) {
+		if (!dg_share_disk(other, &req->targets))
 			continue;
-		found = req;
-		kref_get(&req->kref);
-		break;
+		kref_get(&other->kref);
+		mutex_unlock(&dg_lock);
+		return other;
 	}
+	req->state = DAXGUARD_STATE_REVOKING;
+	list_add_tail(&req->node, &dg_requests);
 	mutex_unlock(&dg_lock);
-	return found;
+	return NULL;
+}
+
+static bool dg_is_closing(const struct dg_request *req)
+{
+	return READ_ONCE(req->state) == DAXGUARD_STATE_CLOSING;
 }
 
 /*
  * A nested device of a removal under way, or a second task at the same disk:
- * it shares the request and its time. Nested ones get another look, since
- * somebody may have mounted since.
+ * it shares the request and its time. Whatever came of that, another look,
+ * since somebody may have mounted since.
  */
 static void dg_join(struct dg_request *req, struct list_head *targets)
 {
+	unsigned long timeout = msecs_to_jiffies(dg_cap_ms + dg_umount_ms);
 	struct dg_target *target;
 
 	if (req->task != current) {
 		atomic64_inc(&dg_counters.joined);
-		wait_event_timeout(req->wq, READ_ONCE(req->state) == DAXGUARD_STATE_CLOSING,
-				   msecs_to_jiffies(dg_cap_ms));
-		return;
+		if (current->flags & PF_KTHREAD)
+			wait_event_timeout(req->wq, dg_is_closing(req), timeout);
+		else
+			wait_event_killable_timeout(req->wq, dg_is_closing(req), timeout);
 	}
 	list_for_each_entry(target, targets, node)
-		if (dg_target_in_use(target))
-			dg_revoke_target(target, req->flags, &req->revoked);
+		dg_revoke_again(target, req->flags);
 }
 
 static bool dg_any_in_use(struct list_head *targets)
@@ -286,10 +299,17 @@ static bool dg_any_in_use(struct list_head *targets)
 
 static void dg_request_open(struct dg_request *req)
 {
-	bool in_use = dg_any_in_use(&req->targets);
+	struct dg_target *target;
 
+	if (!dg_any_in_use(&req->targets)) {
+		atomic64_inc(&dg_counters.not_held);
+		return;
+	}
+	/* Without memory for the names the daemon still knows the disk. */
+	list_for_each_entry(target, &req->targets, node)
+		dg_target_name_stack(target);
 	mutex_lock(&dg_lock);
-	req->held = in_use && !dg_stopping;
+	req->held = !dg_stopping && !dg_suspend_begun;
 	if (req->held) {
 		req->id = ++dg_last_id;
 		req->begin = ktime_get();
@@ -297,12 +317,26 @@ static void dg_request_open(struct dg_request *req)
 		req->until = dg_within_cap(req, dg_activation_ms);
 		req->state = DAXGUARD_STATE_ANNOUNCED;
 		trace_daxguard_hold(req->id, true, 0, 0);
-	} else {
-		req->state = DAXGUARD_STATE_REVOKING;
 	}
-	list_add_tail(&req->node, &dg_requests);
 	mutex_unlock(&dg_lock);
-	atomic64_inc(req->held ? &dg_counters.held : &dg_counters.not_held);
+	if (req->held)
+		atomic64_inc(&dg_counters.held);
+}
+
+static void dg_removal_guarded(struct dg_request *req)
+{
+	dg_request_open(req);
+	if (req->held)
+		dg_hold(req);
+	dg_revoke(req);
+	if (req->held) {
+		dg_genl_done(req);
+		dg_uevent(req, "done");
+	}
+	mutex_lock(&dg_lock);
+	req->state = DAXGUARD_STATE_CLOSING;
+	wake_up_all(&req->wq);
+	mutex_unlock(&dg_lock);
 }
 
 /* UNBIND: returns when the teardown may go on. */
@@ -317,7 +351,7 @@ void dg_removal(struct device *dev)
 	}
 	if (list_empty(&req->targets))
 		goto drop;
-	other = dg_request_same_disk(&req->targets);
+	other = dg_request_list(req);
 	if (other) {
 		dg_join(other, &req->targets);
 		dg_request_put(other);
@@ -325,18 +359,7 @@ void dg_removal(struct device *dev)
 	}
 	atomic64_inc(&dg_counters.removals);
 	__module_get(THIS_MODULE);
-	dg_request_open(req);
-	if (req->held)
-		dg_hold(req);
-	dg_revoke(req);
-	mutex_lock(&dg_lock);
-	req->state = DAXGUARD_STATE_CLOSING;
-	wake_up_all(&req->wq);
-	mutex_unlock(&dg_lock);
-	if (req->held) {
-		dg_genl_done(req);
-		dg_uevent(req, "done");
-	}
+	dg_removal_guarded(req);
 	return;
 drop:
 	if (req)
@@ -363,7 +386,27 @@ void dg_removed(struct device *dev)
 	module_put(THIS_MODULE);
 }
 
-bool dg_holds_pending(void)
+/*
+ * The module is going, and no notifier runs any more: forget the requests
+ * whose UNBOUND will not be seen.
+ */
+void dg_requests_drain(void)
+{
+	struct dg_request *req, *next;
+
+	mutex_lock(&dg_lock);
+	list_for_each_entry_safe(req, next, &dg_requests, node) {
+		list_del_init(&req->node);
+		dg_request_put(req);
+	}
+	mutex_unlock(&dg_lock);
+}
+
+/*
+ * User space is about to be frozen: no hold begins until it is back. false: one
+ * is pending, and nothing was changed.
+ */
+bool dg_suspend_begin(void)
 {
 	struct dg_request *req;
 	bool pending = false;
@@ -371,8 +414,16 @@ bool dg_holds_pending(void)
 	mutex_lock(&dg_lock);
 	list_for_each_entry(req, &dg_requests, node)
 		pending |= req->held && req->state < DAXGUARD_STATE_REVOKING;
+	dg_suspend_begun = !pending;
 	mutex_unlock(&dg_lock);
-	return pending;
+	return !pending;
+}
+
+void dg_suspend_end(void)
+{
+	mutex_lock(&dg_lock);
+	dg_suspend_begun = false;
+	mutex_unlock(&dg_lock);
 }
 
 /* The machine goes down: end every hold, begin none. */

@@ -43,11 +43,18 @@ struct dg_mm {
 struct dg_scan {
 	struct dg_snapshot *snap;
 	struct dg_target *target;
-	struct task_struct *unbinder;
+	struct dg_request *req;		/* NULL: of a device that is not removed */
 	struct dg_supers supers;
 	struct dg_fs *fs;		/* of the superblock that is walked */
+	unsigned int nr_vmas;
 	DECLARE_HASHTABLE(mms, DG_MM_HASH_BITS);
 };
+
+/* Nobody wants the answer any more. */
+static bool dg_scan_stopped(const struct dg_scan *scan)
+{
+	return scan->req && READ_ONCE(scan->req->result) != DAXGUARD_RESULT_NONE;
+}
 
 static struct dg_mm *dg_mm_find(struct dg_scan *scan, struct mm_struct *mm)
 {
@@ -83,15 +90,16 @@ static u32 dg_vma_flags(const struct vm_area_struct *vma)
 	       (vma->vm_flags & VM_EXEC ? DAXGUARD_H_EXEC : 0);
 }
 
-static void dg_scan_vma(struct dg_scan *scan, struct inode *inode, struct vm_area_struct *vma)
+/* false: no more of them. */
+static bool dg_scan_vma(struct dg_scan *scan, struct inode *inode, struct vm_area_struct *vma)
 {
 	struct dg_mm *mm = dg_mm_get(scan, vma->vm_mm);
 	struct dg_vma *entry = kzalloc(sizeof(*entry), GFP_NOWAIT | __GFP_NOWARN);
 
-	if (!mm || !entry) {
+	if (!mm || !entry || ++scan->nr_vmas > DG_USAGES_MAX) {
 		scan->snap->truncated = true;
 		kfree(entry);
-		return;
+		return false;
 	}
 	entry->addr = vma->vm_start;
 	entry->len = vma->vm_end - vma->vm_start;
@@ -100,6 +108,8 @@ static void dg_scan_vma(struct dg_scan *scan, struct inode *inode, struct vm_are
 	entry->fs_dev = inode->i_sb->s_dev;
 	entry->ino = inode->i_ino;
 	list_add_tail(&entry->node, &mm->vmas);
+	cond_resched();
+	return true;
 }
 
 static void dg_scan_mappings(struct dg_scan *scan, struct inode *inode)
@@ -109,12 +119,13 @@ static void dg_scan_mappings(struct dg_scan *scan, struct inode *inode)
 
 	if (!mapping_mapped(mapping))
 		return;
-	if (!dg_trylock_until(dg_try_read, &mapping->i_mmap_rwsem, dg_lock_ms)) {
+	if (!dg_trylock(dg_try_read, &mapping->i_mmap_rwsem)) {
 		scan->snap->truncated = true;
 		return;
 	}
 	for (rb = rb_first_cached(&mapping->i_mmap); rb; rb = rb_next(rb))
-		dg_scan_vma(scan, inode, rb_entry(rb, struct vm_area_struct, shared.rb));
+		if (!dg_scan_vma(scan, inode, rb_entry(rb, struct vm_area_struct, shared.rb)))
+			break;
 	i_mmap_unlock_read(mapping);
 }
 
@@ -137,8 +148,8 @@ static void dg_report_kernel(struct dg_scan *scan, const struct dg_vma *vma, dev
 }
 
 /*
- * A file that is mapped but has no entry yet counts: it may fault any moment.
- * One whose entries are all elsewhere lies on another device of its file system.
+ * Every mapped file of the file system counts, also one without an entry in the
+ * target: it may fault there any moment.
  */
 static bool dg_scan_inode(struct inode *inode, void *ctx)
 {
@@ -146,9 +157,6 @@ static bool dg_scan_inode(struct inode *inode, void *ctx)
 	struct dg_entries entries;
 
 	dg_entries_count(inode->i_mapping, scan->target, &entries);
-	if (entries.total && !entries.in_range && scan->target->nr_pfns &&
-	    !mapping_mapped(inode->i_mapping))
-		return false;
 	if (scan->fs && entries.in_range) {
 		scan->fs->inodes++;
 		scan->fs->entries += entries.in_range;
@@ -156,12 +164,12 @@ static bool dg_scan_inode(struct inode *inode, void *ctx)
 	dg_scan_mappings(scan, inode);
 	if (IS_SWAPFILE(inode))
 		dg_report_kernel(scan, NULL, inode->i_sb->s_dev, inode->i_ino);
-	return false;
+	return dg_scan_stopped(scan);
 }
 
 static u32 dg_fs_flags(struct super_block *sb)
 {
-	return (atomic_read(&sb->s_active) ? DAXGUARD_FS_LIVE : DAXGUARD_FS_DYING) |
+	return DAXGUARD_FS_LIVE |
 	       (dg_super_has_mounts(sb) ? DAXGUARD_FS_MOUNTED : 0) |
 	       (sb->s_writers.frozen != SB_UNFROZEN ? DAXGUARD_FS_FROZEN : 0) |
 	       (sb_rdonly(sb) ? DAXGUARD_FS_RDONLY : 0);
@@ -188,26 +196,19 @@ static void dg_scan_super(struct dg_scan *scan, const struct dg_super *super)
 /* Claims without a superblock to look at, so that nobody takes them for none. */
 static void dg_scan_claims(struct dg_scan *scan)
 {
-	unsigned int i;
+	const struct dg_claims *claims = &scan->supers.claims;
+	unsigned int i, unknown = claims->type;
 
-	for (i = 0; i < scan->supers.dying + scan->supers.unknown; i++) {
+	if (claims->dax_held && !scan->supers.nr && !claims->dying)
+		unknown = max(unknown, 1U);
+	for (i = 0; i < claims->dying + unknown; i++) {
 		struct dg_fs *fs = dg_snapshot_fs(scan->snap);
 
 		if (!fs)
 			return;
 		fs->dev = disk_devt(scan->target->disk);
-		fs->flags = i < scan->supers.dying ? DAXGUARD_FS_DYING : DAXGUARD_FS_UNKNOWN;
+		fs->flags = i < claims->dying ? DAXGUARD_FS_DYING : DAXGUARD_FS_UNKNOWN;
 	}
-}
-
-static bool dg_on_target(const struct dg_scan *scan, const struct super_block *sb)
-{
-	unsigned int i;
-
-	for (i = 0; i < scan->supers.nr; i++)
-		if (scan->supers.at[i].sb == sb)
-			return true;
-	return false;
 }
 
 /* Uses of one process other than mappings, gathered under its locks. */
@@ -220,7 +221,7 @@ struct dg_paths {
 
 static void dg_paths_add(struct dg_paths *paths, u8 use, const struct inode *inode)
 {
-	if (!inode || !dg_on_target(paths->scan, inode->i_sb))
+	if (!inode || !dg_supers_has(&paths->scan->supers, READ_ONCE(inode->i_sb)))
 		return;
 	if (!paths->count[use]++) {
 		paths->fs_dev[use] = inode->i_sb->s_dev;
@@ -228,10 +229,13 @@ static void dg_paths_add(struct dg_paths *paths, u8 use, const struct inode *ino
 	}
 }
 
+#define DG_FDS_MAX 65536	/* of one table, looked at under its spinlock */
+
+/* Stops at the limit. */
 static int dg_paths_add_file(const void *data, struct file *file, unsigned int fd)
 {
 	dg_paths_add((struct dg_paths *)data, DAXGUARD_USE_OPEN, file_inode(file));
-	return 0;
+	return fd >= DG_FDS_MAX;
 }
 
 /* One thread's; most share all of it with the one before. */
@@ -242,15 +246,17 @@ static void dg_paths_of_thread(struct dg_paths *paths, struct task_struct *task,
 	task_lock(task);
 	if (task->files && task->files != *files) {
 		*files = task->files;
-		iterate_fd(task->files, 0, dg_paths_add_file, paths);
+		if (iterate_fd(task->files, 0, dg_paths_add_file, paths))
+			paths->scan->snap->truncated = true;
 	}
 	if (task->fs && task->fs != *fs) {
 		struct path root, pwd;
 
 		*fs = task->fs;
 		dg_fs_roots(task->fs, &root, &pwd);
-		dg_paths_add(paths, DAXGUARD_USE_CWD, d_inode(pwd.dentry));
-		dg_paths_add(paths, DAXGUARD_USE_ROOT, d_inode(root.dentry));
+		/* The lock is dropped; dentries and inodes go through RCU. */
+		dg_paths_add(paths, DAXGUARD_USE_CWD, d_inode_rcu(pwd.dentry));
+		dg_paths_add(paths, DAXGUARD_USE_ROOT, d_inode_rcu(root.dentry));
 	}
 	if (task->mm && task->mm != *mm) {
 		struct file *exe = rcu_dereference(task->mm->exe_file);
@@ -274,6 +280,11 @@ static void dg_fill_signals(struct task_struct *leader, struct dg_usage *info)
 	if (!sighand)
 		return;
 	spin_lock_irq(&sighand->siglock);
+	if (rcu_access_pointer(leader->sighand) != sighand) {
+		/* exited, and its memory is somebody else's by now */
+		spin_unlock_irq(&sighand->siglock);
+		return;
+	}
 	for (sig = 1; sig <= _NSIG; sig++) {
 		__sighandler_t handler = sighand->action[sig - 1].sa.sa_handler;
 
@@ -315,9 +326,9 @@ static void dg_fill_process(const struct dg_scan *scan, struct task_struct *lead
 		info->flags |= DAXGUARD_H_STOPPED;
 	if (live->ptrace)
 		info->flags |= DAXGUARD_H_TRACED;
-	if (state & TASK_UNINTERRUPTIBLE && !(state & TASK_NOLOAD))
+	if (state & TASK_UNINTERRUPTIBLE && !(state & (TASK_NOLOAD | TASK_WAKEKILL)))
 		info->flags |= DAXGUARD_H_BLOCKED;
-	if (scan->unbinder && scan->unbinder->signal == leader->signal)
+	if (scan->req && scan->req->unbinder_pid == info->pid)
 		info->flags |= DAXGUARD_H_UNBINDER;
 	dg_fill_signals(leader, info);
 }
@@ -409,7 +420,7 @@ static void dg_scan_process(struct dg_scan *scan, struct task_struct *leader)
  * Room for those that start meanwhile; what was born after the list was made
  * is the next round's.
  */
-static struct task_struct **dg_all_processes(unsigned int *ret_nr)
+static struct task_struct **dg_all_processes(struct dg_scan *scan, unsigned int *ret_nr)
 {
 	struct task_struct **tasks, *p;
 	unsigned int nr = 0, max = 64;
@@ -426,8 +437,10 @@ static struct task_struct **dg_all_processes(unsigned int *ret_nr)
 	for_each_process(p) {
 		if (p->flags & PF_KTHREAD)
 			continue;
-		if (nr == max)
+		if (nr == max) {
+			scan->snap->truncated = true;
 			break;
+		}
 		get_task_struct(p);
 		tasks[nr++] = p;
 	}
@@ -441,13 +454,14 @@ static void dg_scan_processes(struct dg_scan *scan)
 	struct task_struct **tasks;
 	unsigned int nr, i;
 
-	tasks = dg_all_processes(&nr);
+	tasks = dg_all_processes(scan, &nr);
 	if (!tasks) {
 		scan->snap->truncated = true;
 		return;
 	}
 	for (i = 0; i < nr; i++) {
-		dg_scan_process(scan, tasks[i]);
+		if (!dg_scan_stopped(scan))
+			dg_scan_process(scan, tasks[i]);
 		put_task_struct(tasks[i]);
 		cond_resched();
 	}
@@ -475,7 +489,7 @@ static void dg_scan_free_mms(struct dg_scan *scan)
 	}
 }
 
-void dg_scan_target(struct dg_snapshot *snap, struct dg_target *target, struct task_struct *task)
+void dg_scan_target(struct dg_snapshot *snap, struct dg_target *target, struct dg_request *req)
 {
 	struct dg_scan *scan = kvzalloc(sizeof(*scan), GFP_KERNEL);
 	unsigned int i;
@@ -486,7 +500,7 @@ void dg_scan_target(struct dg_snapshot *snap, struct dg_target *target, struct t
 	}
 	scan->snap = snap;
 	scan->target = target;
-	scan->unbinder = task;
+	scan->req = req;
 	hash_init(scan->mms);
 	dg_supers_collect(target, &scan->supers);
 	snap->truncated |= scan->supers.truncated;

@@ -37,28 +37,49 @@ static bool dg_entry_in_range(void *entry, const struct dg_target *target)
 	return pfn >= target->pfn && pfn - target->pfn < target->nr_pfns;
 }
 
-/* How many entries, and how many of them point into the target. */
+/* Pages of an entry that somebody holds; of an unmapped file these are pins. */
+static unsigned long dg_entry_busy(unsigned long value)
+{
+	unsigned long nr = value & DG_DAX_PMD ? 1UL << (PMD_SHIFT - PAGE_SHIFT) : 1;
+	unsigned long pfn = value >> DG_DAX_SHIFT, busy = 0;
+
+	while (nr--)
+		busy += dg_page_pinned(pfn_to_page(pfn++));
+	return busy;
+}
+
+/*
+ * How many entries, how many of them point into the target, and how many pages
+ * of these are referenced. The kernel's own test for the last says no for a
+ * file that nobody maps any more, before 6.15: but its pages may be in a pipe.
+ */
 void dg_entries_count(struct address_space *mapping, const struct dg_target *target,
 		      struct dg_entries *ret)
 {
+	struct dev_pagemap *pgmap = target->nr_pfns ? dg_get_pagemap(target->pfn) : NULL;
 	XA_STATE(xas, &mapping->i_pages, 0);
 	unsigned int seen = 0;
 	void *entry;
 
-	ret->total = 0;
-	ret->in_range = 0;
+	memset(ret, 0, sizeof(*ret));
 	rcu_read_lock();
 	xas_for_each(&xas, entry, ULONG_MAX) {
 		if (xas_retry(&xas, entry))
 			continue;
 		ret->total++;
-		ret->in_range += dg_entry_in_range(entry, target);
+		if (dg_entry_in_range(entry, target)) {
+			ret->in_range++;
+			if (pgmap)
+				ret->busy += dg_entry_busy(xa_to_value(entry));
+		}
 		if (++seen % DG_WALK_BATCH)
 			continue;
 		xas_pause(&xas);
 		cond_resched_rcu();
 	}
 	rcu_read_unlock();
+	if (pgmap)
+		put_dev_pagemap(pgmap);
 }
 
 static bool dg_inode_is_dax(struct inode *inode)
@@ -105,9 +126,23 @@ int dg_super_walk_inodes(struct super_block *sb, dg_inode_fn fn, void *ctx)
 	return ret;
 }
 
-/* The inode a page belongs to, referenced; as dax_lock_folio() resolves it. */
+/* A page's inode with its superblock, which must not be shut down under it. */
+void dg_put_inode_active(struct inode *inode)
+{
+	struct super_block *sb = inode->i_sb;
+
+	iput(inode);
+	dg_drop_super(sb);
+}
+
+/*
+ * The inode of a page, with an active reference on its superblock; resolved as
+ * dax_lock_folio() does. NULL, with *referred: it names none (reflinked files
+ * share it), or one that an umount is about to evict.
+ */
 static struct inode *dg_page_inode(struct page *page, bool *referred)
 {
+	struct super_block *drop = NULL;
 	struct address_space *mapping;
 	struct inode *inode = NULL;
 
@@ -123,21 +158,26 @@ static struct inode *dg_page_inode(struct page *page, bool *referred)
 			inode = mapping->host;
 		}
 		xa_unlock_irq(&mapping->i_pages);
-		/* Freed through RCU, and it had this entry a moment ago. */
-		if (inode)
-			inode = igrab(inode);
+	}
+	/* It had this page a moment ago; inodes and superblocks go through RCU. */
+	if (inode && !atomic_inc_not_zero(&inode->i_sb->s_active)) {
+		inode = NULL;
+	} else if (inode && !igrab(inode)) {
+		drop = inode->i_sb;
+		inode = NULL;
 	}
 	rcu_read_unlock();
+	if (drop)
+		dg_drop_super(drop);
 	return inode;
 }
 
 /*
  * The proof: look at every page of the target, and count those that belong to
- * a file and those that somebody has pinned. A page that reflinked files share
- * belongs to one, but names none. Costs a look at each struct page.
+ * a file and those that somebody has pinned. Costs a look at each struct page.
  */
 void dg_target_walk_pages(const struct dg_target *target, dg_inode_fn fn, void *ctx,
-				   struct dg_pages *ret)
+			  struct dg_pages *ret)
 {
 	struct dev_pagemap *pgmap;
 	struct inode *last = NULL;
@@ -156,20 +196,22 @@ void dg_target_walk_pages(const struct dg_target *target, dg_inode_fn fn, void *
 
 		if (!(i % DG_WALK_BATCH))
 			cond_resched();
-		inode = dg_page_inode(page, &referred);
-		ret->referred += referred;
 		ret->pinned += dg_page_pinned(page);
-		if (!inode)
-			continue;
-		if (inode == last) {
-			iput(inode);
+		if (last && dg_page_mapping(page) == last->i_mapping) {
+			ret->referred++;
 			continue;
 		}
-		iput(last);
+		inode = dg_page_inode(page, &referred);
+		ret->referred += referred;
+		if (!inode)
+			continue;
+		if (last)
+			dg_put_inode_active(last);
 		last = inode;
 		if (fn && fn(inode, ctx))
 			break;
 	}
-	iput(last);
+	if (last)
+		dg_put_inode_active(last);
 	put_dev_pagemap(pgmap);
 }

@@ -18,7 +18,6 @@
 #include "daxguard.h"
 
 #define DG_CAP_MAX_MS	60000	/* below the hung task detector's 120 s */
-#define DG_CAP_MIN_MS	1000
 
 /* requests, their states, the registration and the snapshots; see daxguard.h */
 DEFINE_MUTEX(dg_lock);
@@ -100,12 +99,19 @@ static struct notifier_block dg_reboot_notifier = { .notifier_call = dg_reboot }
 /* User space would be frozen while the removing task waits for it. */
 static int dg_suspend(struct notifier_block *nb, unsigned long action, void *data)
 {
-	if (action != PM_SUSPEND_PREPARE && action != PM_HIBERNATION_PREPARE)
-		return NOTIFY_DONE;
-	if (!dg_holds_pending())
+	switch (action) {
+	case PM_SUSPEND_PREPARE:
+	case PM_HIBERNATION_PREPARE:
+		if (dg_suspend_begin())
+			return NOTIFY_OK;
+		pr_info("suspend refused: the removal of a device is being held\n");
+		return notifier_from_errno(-EBUSY);
+	case PM_POST_SUSPEND:
+	case PM_POST_HIBERNATION:
+		dg_suspend_end();
 		return NOTIFY_OK;
-	pr_info("suspend refused: the removal of a device is being held\n");
-	return notifier_from_errno(-EBUSY);
+	}
+	return NOTIFY_DONE;
 }
 
 static struct notifier_block dg_pm_notifier = { .notifier_call = dg_suspend };

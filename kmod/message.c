@@ -8,9 +8,6 @@
 #include "daxguard.h"
 #include "genl.h"
 
-/* A region may have many targets: 400 bytes each, within what a reader takes. */
-#define DG_EVENT_SIZE	(16 * 1024)
-
 static int dg_put_u64(struct sk_buff *skb, int attr, u64 value)
 {
 	return nla_put_u64_64bit(skb, attr, value, DAXGUARD_A_PAD);
@@ -35,35 +32,22 @@ static int dg_put_range(struct sk_buff *skb, const struct dg_target *target)
 	return 0;
 }
 
-static int dg_put_layer(struct sk_buff *skb, struct block_device *bdev)
+static int dg_put_stack(struct sk_buff *skb, const struct dg_target *target)
 {
-	struct nlattr *nest = nla_nest_start(skb, DAXGUARD_A_STACK);
+	unsigned int i;
 
-	if (!nest || nla_put_string(skb, DAXGUARD_A_NAME, kobject_name(&bdev->bd_device.kobj)) ||
-	    dg_put_dev(skb, DAXGUARD_A_DEV, bdev->bd_dev))
-		return -EMSGSIZE;
-	nla_nest_end(skb, nest);
+	for (i = 0; i < target->nr_stack; i++) {
+		struct nlattr *nest = nla_nest_start(skb, DAXGUARD_A_STACK);
+
+		if (!nest || nla_put_string(skb, DAXGUARD_A_NAME, target->stack[i].name) ||
+		    dg_put_dev(skb, DAXGUARD_A_DEV, target->stack[i].dev))
+			return -EMSGSIZE;
+		nla_nest_end(skb, nest);
+	}
 	return 0;
 }
 
-static int dg_put_layers(struct sk_buff *skb, struct dg_target *target)
-{
-	struct dg_layers *layers = kzalloc(sizeof(*layers), GFP_KERNEL);
-	unsigned int i;
-	int ret = 0;
-
-	if (!layers)
-		return 0;
-	dg_layers_collect(target, layers);
-	for (i = 0; i < layers->nr && !ret; i++)
-		if (layers->at[i].bdev != target->disk->part0)
-			ret = dg_put_layer(skb, layers->at[i].bdev);
-	dg_layers_put(layers);
-	kfree(layers);
-	return ret;
-}
-
-static int dg_put_target(struct sk_buff *skb, struct dg_target *target)
+static int dg_put_target(struct sk_buff *skb, const struct dg_target *target)
 {
 	struct nlattr *nest = nla_nest_start(skb, DAXGUARD_A_TARGET);
 
@@ -74,7 +58,7 @@ static int dg_put_target(struct sk_buff *skb, struct dg_target *target)
 	    (target->has_uuid &&
 	     nla_put(skb, DAXGUARD_A_NS_UUID, sizeof(target->uuid), &target->uuid)) ||
 	    (target->in_use && nla_put_flag(skb, DAXGUARD_A_IN_USE)) ||
-	    dg_put_range(skb, target) || dg_put_layers(skb, target)) {
+	    dg_put_range(skb, target) || dg_put_stack(skb, target)) {
 		if (nest)
 			nla_nest_cancel(skb, nest);
 		return -EMSGSIZE;
@@ -85,7 +69,8 @@ static int dg_put_target(struct sk_buff *skb, struct dg_target *target)
 
 static int dg_put_request(struct sk_buff *skb, struct dg_request *req)
 {
-	s64 elapsed = ktime_ms_delta(ktime_get(), req->begin);
+	u32 elapsed = ktime_ms_delta(ktime_get(), req->begin);
+	u32 cap = ktime_ms_delta(req->cap, req->begin);
 
 	if (dg_put_u64(skb, DAXGUARD_A_ID, req->id) ||
 	    nla_put_string(skb, DAXGUARD_A_BOOT_ID, dg_boot_id) ||
@@ -97,17 +82,21 @@ static int dg_put_request(struct sk_buff *skb, struct dg_request *req)
 	    nla_put_u8(skb, DAXGUARD_A_STATE, req->state) ||
 	    nla_put_u32(skb, DAXGUARD_A_DEADLINE_MS, dg_request_left_ms(req)) ||
 	    nla_put_u32(skb, DAXGUARD_A_ELAPSED_MS, elapsed) ||
-	    nla_put_u32(skb, DAXGUARD_A_CAP_MS, dg_cap_ms) ||
+	    nla_put_u32(skb, DAXGUARD_A_CAP_MS, cap) ||
 	    nla_put_u32(skb, DAXGUARD_A_UNBINDER_PID, req->unbinder_pid) ||
 	    dg_put_u64(skb, DAXGUARD_A_UNBINDER_START_NS, req->unbinder_start_ns))
 		return -EMSGSIZE;
 	return 0;
 }
 
-/* Targets that do not fit are said to be missing; all of them are revoked. */
+/*
+ * Targets that do not fit are said to be missing, if the message is alone; all
+ * of them are revoked. Behind others it does not fit.
+ */
 int dg_msg_fill_request(struct sk_buff *skb, struct dg_request *req, u32 port, u32 seq,
 			int flags, u8 cmd)
 {
+	bool alone = !skb->len;
 	void *hdr = genlmsg_put(skb, port, seq, &dg_genl_family, flags, cmd);
 	struct dg_target *target;
 
@@ -120,7 +109,7 @@ int dg_msg_fill_request(struct sk_buff *skb, struct dg_request *req, u32 port, u
 	list_for_each_entry(target, &req->targets, node) {
 		if (!dg_put_target(skb, target))
 			continue;
-		if (nla_put_flag(skb, DAXGUARD_A_TRUNCATED)) {
+		if (!alone || nla_put_flag(skb, DAXGUARD_A_TRUNCATED)) {
 			genlmsg_cancel(skb, hdr);
 			return -EMSGSIZE;
 		}

@@ -28,21 +28,26 @@
 #include "trace.h"
 
 #define DG_PASSES_MAX	8
-#define DG_PIN_TRIES	10
-#define DG_PIN_WAIT_MS	20
+#define DG_PIN_MS	200	/* direct I/O under way ends by itself */
+#define DG_POLL_MS	20
 
+/* One target's revoke. Its waits end at these times, in jiffies, however many inodes. */
 struct dg_revoke_ctx {
 	struct dg_target *target;
 	bool surprise;
+	unsigned long umounts_end;
+	unsigned long locks_end;
+	unsigned long pins_end;
 	struct dg_revoked *done;
 };
 
+/* A statistic: not worth waiting for the lock. */
 static u64 dg_count_vmas(struct address_space *mapping)
 {
 	struct rb_node *rb;
 	u64 nr = 0;
 
-	if (!dg_trylock_until(dg_try_read, &mapping->i_mmap_rwsem, dg_lock_ms))
+	if (!i_mmap_trylock_read(mapping))
 		return 0;
 	for (rb = rb_first_cached(&mapping->i_mmap); rb; rb = rb_next(rb))
 		nr++;
@@ -51,20 +56,22 @@ static u64 dg_count_vmas(struct address_space *mapping)
 }
 
 /*
- * Unmap, and wait for short pins (direct I/O under way) to go. Private copies
- * stay: they are not the device's memory. Returns whether the inode is idle.
+ * Unmap, and wait for short pins to go. Private copies stay: they are not the
+ * device's memory. Returns whether no page of the inode is held.
  */
-static bool dg_unmap_idle(struct address_space *mapping)
+static bool dg_unmap_idle(struct dg_revoke_ctx *ctx, struct address_space *mapping)
 {
-	unsigned int tries = dg_pinned_wait ? dg_cap_ms / DG_PIN_WAIT_MS : DG_PIN_TRIES;
+	struct dg_entries entries;
 
 	unmap_mapping_range(mapping, 0, 0, 0);
-	while (dax_layout_busy_page(mapping)) {
-		if (!tries-- || fatal_signal_pending(current))
+	for (;;) {
+		dg_entries_count(mapping, ctx->target, &entries);
+		if (!entries.busy)
+			return true;
+		if (time_after_eq(jiffies, ctx->pins_end) || fatal_signal_pending(current))
 			return false;
-		msleep(DG_PIN_WAIT_MS);
+		msleep(DG_POLL_MS);
 	}
-	return true;
 }
 
 static void dg_write_back(struct address_space *mapping, struct dax_device *dax)
@@ -91,8 +98,8 @@ static bool dg_revoke_inode(struct inode *inode, void *data)
 	if (!entries.in_range)
 		return false;
 	vmas = dg_count_vmas(mapping);
-	locked = dg_trylock_until(dg_try_write, &mapping->invalidate_lock, dg_lock_ms);
-	idle = dg_unmap_idle(mapping);
+	locked = dg_trylock_until(dg_try_write, &mapping->invalidate_lock, ctx->locks_end);
+	idle = dg_unmap_idle(ctx, mapping);
 	if (!locked) {
 		ctx->done->busy = true;
 		return false;
@@ -118,30 +125,19 @@ static void dg_revoke_phase(const struct dg_target *target, const char *phase, k
 	*since = now;
 }
 
-/* Collect what lives there, once no umount is in flight, or umount_ms is over. */
-static void dg_wait_umounts(struct dg_target *target, struct dg_supers *supers)
+/* Until no umount is in flight; some claims look like one and are not, see claim.c. */
+static void dg_wait_umounts(struct dg_revoke_ctx *ctx)
 {
-	unsigned long end = jiffies + msecs_to_jiffies(dg_umount_ms);
+	struct dg_claims claims;
 
 	for (;;) {
-		dg_supers_collect(target, supers);
-		if (!supers->dying && !supers->unknown)
+		dg_claims_look(ctx->target, NULL, &claims, NULL);
+		if (!claims.dying && !claims.type)
 			return;
-		if (time_after(jiffies, end))
+		if (time_after_eq(jiffies, ctx->umounts_end))
 			return;
-		dg_supers_put(supers);
-		msleep(20);
+		msleep(DG_POLL_MS);
 	}
-}
-
-static bool dg_supers_has(const struct dg_supers *supers, const struct super_block *sb)
-{
-	unsigned int i;
-
-	for (i = 0; i < supers->nr; i++)
-		if (supers->at[i].sb == sb)
-			return true;
-	return false;
 }
 
 /* All of them but those in @known. */
@@ -180,7 +176,7 @@ static void dg_revoke_inodes(struct dg_revoke_ctx *ctx, const struct dg_supers *
 		dg_target_walk_pages(ctx->target, NULL, NULL, &pages);
 		if (!pages.referred || pages.pinned)
 			break;
-		msleep(20);
+		msleep(DG_POLL_MS);
 	}
 	ctx->done->left += pages.referred;
 	ctx->done->pinned += pages.pinned;
@@ -212,9 +208,11 @@ static void dg_revoke_with(struct dg_revoke_ctx *ctx, struct dg_supers *supers,
 	ktime_t since = ktime_get();
 	bool used;
 
-	dg_wait_umounts(target, supers);
-	used = target->in_use || supers->nr || supers->dying || supers->unknown;
+	dg_wait_umounts(ctx);
 	dg_revoke_phase(target, "umount-wait", &since);
+	dg_supers_collect(target, supers);
+	used = target->in_use || supers->nr || supers->claims.dying || supers->claims.type ||
+	       supers->claims.dax_held;
 	dg_shut_down_supers(supers, NULL, ctx);
 	dg_revoke_phase(target, "shutdown", &since);
 	if (target->dax) {
@@ -231,11 +229,15 @@ static void dg_revoke_with(struct dg_revoke_ctx *ctx, struct dg_supers *supers,
 	dg_revoke_phase(target, "second-look", &since);
 }
 
-void dg_revoke_target(struct dg_target *target, u32 flags, struct dg_revoked *done)
+static void dg_revoke_target(struct dg_target *target, u32 flags, unsigned long umounts_end,
+			     struct dg_revoked *done)
 {
 	struct dg_revoke_ctx ctx = {
 		.target = target,
 		.surprise = flags & DAXGUARD_F_SURPRISE,
+		.umounts_end = umounts_end,
+		.locks_end = jiffies + msecs_to_jiffies(dg_umount_ms + dg_lock_ms),
+		.pins_end = jiffies + msecs_to_jiffies(dg_pinned_wait ? dg_cap_ms : DG_PIN_MS),
 		.done = done,
 	};
 	struct dg_supers *supers = kcalloc(2, sizeof(*supers), GFP_KERNEL);
@@ -245,6 +247,18 @@ void dg_revoke_target(struct dg_target *target, u32 flags, struct dg_revoked *do
 	else
 		done->busy = true;
 	kfree(supers);
+}
+
+/* Of a target that a request has revoked before: somebody may have come since. */
+void dg_revoke_again(struct dg_target *target, u32 flags)
+{
+	struct dg_revoked done = {};
+
+	if (dg_target_in_use(target))
+		dg_revoke_target(target, flags, jiffies, &done);
+	if (done.busy || done.left)
+		pr_warn("%s: in use again, and not all of it could be revoked\n",
+			dg_target_name(target));
 }
 
 static u8 dg_revoke_verdict(const struct dg_revoked *done)
@@ -258,13 +272,12 @@ static u8 dg_revoke_verdict(const struct dg_revoked *done)
 
 void dg_revoke(struct dg_request *req)
 {
+	unsigned long umounts_end = jiffies + msecs_to_jiffies(dg_umount_ms);
 	ktime_t begin = ktime_get();
 	struct dg_target *target;
 
-	mutex_lock(&req->walk);
 	list_for_each_entry(target, &req->targets, node)
-		dg_revoke_target(target, req->flags, &req->revoked);
-	mutex_unlock(&req->walk);
+		dg_revoke_target(target, req->flags, umounts_end, &req->revoked);
 
 	mutex_lock(&dg_lock);
 	req->revoke = dg_revoke_verdict(&req->revoked);
@@ -279,24 +292,19 @@ void dg_revoke(struct dg_request *req)
 /* Why an ACK is not good yet, as a constant text; NULL if nothing lives there. */
 const char *dg_request_live_fs(struct dg_request *req)
 {
-	struct dg_supers *supers = kzalloc(sizeof(*supers), GFP_KERNEL);
-	const char *why = NULL;
 	struct dg_target *target;
+	struct dg_claims claims;
 
-	if (!supers)
-		return "out of memory";
 	list_for_each_entry(target, &req->targets, node) {
-		dg_supers_collect(target, supers);
-		if (supers->nr)
-			why = "a file system on it is still mounted or pinned";
-		else if (supers->dying)
-			why = "an umount on it is under way";
-		else if (supers->unknown || supers->truncated)
-			why = "a claim on it could not be looked at";
-		dg_supers_put(supers);
-		if (why)
-			break;
+		dg_claims_look(target, NULL, &claims, NULL);
+		if (claims.fs)
+			return "a file system on it is still mounted or pinned";
+		if (claims.dying)
+			return "an umount on it is under way";
+		if (claims.type || claims.dax_held)
+			return "a file system still claims it";
+		if (claims.unseen)
+			return "a claim on it could not be looked at, try again";
 	}
-	kfree(supers);
-	return why;
+	return NULL;
 }

@@ -9,7 +9,6 @@
 #include <linux/sched/mm.h>
 #include <linux/sched/signal.h>
 #include <linux/sched/task.h>
-#include <linux/slab.h>
 
 #include "compat.h"
 #include "daxguard.h"
@@ -23,20 +22,12 @@ static bool dg_try_mmap_read(void *mm)
 
 static bool dg_request_has_super(struct dg_request *req, const struct super_block *sb)
 {
-	struct dg_supers *supers = kzalloc(sizeof(*supers), GFP_KERNEL);
 	struct dg_target *target;
+	struct dg_claims claims;
 	bool found = false;
-	unsigned int i;
 
-	if (!supers)
-		return false;
-	list_for_each_entry(target, &req->targets, node) {
-		dg_supers_collect(target, supers);
-		for (i = 0; i < supers->nr; i++)
-			found |= supers->at[i].sb == sb;
-		dg_supers_put(supers);
-	}
-	kfree(supers);
+	list_for_each_entry(target, &req->targets, node)
+		dg_claims_look(target, sb, &claims, &found);
 	return found;
 }
 
@@ -50,7 +41,7 @@ static int dg_check_address(struct dg_request *req, struct mm_struct *mm, unsign
 	struct super_block *sb = NULL;
 	struct vm_area_struct *vma;
 
-	if (!dg_trylock_until(dg_try_mmap_read, mm, DG_MMAP_LOCK_MS)) {
+	if (!dg_trylock_until(dg_try_mmap_read, mm, jiffies + msecs_to_jiffies(DG_MMAP_LOCK_MS))) {
 		*why = "the process is busy with its mappings";
 		return -EBUSY;
 	}
@@ -58,7 +49,7 @@ static int dg_check_address(struct dg_request *req, struct mm_struct *mm, unsign
 	if (vma && vma->vm_start <= addr && vma->vm_file && dax_mapping(vma->vm_file->f_mapping))
 		sb = file_inode(vma->vm_file)->i_sb;
 	mmap_read_unlock(mm);
-	/* Compared only; a superblock of the request's is active meanwhile. */
+	/* Compared only. */
 	if (!sb || !dg_request_has_super(req, sb)) {
 		*why = "the address is not in a mapping of the device";
 		return -EFAULT;
@@ -80,20 +71,35 @@ static struct task_struct *dg_find_process(pid_t pid, u64 start_ns)
 	return task;
 }
 
-/* A live thread of that mm, rather one that does not block the signal; referenced. */
+/* How well a thread would do: PR_MCE_KILL's choice, else who does not block it. */
+static int dg_receiver_rank(const struct task_struct *t)
+{
+	int rank = 1;
+
+	if (!sigismember((sigset_t *)&t->blocked, SIGBUS))
+		rank += 1;
+	if (t->flags & PF_MCE_PROCESS && t->flags & PF_MCE_EARLY)
+		rank += 2;
+	return rank;
+}
+
+/*
+ * The thread of that mm to tell, referenced. Where all block it, the first: the
+ * signal stays pending there. It may exec meanwhile, and would then get a
+ * signal that was meant for what it was; nothing exported can tell.
+ */
 static struct task_struct *dg_receiver(struct task_struct *leader, struct mm_struct *mm)
 {
 	struct task_struct *t, *best = NULL;
+	int rank = 0;
 
 	rcu_read_lock();
 	for_each_thread(leader, t) {
-		if (t->flags & PF_EXITING || READ_ONCE(t->mm) != mm)
+		if (t->flags & (PF_EXITING | PF_KTHREAD | DG_PF_WORKER) || READ_ONCE(t->mm) != mm)
 			continue;
-		if (!best)
+		if (dg_receiver_rank(t) > rank) {
+			rank = dg_receiver_rank(t);
 			best = t;
-		if (!sigismember(&t->blocked, SIGBUS)) {
-			best = t;
-			break;
 		}
 	}
 	if (best)
@@ -117,32 +123,44 @@ static struct mm_struct *dg_process_mm(struct task_struct *leader)
 	return mm;
 }
 
-int dg_sigbus(struct dg_request *req, pid_t pid, u64 start_ns, unsigned long addr, u8 lsb,
-	      int code, const char **why)
+static int dg_tell(struct task_struct *leader, struct mm_struct *mm, unsigned long addr, u8 lsb,
+		   const char **why)
 {
-	struct task_struct *leader, *task = NULL;
-	struct mm_struct *mm = NULL;
+	struct task_struct *task = dg_receiver(leader, mm);
+	int ret = -ESRCH;
+
+	*why = "no thread of it is alive";
+	if (task) {
+		*why = "the signal could not be sent";
+		ret = send_sig_mceerr(BUS_MCEERR_AO, (void __user *)addr, lsb, task);
+		put_task_struct(task);
+	}
+	if (!ret)
+		atomic64_inc(&dg_counters.signals);
+	return ret;
+}
+
+int dg_sigbus(struct dg_request *req, pid_t pid, u64 start_ns, unsigned long addr, u8 lsb,
+	      const char **why)
+{
+	struct task_struct *leader = dg_find_process(pid, start_ns);
+	struct mm_struct *mm;
 	int ret = -ESRCH;
 
 	*why = "no such process";
-	leader = dg_find_process(pid, start_ns);
 	if (!leader)
 		return ret;
 	mm = dg_process_mm(leader);
-	if (mm) {
-		ret = dg_check_address(req, mm, addr, why);
-		if (!ret)
-			task = dg_receiver(leader, mm);
-		/* Not the last reference in a netlink handler: that unmaps. */
+	if (mm && READ_ONCE(leader->vfork_done)) {
+		/* Its handlers would run on its parent's memory. */
+		*why = "the process is between vfork and exec";
+		ret = -EBUSY;
+	} else if (mm) {
+		ret = dg_check_address(req, mm, addr, why) ?: dg_tell(leader, mm, addr, lsb, why);
+	}
+	/* Not the last reference in a netlink handler: that unmaps. */
+	if (mm)
 		mmput_async(mm);
-	}
-	if (task) {
-		ret = send_sig_mceerr(code, (void __user *)addr, lsb, task);
-		atomic64_inc(&dg_counters.signals);
-		put_task_struct(task);
-	} else if (!ret) {
-		ret = -ESRCH;
-	}
 	put_task_struct(leader);
 	return ret;
 }

@@ -6,13 +6,13 @@
  * runs in one: it is queued here and answered with COMPLETED.
  */
 #include <linux/mm.h>
+#include <linux/module.h>
 #include <linux/slab.h>
 #include <linux/workqueue.h>
 
 #include "daxguard.h"
 
 #define DG_SNAPSHOTS_MAX	16
-#define DG_USAGES_MAX		65536
 #define DG_FS_MAX		256
 
 enum dg_job_kind { DG_JOB_SCAN, DG_JOB_SYNC, DG_JOB_SHUTDOWN };
@@ -132,6 +132,12 @@ void dg_snapshot_drop_port(u32 port)
 	mutex_unlock(&dg_lock);
 }
 
+/* The hold has ended, and the device may be gone. */
+static bool dg_job_is_late(const struct dg_job *job)
+{
+	return job->req && READ_ONCE(job->req->result) != DAXGUARD_RESULT_NONE;
+}
+
 static void dg_run_scan(struct dg_job *job)
 {
 	struct dg_target *target;
@@ -141,13 +147,10 @@ static void dg_run_scan(struct dg_job *job)
 		dg_scan_target(job->snap, job->target, NULL);
 		return;
 	}
-	mutex_lock(&job->req->walk);
-	if (READ_ONCE(job->req->result) != DAXGUARD_RESULT_NONE)
+	list_for_each_entry(target, &job->req->targets, node)
+		dg_scan_target(job->snap, target, job->req);
+	if (dg_job_is_late(job))
 		job->snap->error = ENOENT;
-	else
-		list_for_each_entry(target, &job->req->targets, node)
-			dg_scan_target(job->snap, target, job->req->task);
-	mutex_unlock(&job->req->walk);
 }
 
 /* Sync, or sync and shut down, every live superblock; the first error wins. */
@@ -161,6 +164,10 @@ static int dg_run_save(struct dg_job *job)
 	if (!supers)
 		return -ENOMEM;
 	list_for_each_entry(target, &job->req->targets, node) {
+		if (dg_job_is_late(job)) {
+			ret = -ENOENT;
+			break;
+		}
 		dg_supers_collect(target, supers);
 		for (i = 0; i < supers->nr; i++) {
 			error = job->kind == DG_JOB_SYNC ?
@@ -206,6 +213,46 @@ static void dg_job_run(struct work_struct *work)
 	}
 	dg_genl_completed(job->port, job->token, error, truncated);
 	dg_job_free(job);
+	module_put(THIS_MODULE);
+}
+
+/* The family keeps the module while a command runs; from here on the job does. */
+static void dg_job_start(struct dg_job *job)
+{
+	__module_get(THIS_MODULE);
+	queue_work(dg_workqueue, &job->work);
+}
+
+/* A superblock whose last reference was ours: its umount is the worker's. */
+struct dg_last_put {
+	struct work_struct work;
+	struct super_block *sb;
+};
+
+static void dg_last_put_run(struct work_struct *work)
+{
+	struct dg_last_put *last = container_of(work, struct dg_last_put, work);
+
+	deactivate_super(last->sb);
+	kfree(last);
+	module_put(THIS_MODULE);
+}
+
+/*
+ * Drop an active reference. The last one is an umount, which waits for whatever
+ * it waits for (a pinned page, on 7.x, for ever): not in the removing task.
+ */
+void dg_drop_super(struct super_block *sb)
+{
+	struct dg_last_put *last;
+
+	if (atomic_add_unless(&sb->s_active, -1, 1))
+		return;
+	last = kmalloc(sizeof(*last), GFP_KERNEL | __GFP_NOFAIL);
+	INIT_WORK(&last->work, dg_last_put_run);
+	last->sb = sb;
+	__module_get(THIS_MODULE);
+	queue_work(dg_workqueue, &last->work);
 }
 
 static struct dg_job *dg_job_new(enum dg_job_kind kind, u32 port)
@@ -279,7 +326,7 @@ int dg_snapshot_queue(u32 port, struct dg_request *req, struct dg_target *target
 	if (ret)
 		dg_job_free(job);
 	else
-		queue_work(dg_workqueue, &job->work);
+		dg_job_start(job);
 	return ret;
 }
 
@@ -304,13 +351,13 @@ int dg_save_queue(u32 port, struct dg_request *req, bool shutdown, u32 *ret_toke
 	if (ret)
 		dg_job_free(job);
 	else
-		queue_work(dg_workqueue, &job->work);
+		dg_job_start(job);
 	return ret;
 }
 
 int dg_worker_init(void)
 {
-	dg_workqueue = alloc_workqueue("daxguard", WQ_UNBOUND, 0);
+	dg_workqueue = alloc_workqueue("daxguard", WQ_UNBOUND | WQ_MEM_RECLAIM, 0);
 	return dg_workqueue ? 0 : -ENOMEM;
 }
 

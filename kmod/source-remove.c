@@ -54,4 +54,5 @@ int dg_source_remove_init(void)
 void dg_source_remove_exit(void)
 {
 	bus_unregister_notifier(dg_nd_bus, &dg_bus_notifier);
+	dg_requests_drain();
 }

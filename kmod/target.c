@@ -8,6 +8,7 @@
  * bus's lock.
  */
 #include <linux/dax.h>
+#include <linux/module.h>
 #include <linux/slab.h>
 #include <linux/string.h>
 
@@ -49,7 +50,7 @@ static u8 dg_target_mode(const struct dg_target *target)
 {
 	if (target->nr_pfns)
 		return DAXGUARD_MODE_FSDAX;
-	if (target->nd_dev && !strncmp(dev_name(target->nd_dev), "btt", 3))
+	if (!strncmp(dev_name(target->nd_dev), "btt", 3))
 		return DAXGUARD_MODE_SECTOR;
 	return DAXGUARD_MODE_RAW;
 }
@@ -64,7 +65,7 @@ static void dg_target_find_uuid(struct dg_target *target)
 	struct attribute **attrs;
 	char *page;
 
-	if (!target->nd_dev || !target->nd_dev->type || !target->nd_dev->type->groups)
+	if (!target->nd_dev->type || !target->nd_dev->type->groups)
 		return;
 	page = (char *)get_zeroed_page(GFP_KERNEL);
 	if (!page)
@@ -97,19 +98,23 @@ static struct dg_target *dg_target_new(struct gendisk *disk, struct device *nd_d
 	target->dax = fs_dax_get_by_bdev(disk->part0, &start, NULL, NULL);
 	dg_target_find_pages(target);
 	target->mode = dg_target_mode(target);
-	dg_target_find_uuid(target);
 	return target;
 }
 
 void dg_target_free(struct dg_target *target)
 {
+	struct module *owner;
+
 	if (!target)
 		return;
+	owner = target->owner;
 	if (target->dax)
 		put_dax(target->dax);
 	put_device(disk_to_dev(target->disk));
 	put_device(target->nd_dev);
+	kfree(target->stack);
 	kfree(target);
+	module_put(owner);
 }
 
 const char *dg_target_name(const struct dg_target *target)
@@ -132,6 +137,7 @@ static int dg_collect_child(struct device *dev, void *data)
 
 		if (!target)
 			return -ENOMEM;
+		dg_target_find_uuid(target);
 		list_add_tail(&target->node, parent->targets);
 		return 0;
 	}
@@ -158,13 +164,28 @@ void dg_targets_free(struct list_head *targets)
 	}
 }
 
-/* The guarded disk with this number, whether it is being removed or not. */
+/* Takes over the reference on the driver. */
+static struct dg_target *dg_target_of_driver(struct gendisk *disk)
+{
+	struct dg_target *target = dg_target_new(disk, disk_to_dev(disk)->parent);
+
+	if (target)
+		target->owner = disk->fops->owner;
+	else
+		module_put(disk->fops->owner);
+	return target;
+}
+
+/*
+ * The guarded disk with this number, whether it is being removed or not. Keeps
+ * the driver loaded: a disk's release reads its operations.
+ */
 struct dg_target *dg_target_by_dev(dev_t dev)
 {
 	struct inode *inode = ilookup(blockdev_superblock, dev);
 	struct dg_target *target = NULL;
 	struct block_device *bdev;
-	struct device *parent;
+	struct gendisk *disk;
 
 	if (!inode)
 		return NULL;
@@ -175,9 +196,14 @@ struct dg_target *dg_target_by_dev(dev_t dev)
 	iput(inode);
 	if (!bdev)
 		return NULL;
-	parent = disk_to_dev(bdev->bd_disk)->parent;
-	if (parent && dg_dev_is_nd(parent))
-		target = dg_target_new(bdev->bd_disk, parent);
+	/* A live disk has its parent. */
+	disk = bdev->bd_disk;
+	if (dg_trylock(dg_try_mutex, &disk->open_mutex)) {
+		if (disk_live(disk) && disk_to_dev(disk)->parent &&
+		    dg_dev_is_nd(disk_to_dev(disk)->parent) && try_module_get(disk->fops->owner))
+			target = dg_target_of_driver(disk);
+		mutex_unlock(&disk->open_mutex);
+	}
 	put_device(&bdev->bd_device);
 	return target;
 }

@@ -38,10 +38,11 @@
  * The sender needs CAP_SYS_ADMIN in the initial user namespace, and the
  * initial network namespace. Attributes are checked strictly: an unknown one
  * or one of a wrong type or length is refused. Every refusal carries a text
- * in NLMSGERR_ATTR_MSG. Common errors:
+ * in NLMSGERR_ATTR_MSG, except that 6.1 gives a dump none. Common errors:
  *
  *	-EPERM   no CAP_SYS_ADMIN
- *	-EINVAL  an attribute is missing or malformed
+ *	-EINVAL  an attribute is missing, unknown or malformed
+ *	-ERANGE  an attribute's value or length is out of bounds
  *	-ENOENT  no such request: unknown id, ended, or a foreign cookie
  *	-EACCES  only the registered daemon may say this
  *
@@ -90,7 +91,8 @@
  * @DAXGUARD_CMD_SCAN: {ID or DEV} Look, in the module's own worker, at who
  *	uses the device; replied to with TOKEN at once, answered later by
  *	COMPLETED. Allowed without registration. One snapshot is kept per
- *	socket: the next SCAN replaces it, the socket's end frees it. -EBUSY:
+ *	socket: the next SCAN replaces it, the socket's end frees it. A scan
+ *	of a request that ends meanwhile stops with ERROR ENOENT. -EBUSY:
  *	one of this socket's is still being made. -ENODEV: DEV is no device
  *	that daxguard guards. -ENOSPC: too many sockets keep one.
  * @DAXGUARD_CMD_GET_HOLDERS: dump. {TOKEN} One message per use (HOLDER_*).
@@ -104,11 +106,13 @@
  *	where a file system or this kernel (before 6.5) has no way to do it
  *	from inside: shut it down by ioctl, through a path.
  * @DAXGUARD_CMD_SIGBUS: {ID, PID, START_NS, ADDR, LSB, CODE} Send SIGBUS
- *	with si_code CODE (BUS_MCEERR_AO or BUS_MCEERR_AR), si_addr ADDR and
- *	si_addr_lsb LSB to a live thread of the process that does not block
- *	it, if there is one. -EFAULT: ADDR is not in one of its mappings of
- *	a DAX file on the device. -EBUSY: its mappings could not be looked at
- *	in time. -ESRCH: it is gone, or PID is another process by now.
+ *	with si_code CODE (BUS_MCEERR_AO; BUS_MCEERR_AR would blame the
+ *	receiver's current instruction), si_addr ADDR and si_addr_lsb LSB to
+ *	one live thread: one that asked for it with PR_MCE_KILL, else one that
+ *	does not block it, else the first. -EFAULT: ADDR is not in one of its
+ *	mappings of a DAX file on the device. -EBUSY: its mappings could not
+ *	be looked at in time, or it is between vfork and exec, on its parent's
+ *	memory. -ESRCH: it is gone, or PID is another process by now.
  * @DAXGUARD_CMD_EVENT: to the group. A device is about to be removed, and
  *	held. Also the form of GET_PENDING's messages.
  * @DAXGUARD_CMD_DONE: to the group. {ID, RESULT, REVOKE, counters, times}
@@ -274,9 +278,9 @@ enum daxguard_use {
  *
  * Of SIGBUS: PID, START_NS, ADDR,
  * @DAXGUARD_A_LSB: (u8) log2 of the extent, PAGE_SHIFT at least.
- * @DAXGUARD_A_CODE: (u32) BUS_MCEERR_AO or BUS_MCEERR_AR.
+ * @DAXGUARD_A_CODE: (u32) BUS_MCEERR_AO.
  *
- * Of EXTEND: @DAXGUARD_A_MS: (u32)
+ * Of EXTEND: @DAXGUARD_A_MS: (u32) at least 1.
  * Of REGISTER: @DAXGUARD_A_VERSION: (NUL string) the module's.
  */
 enum daxguard_attr {
