@@ -39,3 +39,22 @@ install_packages() {
 		die "could not install ${missing[*]} (all of it: $cache/apt.log)"
 	fi
 }
+
+images_job=
+
+# The images are made beside other work. Ctrl-C does not reach what runs in the
+# background: whoever starts this has stop_images in its EXIT trap.
+start_images() {
+	"$tree/tests/vm/mkimage" "$@" >/dev/null &
+	images_job=$!
+}
+
+wait_images() {
+	wait "$images_job"
+	images_job=
+}
+
+stop_images() {
+	[ -z "$images_job" ] || kill -TERM "$images_job" 2>/dev/null || true
+	wait
+}

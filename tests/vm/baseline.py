@@ -6,6 +6,7 @@ guest of its own, since few of them leave a machine that could run another.
 """
 import collections
 import re
+import signal
 
 import guest as vm
 from scenario import ROLES, Scenario, LIBRARY
@@ -49,9 +50,9 @@ def _signals(records):
         got = collections.Counter()
         for r in mine:
             if r.event == "signal":
-                got[f"signal {r.signo} code {r.code}"] += 1
+                got[f"{signal.Signals(r.signo).name} code {r.code}"] += 1
             elif r.event == "killed":
-                got[f"killed by signal {r.signo} at its next access"] += 1
+                got[f"killed by {signal.Signals(r.signo).name}"] += 1
             elif r.event == "touched":
                 got["not told, reads on" if r.value else "not told, reads garbage"] += 1
         words[role] = ", ".join(f"{n} × {what}" if n > 1 else what for what, n in got.items()) or "not told"

@@ -70,6 +70,16 @@ def start_daemon(check):
     check.expect(check.counters()["registered"], "the daemon runs but is not registered with the module")
 
 
+def daemon_is_up(check):
+    """Enabled, it came up by itself, registered, and unmounts where the host does."""
+    check.equal("units that failed at boot", check.guest.system_state, "running")
+    start_daemon(check)
+    pid = check.run("systemctl show -P MainPID daxguardd.service").strip()
+    for kind in ("mnt", "net", "user"):
+        mine, host = check.run(f"readlink /proc/{pid}/ns/{kind} /proc/1/ns/{kind}").split()
+        check.equal(f"{kind} namespace of the daemon", mine, host)
+
+
 def remove(check, scenario, limit):
     """Lets the device go; how long that took."""
     result = scenario.begin_removal(timeout=75).wait()
@@ -305,7 +315,7 @@ def bad_daemon(check):
 
 
 def _cases():
-    yield "start", start_daemon
+    yield "start", daemon_is_up
     for fs in FILE_SYSTEMS:
         for event in EVENTS:
             yield f"daemon/{fs}/{event}", lambda c, f=fs, e=event: module_and_daemon(c, f, e)

@@ -5,6 +5,7 @@ Everything in the table at the end was seen in this very run.
 """
 import argparse
 import json
+import signal
 import sys
 import textwrap
 import threading
@@ -39,14 +40,14 @@ def story(records, role):
         if r.role != role:
             continue
         if r.event == "signal":
-            name = {7: "SIGBUS", 15: "SIGTERM"}.get(r.signo, f"signal {r.signo}")
-            words.append(f"{name} (address {r.addr:#x})" if r.signo == 7 else name)
+            name = signal.Signals(r.signo).name
+            words.append(f"{name} (address {r.addr:#x})" if r.signo == signal.SIGBUS else name)
         elif r.event == "let-go":
             words.append("unmapped, lives on")
         elif r.event == "exited":
             words.append("exited by itself")
         elif r.event == "killed":
-            words.append("killed" if r.signo == 9 else f"killed by signal {r.signo}")
+            words.append("killed" if r.signo == signal.SIGKILL else f"killed by {signal.Signals(r.signo).name}")
     return ", ".join(words) or "nothing"
 
 
@@ -78,8 +79,7 @@ def guarded(images):
         rows["again"] = "mounted, no recovery" if mounted.rc == 0 else mounted.out.strip()
         files(rows, scenario.verify() if mounted.rc == 0 else None)
         guest.run(f"{LIBRARY}umount $MNT")
-        off = guest.poweroff(30)
-        rows["off"] = "yes" if off else "no"
+        rows["off"] = "yes" if guest.poweroff(30) else "no"
         complaints(rows, guest.problems())
         if "recovery" in guest.console_text(guest.last_mark).lower():
             rows["again"] = "mounted, after log recovery"
