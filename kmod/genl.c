@@ -339,7 +339,8 @@ static int dg_dump_pending(struct sk_buff *skb, struct netlink_callback *cb)
 
 	mutex_lock(&dg_lock);
 	list_for_each_entry(req, &dg_requests, node) {
-		if (!req->held || req->id <= last || req->result != DAXGUARD_RESULT_NONE)
+		/* Revoking may take a while, and is not over before DONE says so. */
+		if (!req->held || req->id <= last || req->state == DAXGUARD_STATE_CLOSING)
 			continue;
 		if (dg_msg_fill_request(skb, req, NETLINK_CB(cb->skb).portid,
 					cb->nlh->nlmsg_seq, NLM_F_MULTI,

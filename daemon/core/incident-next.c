@@ -263,12 +263,14 @@ static enum dg_state judge(struct dg_incident *i, uint64_t now_us, struct dg_eff
 {
 	const struct dg_findings *found = &i->findings;
 	bool hurried = dg_left(i, now_us) < ENOUGH_US;
+	/* Whom policy left there keeps a detached mount alive, and the kernel counts it. */
+	bool detached = dg_has_mark(i, DG_MARK_DETACHED) && i->ends[DG_JOB_DETACH] == DG_JOB_OK;
 
 	dg_note_holders(i, fx);
 	dg_note_ends(i, fx);
 	if (must_act_again(i, now_us))
 		return DG_STATE_ACTING;
-	if (found->live_mounted && i->n_remounts < REMOUNTS_MAX && !hurried) {
+	if (found->live_mounted && !detached && i->n_remounts < REMOUNTS_MAX && !hurried) {
 		i->n_remounts++;
 		return DG_STATE_UNMOUNTING;
 	}
@@ -290,7 +292,7 @@ static enum dg_state judge(struct dg_incident *i, uint64_t now_us, struct dg_eff
 	}
 	if (found->n_mapped > 0)
 		dg_mark(i, DG_MARK_STILL_MAPPED, fx);
-	if (found->live_mounted || found->live_pathless)
+	if ((found->live_mounted || found->live_pathless) && !detached)
 		dg_mark(i, DG_MARK_BUSY, fx);
 	if (found->n_mapped > 0 || found->live_mounted || found->live_pathless)
 		release(i, fx);

@@ -86,8 +86,8 @@
  *	what is still live.
  * @DAXGUARD_CMD_EXTEND: {ID, COOKIE, MS} The deadline becomes MS from now, at
  *	most what the cap leaves. Replied to with DEADLINE_MS, what is left.
- * @DAXGUARD_CMD_GET_PENDING: dump. One message (as EVENT) per open request,
- *	in order of their ids; COOKIE included.
+ * @DAXGUARD_CMD_GET_PENDING: dump. One message (as EVENT) per request that
+ *	DONE has not been sent for, in order of their ids; COOKIE included.
  * @DAXGUARD_CMD_SCAN: {ID or DEV} Look, in the module's own worker, at who
  *	uses the device; replied to with TOKEN at once, answered later by
  *	COMPLETED. Allowed without registration. One snapshot is kept per

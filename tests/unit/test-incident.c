@@ -284,6 +284,28 @@ static void who_was_left_is_detached_under(void **state)
 	expect("mark=acked >acked end:done=detached-pinned");
 }
 
+static void a_detached_mount_that_is_kept_alive(void **state)
+{
+	struct dg_holder left[] = {opener(12)};
+
+	to_scanning();
+	scanned(left, 1, LIVE);
+	scanned(left, 1, LIVE);
+	ok(DG_JOB_SYNC);
+	ended(DG_JOB_UNMOUNT, DG_JOB_FAILED);
+	scanned(left, 1, LIVE);
+	ok(DG_JOB_SYNC);
+	ok(DG_JOB_SHUTDOWN);
+	ok(DG_JOB_DETACH);
+	expect(">acting holder:12 freed:12=left >settling +sync +scan >unmounting +unmount +sync +scan "
+	       "+shutdown mark=detached-pinned +detach >verifying +scan");
+	scanned(left, 1, LIVE);
+	expect("mark=released release");
+	answered(0);
+	kernel_done(DG_RESULT_RELEASED, DG_REVOKE_CLEAN);
+	expect(">acked end:done=detached-pinned");
+}
+
 static void a_mapper_that_slipped_in_while_unmounting(void **state)
 {
 	struct dg_holder one[] = {mapper(10, false)};
@@ -550,6 +572,7 @@ int main(void)
 		TEST(what_has_no_path_is_synced_by_the_kernel),
 		TEST(the_kernel_is_closing_files_still),
 		TEST(who_was_left_is_detached_under),
+		TEST(a_detached_mount_that_is_kept_alive),
 		TEST(a_mapper_that_slipped_in_while_unmounting),
 		TEST(locked_mounts_and_kernel_users_are_not_waited_for),
 		TEST(an_unmount_that_hangs),

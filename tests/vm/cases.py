@@ -5,11 +5,12 @@ A case is a function of a Check; CASES at the end names them all.
 """
 import json
 
+import cases_odd
 from scenario import EVENTS, FILE_SYSTEMS, LIBRARY, ROLES, Scenario
 
 # The cap of a hold is 60 s, its default length 20 s. "Well inside": the
 # longest ladder (term 3 s, kill) and unmounting, with room for emulation.
-REMOVAL_LIMIT = 15
+REMOVAL_LIMIT = 20
 # No daemon: activation_ms is 3 s; then sync, shutdown and revoke.
 ALONE_LIMIT = 12
 
@@ -315,6 +316,7 @@ def bad_daemon(check):
 
 
 def _cases():
+    yield from cases_odd.FIRST.items()
     yield "start", daemon_is_up
     for fs in FILE_SYSTEMS:
         for event in EVENTS:
@@ -334,9 +336,12 @@ def _cases():
     yield "bad/input", bad_input
     yield "bad/messages", bad_messages
     yield "bad/daemon", bad_daemon
+    yield from cases_odd.CASES.items()
 
 
 CASES = dict(_cases())
+# After these the guest is not fit for another.
+SPOIL = cases_odd.FIRST
 # What tools/check --quick runs: one of each kind.
 QUICK = ["start", "daemon/ext4/unbind", "daemon/xfs-rmapbt1/region-unbind", "alone/xfs-rmapbt1/unbind",
          "activation/ext4/unbind", "bad/*"]
