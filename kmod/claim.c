@@ -125,10 +125,10 @@ static void dg_claims_count(struct dg_claims *claims, enum dg_claim claim)
 }
 
 /*
- * What claims the target now; *found: whether @wanted is among it. Tries each
- * lock once: this is for those who must not wait.
+ * What claims the target now; *found: whether @wanted is among it. @end: until
+ * when to try for locks; who must not wait says now, and each is tried once.
  */
-void dg_claims_look(struct dg_target *target, const struct super_block *wanted,
+void dg_claims_look(struct dg_target *target, unsigned long end, const struct super_block *wanted,
 		    struct dg_claims *ret, bool *found)
 {
 	struct dg_layers *layers = kzalloc(sizeof(*layers), GFP_KERNEL);
@@ -140,11 +140,11 @@ void dg_claims_look(struct dg_target *target, const struct super_block *wanted,
 		ret->unseen = true;
 		return;
 	}
-	dg_layers_collect(target, layers, jiffies);
+	dg_layers_collect(target, layers, end);
 	ret->unseen = layers->truncated;
 	ret->stacked = layers->md;
 	for (i = 0; i < layers->nr; i++) {
-		enum dg_claim claim = dg_bdev_claim(&layers->at[i], false, jiffies, &sb);
+		enum dg_claim claim = dg_bdev_claim(&layers->at[i], false, end, &sb);
 
 		dg_claims_count(ret, claim);
 		ret->stacked += layers->at[i].stacked;
@@ -244,7 +244,7 @@ bool dg_target_in_use(struct dg_target *target)
 {
 	struct dg_claims claims;
 
-	dg_claims_look(target, NULL, &claims, NULL);
+	dg_claims_look(target, jiffies + msecs_to_jiffies(dg_lock_ms), NULL, &claims, NULL);
 	return claims.fs || claims.dying || claims.type || claims.stacked || claims.dax_held ||
 	       claims.unseen;
 }

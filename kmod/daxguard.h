@@ -196,7 +196,7 @@ void dg_supers_collect(struct dg_target *target, struct dg_supers *supers);
 bool dg_supers_add_inode(struct dg_supers *supers, struct inode *inode);
 void dg_supers_put(struct dg_supers *supers);
 bool dg_supers_has(const struct dg_supers *supers, const struct super_block *sb);
-void dg_claims_look(struct dg_target *target, const struct super_block *wanted,
+void dg_claims_look(struct dg_target *target, unsigned long end, const struct super_block *wanted,
 		    struct dg_claims *ret, bool *found);
 bool dg_target_in_use(struct dg_target *target);
 int dg_super_sync(struct super_block *sb);

@@ -131,7 +131,7 @@ static void dg_wait_umounts(struct dg_revoke_ctx *ctx)
 	struct dg_claims claims;
 
 	for (;;) {
-		dg_claims_look(ctx->target, NULL, &claims, NULL);
+		dg_claims_look(ctx->target, jiffies, NULL, &claims, NULL);
 		if (!claims.dying && !claims.type)
 			return;
 		if (time_after_eq(jiffies, ctx->umounts_end))
@@ -296,7 +296,7 @@ const char *dg_request_live_fs(struct dg_request *req)
 	struct dg_claims claims;
 
 	list_for_each_entry(target, &req->targets, node) {
-		dg_claims_look(target, NULL, &claims, NULL);
+		dg_claims_look(target, jiffies, NULL, &claims, NULL);
 		if (claims.fs)
 			return "a file system on it is still mounted or pinned";
 		if (claims.dying)

@@ -27,7 +27,7 @@ static bool dg_request_has_super(struct dg_request *req, const struct super_bloc
 	bool found = false;
 
 	list_for_each_entry(target, &req->targets, node)
-		dg_claims_look(target, sb, &claims, &found);
+		dg_claims_look(target, jiffies, sb, &claims, &found);
 	return found;
 }
 

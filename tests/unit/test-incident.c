@@ -100,6 +100,58 @@ static void the_stubborn_are_killed(void **state)
 	assert_true(world.now - BEGIN >= 6 * SEC && world.now - BEGIN < 7 * SEC);
 }
 
+/* A pidfd is kept of those who are asked: noted anew before it is asked. */
+static void who_was_left_maps(void **state)
+{
+	struct dg_holder one[] = {opener(12)};
+
+	to_scanning();
+	scanned(one, 1, LIVE);
+	expect(">acting holder:12 freed:12=left >settling +sync +scan");
+	one[0].counts[DG_USE_MAPPED] = 1;
+	scanned(one, 1, LIVE);
+	ok(DG_JOB_SYNC);
+	expect("holder:12 >acting sigbus:12!no-handler term:12");
+}
+
+/* It let go within its grace, but nobody could look: it is not killed. */
+static void nobody_is_killed_blindly(void **state)
+{
+	struct dg_holder one[] = {mapper(10, true)};
+
+	to_scanning();
+	scanned(one, 1, LIVE);
+	expect(">acting holder:10 sigbus:10");
+	for (unsigned i = 0; i < 4000 && world.incident.state == DG_STATE_ACTING; i++) {
+		after(5 * MSEC);
+		ended(DG_JOB_SCAN, DG_JOB_FAILED);
+		ended(DG_JOB_PROCSCAN, DG_JOB_FAILED);
+		world.log[0] = i > 2700 ? world.log[0] : '\0';
+		assert_null(strstr(world.log, "term"));
+		assert_null(strstr(world.log, "kill"));
+	}
+	assert_non_null(strstr(world.log, "freed:10=unseen >settling"));
+	assert_true(world.now < world.incident.deadline_us - 5 * SEC);
+}
+
+static void a_look_before_the_next_rung(void **state)
+{
+	struct dg_holder one[] = {mapper(10, true)};
+
+	to_scanning();
+	scanned(one, 1, LIVE);
+	while (world.now < BEGIN + 2 * SEC - 10 * MSEC) {
+		after(10 * MSEC);
+		if (world.incident.running & (1U << DG_JOB_SCAN))
+			scanned(one, 1, LIVE);
+	}
+	world.log[0] = '\0';
+	after(20 * MSEC);
+	expect("+scan");
+	scanned(NULL, 0, LIVE);
+	expect("freed:10=unmapped >settling +sync +scan");
+}
+
 static void scans_slow_down(void **state)
 {
 	struct dg_holder one[] = {mapper(10, true)};
@@ -297,7 +349,8 @@ static void a_detached_mount_that_is_kept_alive(void **state)
 	ok(DG_JOB_SYNC);
 	ok(DG_JOB_SHUTDOWN);
 	ok(DG_JOB_DETACH);
-	expect(">acting holder:12 freed:12=left >settling +sync +scan >unmounting +unmount +sync +scan "
+	expect(">acting holder:12 freed:12=left >settling +sync +scan >unmounting +unmount +sync "
+	       "+scan "
 	       "+shutdown mark=detached-pinned +detach >verifying +scan");
 	scanned(left, 1, LIVE);
 	expect("mark=released release");
@@ -561,6 +614,9 @@ int main(void)
 		TEST(take_is_tried_again),
 		TEST(everybody_gets_his_ladder),
 		TEST(the_stubborn_are_killed),
+		TEST(who_was_left_maps),
+		TEST(nobody_is_killed_blindly),
+		TEST(a_look_before_the_next_rung),
 		TEST(scans_slow_down),
 		TEST(new_holders_after_settling),
 		TEST(a_system_device_is_let_alone),

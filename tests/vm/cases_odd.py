@@ -24,7 +24,7 @@ KINDS = {
 
 def start(scenario, kind):
     """(pid, tid) of who uses the file system now."""
-    out = scenario.sh(f"{ODD} {kind} $MNT >/run/odd-{kind} 2>&1 & wait_for 10 test -s /run/odd-{kind} && "
+    out = scenario.sh(f"rm -f /run/odd-{kind}; {ODD} {kind} $MNT >/run/odd-{kind} 2>&1 & wait_for 10 test -s /run/odd-{kind} && "
                       f"cat /run/odd-{kind}", check=True).out
     pid, tid = out.split()[-2:]
     return int(pid), int(tid)
