@@ -217,6 +217,9 @@ const char *incident_act(struct incident *incident, const struct dg_deed *deed)
 	switch (deed->action) {
 	case DG_ACTION_SIGBUS:
 		r = send_sigbus(incident, plan);
+		/* Its mappings are locked for the moment, or this one is gone. */
+		if (r == -EBUSY || r == -EFAULT)
+			dg_incident_missed(&incident->core, deed);
 		break;
 	case DG_ACTION_TERM:
 		r = send_signal(incident, deed->entry, SIGTERM);

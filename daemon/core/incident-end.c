@@ -46,7 +46,7 @@ void dg_note_ends(struct dg_incident *i, struct dg_effects *fx)
 			continue;
 		if (entry->exited)
 			how = "exited";
-		else if (entry->state == DG_ENTRY_LEFT || entry->state == DG_ENTRY_SURVIVED)
+		else if (entry->state != DG_ENTRY_FREED)
 			how = dg_entry_state_name(entry->state);
 		entry->over = true;
 		dg_emit(fx, &(struct dg_effect){.kind = DG_EFFECT_FREED, .entry = n, .note = how});

@@ -50,7 +50,7 @@ int dg_incident_scanned(struct dg_incident *i, enum dg_job job,
 
 	if ((job != DG_JOB_SCAN && job != DG_JOB_PROCSCAN) || !(i->running & (1U << job)))
 		return 0;
-	r = dg_plan_scanned(&i->plan, holders, now_us);
+	r = dg_plan_scanned(&i->plan, holders, i->scan_began_us);
 	if (r < 0) {
 		dg_incident_job_ended(i, job, DG_JOB_FAILED, now_us, fx);
 		return r;

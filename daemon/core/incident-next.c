@@ -139,12 +139,15 @@ enum dg_state dg_next_acting(struct dg_incident *i, uint64_t now_us, struct dg_e
 		return DG_STATE_ACTING;
 	if (dg_plan_count(&i->plan, DG_ENTRY_CLIMBING) == 0)
 		return DG_STATE_SETTLING;
-	if (i->blind)
-		return DG_STATE_ACTING;
+	/* Somebody's time has come; what could not tell just now is not asked in a loop. */
+	if (i->plan.must_look && i->findings.scanned && !i->findings.truncated)
+		i->scan_due_us = now_us;
 	if (i->scan_due_us > now_us) {
 		dg_wake_at(i, i->scan_due_us);
 		return DG_STATE_ACTING;
 	}
+	if (i->blind)
+		i->by_proc = i->blind = false;
 	dg_start_scan(i, now_us, fx);
 	i->scan_gap_us = i->scan_gap_us * 2 < SCAN_LAST_US ? i->scan_gap_us * 2 : SCAN_LAST_US;
 	i->scan_due_us = now_us + i->scan_gap_us;

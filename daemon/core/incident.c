@@ -162,8 +162,11 @@ void dg_start_scan(struct dg_incident *i, uint64_t now_us, struct dg_effects *fx
 {
 	if (i->by_proc && !i->has_block)
 		i->blind = true;
-	if (!i->blind)
-		dg_start_job(i, i->by_proc ? DG_JOB_PROCSCAN : DG_JOB_SCAN, now_us, fx);
+	if (i->blind)
+		return;
+	if (!(i->running & (JOB(SCAN) | JOB(PROCSCAN))))
+		i->scan_began_us = now_us;
+	dg_start_job(i, i->by_proc ? DG_JOB_PROCSCAN : DG_JOB_SCAN, now_us, fx);
 }
 
 static void enter(struct dg_incident *i, enum dg_state state, uint64_t now_us,
@@ -318,6 +321,8 @@ void dg_incident_job_ended(struct dg_incident *i, enum dg_job job, enum dg_job_e
 		i->blind = true;
 		i->findings = (struct dg_findings){};
 	}
+	if (i->blind)
+		dg_plan_not_scanned(&i->plan, i->scan_began_us);
 	advance(i, now_us, fx);
 }
 
@@ -329,6 +334,11 @@ void dg_incident_exited(struct dg_incident *i, struct dg_process process, uint64
 	if (i->scan_due_us > now_us + 10 * MSEC)
 		i->scan_due_us = now_us + 10 * MSEC;
 	advance(i, now_us, fx);
+}
+
+void dg_incident_missed(struct dg_incident *i, const struct dg_deed *deed)
+{
+	dg_plan_missed(&i->plan, deed);
 }
 
 void dg_incident_timer(struct dg_incident *i, uint64_t now_us, struct dg_effects *fx)

@@ -7,14 +7,14 @@
 
 #define USEC_PER_MSEC 1000ULL
 #define WHOLE 1000U /* permille */
+#define MISSES_MAX 3
 
 const char *dg_entry_state_name(enum dg_entry_state state)
 {
 	static const char *const names[_DG_ENTRY_STATE_MAX] = {
-		[DG_ENTRY_CLIMBING] = "climbing",
-		[DG_ENTRY_LEFT] = "left",
-		[DG_ENTRY_FREED] = "freed",
-		[DG_ENTRY_SURVIVED] = "survived",
+		[DG_ENTRY_CLIMBING] = "climbing", [DG_ENTRY_LEFT] = "left",
+		[DG_ENTRY_FREED] = "freed",       [DG_ENTRY_SURVIVED] = "survived",
+		[DG_ENTRY_UNSEEN] = "unseen",
 	};
 
 	return (unsigned)state < _DG_ENTRY_STATE_MAX ? names[state] : "unknown";
@@ -120,10 +120,19 @@ static struct dg_plan_entry *append(struct dg_plan *plan)
 	return entries;
 }
 
+/* It was given up, perhaps, and now its end is known after all. */
+static void set_free(struct dg_plan_entry *entry)
+{
+	if (entry->state == DG_ENTRY_SURVIVED || entry->state == DG_ENTRY_UNSEEN)
+		entry->over = false;
+	entry->state = DG_ENTRY_FREED;
+}
+
 static void join(struct dg_plan *plan, struct dg_plan_entry *entry, const struct dg_holder *holder,
 		 uint64_t now_us)
 {
 	remember(entry, holder);
+	entry->seen_us = now_us;
 	entry->rule = dg_policy_match(plan->policy, holder);
 	begin_climb(plan, entry, now_us);
 }
@@ -141,16 +150,31 @@ static void meet_again(struct dg_plan *plan, struct dg_plan_entry *entry,
 	if (entry->restored)
 		entry->restored = entry->noted = false;
 	remember(entry, holder);
+	entry->seen_us = now_us;
 	if (leaves && !left) {
 		/* What it had to give up it has given up; what is left it may keep. */
-		entry->state = DG_ENTRY_FREED;
+		set_free(entry);
 	} else if (!leaves && left) {
+		/* Who was left alone is not watched: it is to be noted anew. */
+		entry->noted = false;
 		entry->rule = rule;
 		entry->rung = 0;
 		begin_climb(plan, entry, now_us);
-	} else if (!leaves && entry->state == DG_ENTRY_FREED) {
+	} else if (!leaves && (entry->state == DG_ENTRY_FREED || entry->state == DG_ENTRY_UNSEEN)) {
 		begin_climb(plan, entry, now_us);
 	}
+	if (entry->missed > 0 && entry->missed == entry->rung) {
+		entry->rung--;
+		entry->due_us = now_us;
+	}
+	entry->missed = 0;
+}
+
+/* No list says that it is gone; past the cut nobody will any more. */
+static void pass_over(const struct dg_plan *plan, struct dg_plan_entry *entry, uint64_t now_us)
+{
+	if (entry->state == DG_ENTRY_CLIMBING && entry->due_us <= now_us && now_us >= cut(plan))
+		entry->state = DG_ENTRY_UNSEEN;
 }
 
 /* Those we know are met again, or gone; seen says who of the list they are. */
@@ -164,8 +188,10 @@ static void review(struct dg_plan *plan, const struct dg_holder_list *holders, b
 		if (holder) {
 			seen[holder - holders->items] = true;
 			meet_again(plan, entry, holder, now_us);
-		} else if (!holders->truncated && entry->state != DG_ENTRY_LEFT) {
-			entry->state = DG_ENTRY_FREED;
+		} else if (holders->truncated) {
+			pass_over(plan, entry, now_us);
+		} else if (entry->state != DG_ENTRY_LEFT) {
+			set_free(entry);
 		}
 	}
 }
@@ -177,7 +203,7 @@ static bool is_nobody(const struct dg_holder *holder)
 	       holder->exempt == DG_EXEMPT_STEP;
 }
 
-int dg_plan_scanned(struct dg_plan *plan, const struct dg_holder_list *holders, uint64_t now_us)
+int dg_plan_scanned(struct dg_plan *plan, const struct dg_holder_list *holders, uint64_t began_us)
 {
 	size_t n_before = plan->n_entries;
 	struct dg_plan_entry *entry;
@@ -188,7 +214,7 @@ int dg_plan_scanned(struct dg_plan *plan, const struct dg_holder_list *holders, 
 	if (!seen)
 		return -ENOMEM;
 	plan->cursor = 0;
-	review(plan, holders, seen, now_us);
+	review(plan, holders, seen, began_us);
 	for (size_t i = 0; i < holders->n_items && r == 0; i++) {
 		if (seen[i] || is_nobody(&holders->items[i]))
 			continue;
@@ -200,12 +226,27 @@ int dg_plan_scanned(struct dg_plan *plan, const struct dg_holder_list *holders, 
 			plan->rounds++;
 		entry = append(plan);
 		if (entry)
-			join(plan, entry, &holders->items[i], now_us);
+			join(plan, entry, &holders->items[i], began_us);
 		else
 			r = -ENOMEM;
 	}
 	free(seen);
 	return r;
+}
+
+void dg_plan_not_scanned(struct dg_plan *plan, uint64_t began_us)
+{
+	plan->cursor = 0;
+	for (size_t i = 0; i < plan->n_entries; i++)
+		pass_over(plan, &plan->entries[i], began_us);
+}
+
+void dg_plan_missed(struct dg_plan *plan, const struct dg_deed *deed)
+{
+	struct dg_plan_entry *entry = &plan->entries[deed->entry];
+
+	if (entry->n_missed++ < MISSES_MAX)
+		entry->missed = deed->rung + 1;
 }
 
 void dg_plan_exited(struct dg_plan *plan, struct dg_process process, uint64_t now_us)
@@ -215,7 +256,7 @@ void dg_plan_exited(struct dg_plan *plan, struct dg_process process, uint64_t no
 	if (!entry || entry->exited)
 		return;
 	entry->exited = true;
-	entry->state = DG_ENTRY_FREED;
+	set_free(entry);
 	plan->cursor = 0;
 }
 
@@ -257,7 +298,8 @@ static void hurry(struct dg_plan_entry *entry, uint64_t now_us)
 	if (i > entry->rung || entry->due_us > now_us)
 		entry->hurried = true;
 	entry->rung = i;
-	entry->due_us = now_us;
+	if (entry->due_us > now_us)
+		entry->due_us = now_us;
 }
 
 static void take_rung(struct dg_plan_entry *entry, uint64_t now_us, struct dg_deed *deed)
@@ -272,7 +314,9 @@ static void take_rung(struct dg_plan_entry *entry, uint64_t now_us, struct dg_de
 	if (rung->action != DG_ACTION_KILL)
 		grace_ms = (uint32_t)((uint64_t)grace_ms * entry->permille / WHOLE);
 	deed->grace_ms = deed->skipped ? 0 : grace_ms;
-	entry->due_us = now_us + deed->grace_ms * USEC_PER_MSEC;
+	/* Nothing was done: the look that led here serves the next rung as well. */
+	if (!deed->skipped)
+		entry->due_us = now_us + grace_ms * USEC_PER_MSEC;
 	if (rung->action == DG_ACTION_LEAVE)
 		entry->state = DG_ENTRY_LEFT;
 }
@@ -290,6 +334,10 @@ static bool look_at(struct dg_plan *plan, struct dg_plan_entry *entry, uint64_t 
 			plan->wake_us = entry->due_us;
 		return false;
 	}
+	if (entry->seen_us < entry->due_us) {
+		plan->must_look = true;
+		return false;
+	}
 	if (entry->rung >= entry->rule->n_rungs) {
 		entry->state = DG_ENTRY_SURVIVED;
 		return false;
@@ -300,8 +348,10 @@ static bool look_at(struct dg_plan *plan, struct dg_plan_entry *entry, uint64_t 
 
 bool dg_plan_next(struct dg_plan *plan, uint64_t now_us, struct dg_deed *ret, uint64_t *ret_wake_us)
 {
-	if (plan->cursor == 0)
+	if (plan->cursor == 0) {
 		plan->wake_us = UINT64_MAX;
+		plan->must_look = false;
+	}
 	/* An entry that had a deed is looked at again: a skipped rung takes no time. */
 	for (; plan->cursor < plan->n_entries; plan->cursor++) {
 		struct dg_deed deed = {.entry = plan->cursor};

@@ -8,6 +8,10 @@
  * kill, if his ladder has one. Graces that do not fit before the cut shrink in
  * proportion.
  *
+ * Nobody climbs on unseen: after the first rung each takes a look that began
+ * when its time had come and found the process still there. A list that was
+ * cut, or a look that failed, is no reason to end somebody who may have let go.
+ *
  * Nothing here acts: dg_plan_next() says what is due and the caller says later
  * what the scans see. Times are microseconds of one monotonic clock.
  */
@@ -24,6 +28,7 @@ enum dg_entry_state {
 	DG_ENTRY_LEFT,     /* its rule leaves it alone */
 	DG_ENTRY_FREED,    /* maps nothing any more */
 	DG_ENTRY_SURVIVED, /* end of the ladder, and it still does */
+	DG_ENTRY_UNSEEN,   /* no look could tell, and there is no more time */
 	_DG_ENTRY_STATE_MAX,
 };
 const char *dg_entry_state_name(enum dg_entry_state state);
@@ -41,7 +46,10 @@ struct dg_plan_entry {
 	bool hurried;      /* the cut or the bound of rounds took its time */
 	size_t rung;       /* the next one */
 	uint64_t due_us;   /* when the next rung is due */
+	uint64_t seen_us;  /* when the look began that last saw it */
 	uint32_t permille; /* what is left of each grace */
+	size_t missed;     /* the number of the rung that did not reach it; 0: none */
+	unsigned n_missed;
 };
 
 struct dg_plan {
@@ -53,6 +61,7 @@ struct dg_plan {
 	size_t n_entries;
 	size_t cursor; /* of dg_plan_next() */
 	uint64_t wake_us;
+	bool must_look; /* for the caller: somebody is due who was not seen since */
 };
 
 /* Something that is due. */
@@ -73,11 +82,20 @@ void dg_plan_done(struct dg_plan *plan);
 void dg_plan_set_deadline(struct dg_plan *plan, uint64_t deadline_us);
 
 /*
- * What a scan saw: new holders join, who no longer maps is freed (only if the
- * list is whole), who maps again climbs on where it was.
- * -ENOMEM: some of the new ones have not joined.
+ * What a scan saw that began at that time: new holders join, who no longer
+ * maps is freed (only if the list is whole), who maps again climbs on where it
+ * was. -ENOMEM: some of the new ones have not joined.
  */
-int dg_plan_scanned(struct dg_plan *plan, const struct dg_holder_list *holders, uint64_t now_us);
+int dg_plan_scanned(struct dg_plan *plan, const struct dg_holder_list *holders, uint64_t began_us);
+
+/* A scan that began at that time saw nothing at all. */
+void dg_plan_not_scanned(struct dg_plan *plan, uint64_t began_us);
+
+/*
+ * The deed did not reach its process, for this moment: its mappings were
+ * locked, or have moved. Done again when the process is seen again.
+ */
+void dg_plan_missed(struct dg_plan *plan, const struct dg_deed *deed);
 
 /* The process has ended. */
 void dg_plan_exited(struct dg_plan *plan, struct dg_process process, uint64_t now_us);

@@ -64,10 +64,13 @@ static void the_default_ladder(void **state)
 	assert_int_equal(expect(BEGIN, 10, DG_ACTION_SIGBUS, NULL).grace_ms, 2000);
 	assert_int_equal(expect_nothing(BEGIN), BEGIN + 2 * SEC);
 	assert_int_equal(expect_nothing(BEGIN + 2 * SEC - 1), BEGIN + 2 * SEC);
+	scan(holders, 1, BEGIN + 2 * SEC);
 	assert_int_equal(expect(BEGIN + 2 * SEC, 10, DG_ACTION_TERM, NULL).grace_ms, 3000);
 	assert_int_equal(expect_nothing(BEGIN + 2 * SEC), BEGIN + 5 * SEC);
+	scan(holders, 1, BEGIN + 5 * SEC);
 	expect(BEGIN + 5 * SEC, 10, DG_ACTION_KILL, NULL);
 	assert_int_equal(expect_nothing(BEGIN + 5 * SEC), BEGIN + 6 * SEC);
+	scan(holders, 1, BEGIN + 6 * SEC);
 	assert_int_equal(expect_nothing(BEGIN + 6 * SEC), UINT64_MAX);
 	assert_int_equal(plan.entries[0].state, DG_ENTRY_SURVIVED);
 	assert_int_equal(dg_plan_count(&plan, DG_ENTRY_CLIMBING), 0);
@@ -94,6 +97,7 @@ static void all_climb_at_the_same_time(void **state)
 	expect(BEGIN, 12, DG_ACTION_SIGBUS, "no-handler");
 	expect(BEGIN, 12, DG_ACTION_TERM, NULL);
 	assert_int_equal(expect_nothing(BEGIN), BEGIN + 2 * SEC);
+	scan(holders, 3, BEGIN + 2 * SEC);
 	expect(BEGIN + 2 * SEC, 11, DG_ACTION_TERM, NULL);
 	assert_int_equal(expect_nothing(BEGIN + 2 * SEC), BEGIN + 3 * SEC);
 }
@@ -141,6 +145,54 @@ static void a_cut_list_proves_no_absence(void **state)
 	assert_int_equal(plan.entries[0].state, DG_ENTRY_FREED);
 }
 
+/* Its time is up, but the last look is older than that: it may have let go. */
+static void nobody_climbs_on_unseen(void **state)
+{
+	struct dg_holder holders[] = {mapper(10, 0), mapper(11, 0)};
+	struct dg_holder_list cut = {holders, 1, true};
+
+	scan(holders, 2, BEGIN);
+	for (pid_t pid = 10; pid <= 11; pid++) {
+		expect(BEGIN, pid, DG_ACTION_SIGBUS, "no-handler");
+		expect(BEGIN, pid, DG_ACTION_TERM, NULL);
+	}
+	expect_nothing(BEGIN);
+	assert_false(plan.must_look);
+	scan(holders, 2, BEGIN + 3 * SEC - 1);
+	expect_nothing(BEGIN + 3 * SEC);
+	assert_true(plan.must_look);
+	/* 11 is not in the list, which was cut: not gone, but not to be killed. */
+	assert_int_equal(dg_plan_scanned(&plan, &cut, BEGIN + 3 * SEC), 0);
+	expect(BEGIN + 3 * SEC, 10, DG_ACTION_KILL, NULL);
+	expect_nothing(BEGIN + 3 * SEC);
+	assert_true(plan.must_look);
+	dg_plan_not_scanned(&plan, BEGIN + 13 * SEC);
+	assert_int_equal(dg_plan_count(&plan, DG_ENTRY_CLIMBING), 2);
+	/* The cut is at 14 s; the kernel has had its second for 10. */
+	assert_int_equal(dg_plan_scanned(&plan, &cut, BEGIN + 14 * SEC), 0);
+	assert_int_equal(plan.entries[1].state, DG_ENTRY_UNSEEN);
+	expect_nothing(BEGIN + 14 * SEC);
+	assert_int_equal(plan.entries[0].state, DG_ENTRY_SURVIVED);
+	/* Told apart at last. */
+	scan(holders, 1, BEGIN + 15 * SEC);
+	assert_int_equal(plan.entries[1].state, DG_ENTRY_FREED);
+}
+
+static void what_missed_is_done_again_a_few_times(void **state)
+{
+	struct dg_holder holders[] = {mapper(10, SIG(SIGBUS))};
+	struct dg_deed deed;
+
+	scan(holders, 1, BEGIN);
+	for (unsigned i = 0; i < 4; i++) {
+		deed = expect(BEGIN + i * MSEC, 10, DG_ACTION_SIGBUS, NULL);
+		dg_plan_missed(&plan, &deed);
+		expect_nothing(BEGIN + i * MSEC);
+		scan(holders, 1, BEGIN + (i + 1) * MSEC);
+	}
+	assert_int_equal(expect_nothing(BEGIN + 4 * MSEC), BEGIN + 2 * SEC + 3 * MSEC);
+}
+
 static void who_is_left_gets_nothing(void **state)
 {
 	struct dg_holder holders[] = {
@@ -179,7 +231,9 @@ static void graces_shrink_in_proportion(void **state)
 	assert_int_equal(plan.entries[0].permille, 500);
 	assert_int_equal(expect(BEGIN + 11500 * MSEC, 10, DG_ACTION_SIGBUS, NULL).grace_ms, 1000);
 	assert_int_equal(expect_nothing(BEGIN + 11500 * MSEC), BEGIN + 12500 * MSEC);
+	scan(holders, 1, BEGIN + 12500 * MSEC);
 	assert_int_equal(expect(BEGIN + 12500 * MSEC, 10, DG_ACTION_TERM, NULL).grace_ms, 1500);
+	scan(holders, 1, BEGIN + 14 * SEC);
 	expect(BEGIN + 14 * SEC, 10, DG_ACTION_KILL, NULL);
 }
 
@@ -226,6 +280,7 @@ static void a_restart_repeats_no_signal(void **state)
 	scan(holders, 2, BEGIN + SEC);
 	expect(BEGIN + SEC, 11, DG_ACTION_SIGBUS, NULL);
 	assert_int_equal(expect_nothing(BEGIN + SEC), BEGIN + 2 * SEC);
+	scan(holders, 2, BEGIN + 2 * SEC);
 	expect(BEGIN + 2 * SEC, 10, DG_ACTION_TERM, NULL);
 }
 
@@ -251,6 +306,8 @@ int main(void)
 		TEST(who_unmaps_is_done_alive_or_not),
 		TEST(who_maps_again_climbs_on),
 		TEST(a_cut_list_proves_no_absence),
+		TEST(nobody_climbs_on_unseen),
+		TEST(what_missed_is_done_again_a_few_times),
 		TEST(who_is_left_gets_nothing),
 		TEST(the_kernel_and_we_are_no_entry),
 		TEST(graces_shrink_in_proportion),
