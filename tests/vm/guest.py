@@ -131,7 +131,7 @@ class Job:
 
 class Guest:
     def __init__(self, images, kernel, payloads=("tests", "module", "userland"), nvdimms=(),
-                 memory="2G", args="", name="guest", boot_timeout=240, grace=30, logs=None):
+                 memory="1G", args="", name="guest", boot_timeout=240, grace=30, logs=None):
         self.images, self.kernel, self.name = images, kernel, name
         self.payloads, self.nvdimms = payloads, list(nvdimms)
         self.memory, self.args = memory, args
