@@ -14,8 +14,6 @@
 #include "names.h"
 
 #define REGISTER_AGAIN_US 1000000ULL
-/* A hold that is this much overdue: the daemon makes no progress with it. */
-#define OVERDUE_US 15000000ULL
 
 uint64_t manager_now(const struct manager *m)
 {
@@ -264,7 +262,7 @@ static int on_watchdog(sd_event_source *source, uint64_t usec, void *userdata)
 	uint64_t now_us = manager_now(m);
 
 	for (size_t i = 0; i < m->n_open; i++)
-		if (now_us > m->open[i]->core.deadline_us + OVERDUE_US)
+		if (dg_incident_is_stuck(&m->open[i]->core, now_us))
 			return 0;
 	(void)!notify_send("WATCHDOG=1");
 	sd_event_source_set_time_relative(source, m->watchdog_us / 2);

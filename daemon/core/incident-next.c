@@ -38,8 +38,12 @@ enum dg_state dg_next_announced(struct dg_incident *i, uint64_t now_us, struct d
 {
 	if (i->asked || is_timed(i, now_us))
 		return DG_STATE_ANNOUNCED;
-	if (i->phase == PHASE_DEADLINE)
-		return dg_is_waiting(i) ? DG_STATE_ANNOUNCED : i->first;
+	if (i->phase == PHASE_DEADLINE) {
+		if (dg_is_waiting(i))
+			return DG_STATE_ANNOUNCED;
+		/* Syncing asks again who is protected. */
+		return i->ends[DG_JOB_PROTECTED] == DG_JOB_OK ? i->first : DG_STATE_SYNCING;
+	}
 	if (!i->answered) {
 		ask(i, DG_EFFECT_TAKE, fx);
 		return DG_STATE_ANNOUNCED;
@@ -56,21 +60,35 @@ enum dg_state dg_next_announced(struct dg_incident *i, uint64_t now_us, struct d
 	return DG_STATE_ANNOUNCED;
 }
 
+/* Nobody is signalled, nothing unmounted: the device is synced, and let go. */
+static bool keeps_hands_off(const struct dg_incident *i)
+{
+	return dg_has_mark(i, DG_MARK_SYSTEM) || dg_has_mark(i, DG_MARK_MOUNTS_UNKNOWN) ||
+	       dg_has_mark(i, DG_MARK_PROTECTED_UNKNOWN);
+}
+
 enum dg_state dg_next_syncing(struct dg_incident *i, uint64_t now_us, struct dg_effects *fx)
 {
+	bool knows_protected = i->ends[DG_JOB_PROTECTED] == DG_JOB_OK;
+
 	if (dg_is_waiting(i))
 		return DG_STATE_SYNCING;
 	if (!i->has_block)
 		i->knows_mounts = true;
-	if (!i->knows_mounts && i->phase == 0) {
+	if ((!i->knows_mounts || !knows_protected) && i->phase == 0) {
 		i->phase = 1;
-		dg_start_job(i, DG_JOB_MOUNTS, now_us, fx);
+		if (!i->knows_mounts)
+			dg_start_job(i, DG_JOB_MOUNTS, now_us, fx);
+		if (!knows_protected)
+			dg_start_job(i, DG_JOB_PROTECTED, now_us, fx);
 		return DG_STATE_SYNCING;
 	}
 	/* Better to signal nobody than to kill the system's own processes. */
 	if (!i->knows_mounts)
 		dg_mark(i, DG_MARK_MOUNTS_UNKNOWN, fx);
-	if (dg_has_mark(i, DG_MARK_SYSTEM) || dg_has_mark(i, DG_MARK_MOUNTS_UNKNOWN)) {
+	if (!knows_protected)
+		dg_mark(i, DG_MARK_PROTECTED_UNKNOWN, fx);
+	if (keeps_hands_off(i)) {
 		if (i->ends[DG_JOB_SYNC] != DG_JOB_OK)
 			dg_mark(i, DG_MARK_SYNC_FAILED, fx);
 		return DG_STATE_VERIFYING;
@@ -329,13 +347,11 @@ static enum dg_state on_answer(struct dg_incident *i, uint64_t now_us, struct dg
 
 enum dg_state dg_next_verifying(struct dg_incident *i, uint64_t now_us, struct dg_effects *fx)
 {
-	bool hands_off = dg_has_mark(i, DG_MARK_SYSTEM) || dg_has_mark(i, DG_MARK_MOUNTS_UNKNOWN);
-
 	if (dg_is_waiting(i) || i->asked || is_timed(i, now_us))
 		return DG_STATE_VERIFYING;
 	if (i->answered)
 		return on_answer(i, now_us, fx);
-	if (hands_off) {
+	if (keeps_hands_off(i)) {
 		release(i, fx);
 		return DG_STATE_VERIFYING;
 	}

@@ -17,7 +17,7 @@
  * A system device goes from syncing straight to verifying and is released.
  * DONE ends every state; if it comes before our ACK, the state is expired.
  * A restart first goes through announced, and when it is not known whether
- * the device carries the system, through syncing.
+ * the device carries the system, or who is protected, through syncing.
  */
 #include "core/incident-private.h"
 
@@ -74,6 +74,7 @@ static const struct {
 /* The kernel ends a hold at its deadline. When nothing was heard by then, ask. */
 #define OVERDUE_US (2 * SEC)
 #define ASK_AGAIN_US (1 * SEC)
+#define STUCK_US (15 * SEC)
 
 const char *dg_job_name(enum dg_job job)
 {
@@ -211,6 +212,12 @@ static void set_deadline(struct dg_incident *i, const struct dg_request *request
 	i->deadline_us = now_us + request->deadline_ms * MSEC;
 	i->overdue_us = i->deadline_us + OVERDUE_US;
 	dg_plan_set_deadline(&i->plan, i->deadline_us);
+}
+
+bool dg_incident_is_stuck(const struct dg_incident *i, uint64_t now_us)
+{
+	return i->state < DG_STATE_ACKED && i->request.state < DG_KSTATE_REVOKING &&
+	       now_us > i->deadline_us + STUCK_US;
 }
 
 int dg_incident_init(struct dg_incident *i, const struct dg_request *request,

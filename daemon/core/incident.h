@@ -157,6 +157,12 @@ void dg_incident_ended(struct dg_incident *incident, const struct dg_done *done,
 /* The kernel does not know it any more. */
 void dg_incident_gone(struct dg_incident *incident, uint64_t now_us, struct dg_effects *effects);
 
+/*
+ * The kernel holds it still though its time is over by far: the daemon makes
+ * no progress with it. What the revoke takes is the kernel's own time.
+ */
+bool dg_incident_is_stuck(const struct dg_incident *incident, uint64_t now_us);
+
 /* What is told when the kernel has forgotten a hold that was in this state. */
 enum dg_state dg_state_when_gone(enum dg_state state, uint32_t marks);
 

@@ -16,6 +16,7 @@ static const char *const state_names[_DG_STATE_MAX] = {
 static const char *const mark_names[_DG_MARK_MAX] = {
 	[DG_MARK_SYSTEM] = "system-device",
 	[DG_MARK_MOUNTS_UNKNOWN] = "mounts-unknown",
+	[DG_MARK_PROTECTED_UNKNOWN] = "protected-unknown",
 	[DG_MARK_SYNC_FAILED] = "sync-failed",
 	[DG_MARK_MOUNT_LOCKED] = "mount-locked",
 	[DG_MARK_KERNEL] = "pinned-by-kernel",

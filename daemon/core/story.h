@@ -55,18 +55,19 @@ bool dg_state_is_final(enum dg_state state);
 
 /* What happened on the way and makes the outcome; bits of a set. */
 enum dg_mark {
-	DG_MARK_SYSTEM,         /* carries the system: nobody signalled */
-	DG_MARK_MOUNTS_UNKNOWN, /* could not be told: nobody signalled */
-	DG_MARK_SYNC_FAILED,    /* not all data is known to be on the medium */
-	DG_MARK_MOUNT_LOCKED,   /* a mount of a user namespace stays */
-	DG_MARK_KERNEL,         /* loop, swap, nfsd, md: not ours to end */
-	DG_MARK_DETACHED,       /* shut down and detached under who was left there */
-	DG_MARK_SHUT_DOWN,      /* the module shut down what had no path */
-	DG_MARK_STILL_MAPPED,   /* somebody survived his ladder or is protected */
-	DG_MARK_BUSY,           /* released with a live file system on it */
-	DG_MARK_SCAN_FAILED,    /* nobody could say who uses it */
-	DG_MARK_RELEASED,       /* RELEASE, not ACK, ended the hold */
-	DG_MARK_ACKED,          /* ACK was accepted */
+	DG_MARK_SYSTEM,            /* carries the system: nobody signalled */
+	DG_MARK_MOUNTS_UNKNOWN,    /* could not be told: nobody signalled */
+	DG_MARK_PROTECTED_UNKNOWN, /* likewise */
+	DG_MARK_SYNC_FAILED,       /* not all data is known to be on the medium */
+	DG_MARK_MOUNT_LOCKED,      /* a mount of a user namespace stays */
+	DG_MARK_KERNEL,            /* loop, swap, nfsd, md: not ours to end */
+	DG_MARK_DETACHED,          /* shut down and detached under who was left there */
+	DG_MARK_SHUT_DOWN,         /* the module shut down what had no path */
+	DG_MARK_STILL_MAPPED,      /* somebody survived his ladder or is protected */
+	DG_MARK_BUSY,              /* released with a live file system on it */
+	DG_MARK_SCAN_FAILED,       /* nobody could say who uses it */
+	DG_MARK_RELEASED,          /* RELEASE, not ACK, ended the hold */
+	DG_MARK_ACKED,             /* ACK was accepted */
 	_DG_MARK_MAX,
 };
 const char *dg_mark_name(enum dg_mark mark);

@@ -219,6 +219,26 @@ static void unknown_mounts_signal_nobody(void **state)
 	expect(">acked end:done=mounts-unknown");
 }
 
+static void unknown_services_signal_nobody(void **state)
+{
+	world_start(NULL);
+	answered(0);
+	seen(20000);
+	mounts(DG_JOB_MOUNTS, 0, 0, 0);
+	ok(DG_JOB_MOUNTS);
+	ok(DG_JOB_SYNC);
+	world.log[0] = '\0';
+	ended(DG_JOB_PROTECTED, DG_JOB_FAILED);
+	expect("+protected");
+	ended(DG_JOB_PROTECTED, DG_JOB_TIMEOUT);
+	expect("mark=protected-unknown >verifying +scan");
+	scanned((struct dg_holder[]){mapper(10, true)}, 1, LIVE);
+	expect("mark=released release");
+	answered(0);
+	kernel_done(DG_RESULT_RELEASED, DG_REVOKE_CLEAN);
+	expect(">acked end:done=protected-unknown");
+}
+
 static void character_devices_have_no_file_system(void **state)
 {
 	world.target.mode = DG_MODE_DEVDAX;
@@ -528,6 +548,18 @@ static void after_the_deadline_the_kernel_is_asked(void **state)
 	expect("pending pending");
 }
 
+static void a_long_revoke_is_no_fault_of_ours(void **state)
+{
+	struct dg_request revoking = world.request;
+
+	to_unmounting();
+	assert_false(dg_incident_is_stuck(&world.incident, BEGIN + 34 * SEC));
+	assert_true(dg_incident_is_stuck(&world.incident, BEGIN + 36 * SEC));
+	revoking.state = DG_KSTATE_REVOKING;
+	dg_incident_seen(&world.incident, &revoking, BEGIN + 22 * SEC, &world.effects);
+	assert_false(dg_incident_is_stuck(&world.incident, BEGIN + 60 * SEC));
+}
+
 static void past_the_cut(void **state)
 {
 	struct dg_holder one[] = {mapper(10, true)};
@@ -621,6 +653,7 @@ int main(void)
 		TEST(new_holders_after_settling),
 		TEST(a_system_device_is_let_alone),
 		TEST(unknown_mounts_signal_nobody),
+		TEST(unknown_services_signal_nobody),
 		TEST(character_devices_have_no_file_system),
 		TEST(surprise_is_not_synced),
 		TEST(without_the_modules_scan),
@@ -641,6 +674,7 @@ int main(void)
 		TEST(a_done_that_was_lost),
 		TEST(the_kernel_forgot_it),
 		TEST(after_the_deadline_the_kernel_is_asked),
+		TEST(a_long_revoke_is_no_fault_of_ours),
 		TEST(past_the_cut),
 		TEST(a_crowd),
 		TEST(senseless_inputs),

@@ -129,6 +129,17 @@ static void nobody_is_signalled_twice(void **state)
 	assert_null(strstr(world.log, "sigbus"));
 }
 
+static void who_is_protected_must_be_known(void **state)
+{
+	story.state = DG_STATE_ACTING;
+	world_init();
+	world_start(&story);
+	answered(0);
+	seen(20000);
+	ended(DG_JOB_PROTECTED, DG_JOB_TIMEOUT);
+	expect(">announced +protected take pending >syncing +sync +mounts +protected");
+}
+
 static void who_let_go_meanwhile_is_not_asked_again(void **state)
 {
 	add_holder(10, 1);
@@ -148,6 +159,7 @@ int main(void)
 		TEST(marks_are_kept),
 		TEST(a_system_device_stays_one),
 		TEST(nobody_is_signalled_twice),
+		TEST(who_is_protected_must_be_known),
 		TEST(who_let_go_meanwhile_is_not_asked_again),
 	};
 
