@@ -88,6 +88,13 @@ static int dg_named_request(struct genl_info *info, bool cookie, struct dg_reque
 	return 0;
 }
 
+/* As above, and only for the registered daemon. */
+static int dg_daemon_request(struct sk_buff *skb, struct genl_info *info, bool cookie,
+			     struct dg_request **ret)
+{
+	return dg_check_daemon(skb, info) ?: dg_named_request(info, cookie, ret);
+}
+
 static int dg_reply_u32(struct genl_info *info, u8 cmd, int attr, u32 value)
 {
 	struct sk_buff *msg = genlmsg_new(NLMSG_DEFAULT_SIZE, GFP_KERNEL);
@@ -126,11 +133,8 @@ static int dg_do_register(struct sk_buff *skb, struct genl_info *info)
 static int dg_do_take(struct sk_buff *skb, struct genl_info *info)
 {
 	struct dg_request *req;
-	int ret = dg_check_daemon(skb, info);
+	int ret = dg_daemon_request(skb, info, false, &req);
 
-	if (ret)
-		return ret;
-	ret = dg_named_request(info, false, &req);
 	if (ret)
 		return ret;
 	mutex_lock(&dg_lock);
@@ -162,11 +166,8 @@ static int dg_do_ack(struct sk_buff *skb, struct genl_info *info)
 {
 	const char *why = NULL;
 	struct dg_request *req;
-	int ret = dg_check_daemon(skb, info);
+	int ret = dg_daemon_request(skb, info, true, &req);
 
-	if (ret)
-		return ret;
-	ret = dg_named_request(info, true, &req);
 	if (ret)
 		return ret;
 	if (READ_ONCE(req->result) == DAXGUARD_RESULT_NONE)
@@ -180,11 +181,8 @@ static int dg_do_ack(struct sk_buff *skb, struct genl_info *info)
 static int dg_do_release(struct sk_buff *skb, struct genl_info *info)
 {
 	struct dg_request *req;
-	int ret = dg_check_daemon(skb, info);
+	int ret = dg_daemon_request(skb, info, true, &req);
 
-	if (ret)
-		return ret;
-	ret = dg_named_request(info, true, &req);
 	if (ret)
 		return ret;
 	ret = dg_end_by_daemon(info, req, DAXGUARD_RESULT_RELEASED);
@@ -196,13 +194,9 @@ static int dg_do_extend(struct sk_buff *skb, struct genl_info *info)
 {
 	struct dg_request *req;
 	u32 left = 0;
-	int ret = dg_check_daemon(skb, info);
+	int ret = dg_check_daemon(skb, info) ?: dg_missing(info, DAXGUARD_A_MS, "MS is missing") ?:
+		  dg_named_request(info, true, &req);
 
-	if (ret)
-		return ret;
-	if (dg_missing(info, DAXGUARD_A_MS, "MS is missing"))
-		return -EINVAL;
-	ret = dg_named_request(info, true, &req);
 	if (ret)
 		return ret;
 	mutex_lock(&dg_lock);
@@ -264,11 +258,8 @@ static int dg_do_save(struct sk_buff *skb, struct genl_info *info)
 {
 	struct dg_request *req;
 	u32 token;
-	int ret = dg_check_daemon(skb, info);
+	int ret = dg_daemon_request(skb, info, false, &req);
 
-	if (ret)
-		return ret;
-	ret = dg_named_request(info, false, &req);
 	if (ret)
 		return ret;
 	ret = dg_save_queue(info->snd_portid, req,
@@ -313,100 +304,6 @@ static int dg_do_sigbus(struct sk_buff *skb, struct genl_info *info)
 			nla_get_u8(attrs[DAXGUARD_A_LSB]), &why);
 	dg_request_put(req);
 	return ret ? dg_refuse(info, ret, why) : 0;
-}
-
-static int dg_refuse_dump(struct netlink_callback *cb, int error, const char *why)
-{
-	atomic64_inc(&dg_counters.refused);
-	/* 6.1 gives dumps none */
-	if (cb->extack)
-		cb->extack->_msg = why;
-	return error;
-}
-
-static int dg_start_pending(struct netlink_callback *cb)
-{
-	if (!netlink_capable(cb->skb, CAP_SYS_ADMIN))
-		return dg_refuse_dump(cb, -EPERM, "CAP_SYS_ADMIN is needed");
-	cb->min_dump_alloc = DG_EVENT_SIZE;
-	return 0;
-}
-
-static int dg_dump_pending(struct sk_buff *skb, struct netlink_callback *cb)
-{
-	u64 last = *(u64 *)cb->ctx;
-	struct dg_request *req;
-
-	mutex_lock(&dg_lock);
-	list_for_each_entry(req, &dg_requests, node) {
-		/* Revoking may take a while, and is not over before DONE says so. */
-		if (!req->held || req->id <= last || req->state == DAXGUARD_STATE_CLOSING)
-			continue;
-		if (dg_msg_fill_request(skb, req, NETLINK_CB(cb->skb).portid,
-					cb->nlh->nlmsg_seq, NLM_F_MULTI,
-					DAXGUARD_CMD_GET_PENDING))
-			break;
-		*(u64 *)cb->ctx = req->id;
-	}
-	mutex_unlock(&dg_lock);
-	return skb->len;
-}
-
-/* State of a snapshot's dump, in cb->ctx. */
-struct dg_dump {
-	struct dg_snapshot *snap;
-	unsigned int at;
-};
-
-static int dg_start_snapshot(struct netlink_callback *cb)
-{
-	struct nlattr *token = dg_dump_attrs(cb)[DAXGUARD_A_TOKEN];
-	struct dg_dump *dump = (void *)cb->ctx;
-	struct dg_snapshot *snap;
-	int ret = dg_start_pending(cb);
-
-	if (ret)
-		return ret;
-	if (!token)
-		return dg_refuse_dump(cb, -EINVAL, "TOKEN is missing");
-	snap = dg_snapshot_get(NETLINK_CB(cb->skb).portid, nla_get_u32(token));
-	if (IS_ERR(snap))
-		return dg_refuse_dump(cb, PTR_ERR(snap),
-				      "no such snapshot of this socket, or not ready");
-	dump->snap = snap;
-	dump->at = 0;
-	return 0;
-}
-
-static int dg_done_snapshot(struct netlink_callback *cb)
-{
-	struct dg_dump *dump = (void *)cb->ctx;
-
-	if (dump->snap)
-		dg_snapshot_put(dump->snap);
-	return 0;
-}
-
-static int dg_dump_holders(struct sk_buff *skb, struct netlink_callback *cb)
-{
-	struct dg_dump *dump = (void *)cb->ctx;
-
-	for (; dump->at < dump->snap->nr_usages; dump->at++)
-		if (dg_msg_fill_usage(skb, &dump->snap->usages[dump->at],
-				      NETLINK_CB(cb->skb).portid, cb->nlh->nlmsg_seq))
-			break;
-	return skb->len;
-}
-
-static int dg_dump_fs(struct sk_buff *skb, struct netlink_callback *cb)
-{
-	struct dg_dump *dump = (void *)cb->ctx;
-
-	for (; dump->at < dump->snap->nr_fs; dump->at++)
-		if (dg_msg_fill_fs(skb, &dump->snap->fs[dump->at],
-				   NETLINK_CB(cb->skb).portid, cb->nlh->nlmsg_seq))
-			break;
-	return skb->len;
 }
 
 static const struct nla_policy dg_policy[DAXGUARD_A_MAX + 1] = {

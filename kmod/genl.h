@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* Between the commands (genl.c) and the messages (message.c). */
+/* Between the commands (genl.c), the dumps (dump.c) and the messages (message.c). */
 #ifndef _DAXGUARD_GENL_H
 #define _DAXGUARD_GENL_H
 
@@ -18,5 +18,12 @@ int dg_msg_fill_request(struct sk_buff *skb, struct dg_request *req, u32 port, u
 			int flags, u8 cmd);
 int dg_msg_fill_usage(struct sk_buff *skb, const struct dg_usage *usage, u32 port, u32 seq);
 int dg_msg_fill_fs(struct sk_buff *skb, const struct dg_fs *fs, u32 port, u32 seq);
+
+int dg_start_pending(struct netlink_callback *cb);
+int dg_dump_pending(struct sk_buff *skb, struct netlink_callback *cb);
+int dg_start_snapshot(struct netlink_callback *cb);
+int dg_done_snapshot(struct netlink_callback *cb);
+int dg_dump_holders(struct sk_buff *skb, struct netlink_callback *cb);
+int dg_dump_fs(struct sk_buff *skb, struct netlink_callback *cb);
 
 #endif

@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Who maps: each DAX inode's i_mmap names the mms, so the cost does not grow
+ * with the mappings of processes that have nothing to do with the device, and
+ * no mmap_lock of a stuck process is ever waited for.
+ */
+#include <linux/fs.h>
+#include <linux/mm.h>
+#include <linux/sched/mm.h>
+#include <linux/slab.h>
+
+#include "scan.h"
+
+struct dg_mm *dg_mm_find(struct dg_scan *scan, struct mm_struct *mm)
+{
+	struct dg_mm *entry;
+
+	hash_for_each_possible(scan->mms, entry, node, (unsigned long)mm)
+		if (entry->mm == mm)
+			return entry;
+	return NULL;
+}
+
+/* Under i_mmap_rwsem, which reclaim takes too: no allocation that reclaims. */
+static struct dg_mm *dg_mm_get(struct dg_scan *scan, struct mm_struct *mm)
+{
+	struct dg_mm *entry = dg_mm_find(scan, mm);
+
+	if (entry)
+		return entry;
+	entry = kzalloc(sizeof(*entry), GFP_NOWAIT | __GFP_NOWARN);
+	if (!entry)
+		return NULL;
+	mmgrab(mm);
+	entry->mm = mm;
+	INIT_LIST_HEAD(&entry->vmas);
+	hash_add(scan->mms, &entry->node, (unsigned long)mm);
+	return entry;
+}
+
+static u32 dg_vma_flags(const struct vm_area_struct *vma)
+{
+	return (vma->vm_flags & VM_SHARED ? DAXGUARD_H_SHARED : 0) |
+	       (vma->vm_flags & VM_WRITE ? DAXGUARD_H_WRITE : 0) |
+	       (vma->vm_flags & VM_EXEC ? DAXGUARD_H_EXEC : 0);
+}
+
+/* false: no more of them. */
+static bool dg_scan_vma(struct dg_scan *scan, struct inode *inode, struct vm_area_struct *vma)
+{
+	struct dg_mm *mm = dg_mm_get(scan, vma->vm_mm);
+	struct dg_vma *entry = kzalloc(sizeof(*entry), GFP_NOWAIT | __GFP_NOWARN);
+
+	if (!mm || !entry || ++scan->nr_vmas > DG_USAGES_MAX) {
+		scan->snap->truncated = true;
+		kfree(entry);
+		return false;
+	}
+	entry->addr = vma->vm_start;
+	entry->len = vma->vm_end - vma->vm_start;
+	entry->offset = (u64)vma->vm_pgoff << PAGE_SHIFT;
+	entry->flags = dg_vma_flags(vma);
+	entry->fs_dev = inode->i_sb->s_dev;
+	entry->ino = inode->i_ino;
+	list_add_tail(&entry->node, &mm->vmas);
+	cond_resched();
+	return true;
+}
+
+void dg_scan_mappings(struct dg_scan *scan, struct inode *inode)
+{
+	struct address_space *mapping = inode->i_mapping;
+	struct rb_node *rb;
+
+	if (!mapping_mapped(mapping))
+		return;
+	if (!dg_trylock(dg_try_read, &mapping->i_mmap_rwsem)) {
+		scan->snap->truncated = true;
+		return;
+	}
+	for (rb = rb_first_cached(&mapping->i_mmap); rb; rb = rb_next(rb))
+		if (!dg_scan_vma(scan, inode, rb_entry(rb, struct vm_area_struct, shared.rb)))
+			break;
+	i_mmap_unlock_read(mapping);
+}
+
+void dg_report_kernel(struct dg_scan *scan, const struct dg_vma *vma, dev_t dev, u64 ino)
+{
+	struct dg_usage *usage = dg_snapshot_usage(scan->snap);
+
+	if (!usage)
+		return;
+	usage->use = DAXGUARD_USE_KERNEL;
+	usage->fs_dev = dev;
+	usage->ino = ino;
+	usage->count = 1;
+	if (vma) {
+		usage->addr = vma->addr;
+		usage->len = vma->len;
+		usage->offset = vma->offset;
+		usage->flags = vma->flags;
+	}
+}
+
+void dg_scan_free_mms(struct dg_scan *scan)
+{
+	struct hlist_node *tmp;
+	struct dg_mm *mm;
+	unsigned int bucket;
+
+	hash_for_each_safe(scan->mms, bucket, tmp, mm, node) {
+		struct dg_vma *vma, *next;
+
+		list_for_each_entry_safe(vma, next, &mm->vmas, node) {
+			if (!mm->owned)
+				dg_report_kernel(scan, vma, vma->fs_dev, vma->ino);
+			kfree(vma);
+		}
+		hash_del(&mm->node);
+		mmdrop(mm->mm);
+		kfree(mm);
+	}
+}
