@@ -17,14 +17,21 @@ struct dg_story *story_free(struct dg_story *story)
 	return NULL;
 }
 
-static void forget_first(struct manager *m)
+static void forget_at(struct manager *m, size_t at)
 {
-	uint64_t id = m->kept[0]->id;
+	uint64_t id = m->kept[at]->id;
 
-	store_remove(m->store, id);
-	story_free(m->kept[0]);
-	memmove(m->kept, m->kept + 1, --m->n_kept * sizeof(*m->kept));
+	story_free(m->kept[at]);
+	m->n_kept--;
+	memmove(m->kept + at, m->kept + at + 1, (m->n_kept - at) * sizeof(*m->kept));
 	OBSERVE(m, incident_forgotten, id);
+}
+
+void history_forget(struct manager *m, uint64_t id)
+{
+	for (size_t i = m->n_kept; i > 0; i--)
+		if (m->kept[i - 1]->id == id)
+			forget_at(m, i - 1);
 }
 
 void history_keep(struct manager *m, struct dg_story *story)
@@ -43,8 +50,11 @@ void history_keep(struct manager *m, struct dg_story *story)
 	memmove(kept + at + 1, kept + at, (m->n_kept - at) * sizeof(*kept));
 	kept[at] = story;
 	m->n_kept++;
-	while (m->n_kept > m->config.settings.incidents_max)
-		forget_first(m);
+	while (m->n_kept > m->config.settings.incidents_max) {
+		if (m->store)
+			store_remove(m->store, m->kept[0]->id);
+		forget_at(m, 0);
+	}
 }
 
 static int read_story(struct manager *m, uint64_t id, struct dg_story **ret)

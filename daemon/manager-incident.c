@@ -9,6 +9,9 @@
 #include "manager-internal.h"
 #include "names.h"
 
+/* By how much our idea of a hold's begin may be late. */
+#define BEGAN_SLACK_US 5000000ULL
+
 struct incident *incident_find(struct manager *m, uint64_t id)
 {
 	for (size_t i = 0; i < m->n_open; i++)
@@ -141,6 +144,21 @@ static int incident_new(struct manager *m, const struct dg_request *request, str
 	return 0;
 }
 
+/*
+ * The same hold, and not one of another boot, or of an earlier life of the
+ * module, which counts from 1 again when it is loaded.
+ */
+static bool is_story_of(const struct dg_story *story, const struct dg_request *request,
+			uint64_t now_us)
+{
+	uint64_t elapsed_us = request->elapsed_ms * UINT64_C(1000);
+	uint64_t began_us = now_us > elapsed_us ? now_us - elapsed_us : 0;
+
+	if (strcmp(story->boot_id, request->boot_id) != 0)
+		return false;
+	return began_us <= (story->ended_us ?: story->began_us + BEGAN_SLACK_US);
+}
+
 /* What an earlier daemon wrote is gone on with; what is not ours is begun anew. */
 static int open_story(struct incident *incident)
 {
@@ -150,10 +168,11 @@ static int open_story(struct incident *incident)
 	int r;
 
 	story = m->store ? history_read(m, request->id) : NULL;
-	if (story && strcmp(story->boot_id, request->boot_id) != 0) {
+	if (story && !is_story_of(story, request, manager_now(m))) {
 		story = story_free(story);
 		store_remove(m->store, request->id);
 	}
+	history_forget(m, request->id);
 	incident->story = story ?: calloc(1, sizeof(*story));
 	if (!incident->story)
 		return -ENOMEM;

@@ -170,6 +170,7 @@ int history_load(struct manager *m);
 void history_keep(struct manager *m, struct dg_story *story); /* takes it */
 /* What was written of an incident that is open (again); NULL: nothing. The caller's. */
 struct dg_story *history_read(struct manager *m, uint64_t id);
+void history_forget(struct manager *m, uint64_t id); /* its record stays */
 void history_done(struct manager *m);
 struct dg_story *story_free(struct dg_story *story);
 

@@ -14,6 +14,7 @@
 
 #define DIRECTORY "incidents"
 #define NAME_SIZE 24
+#define TAIL_SIZE 8192 /* the longest line of a record */
 
 struct store {
 	int dir_fd;
@@ -71,6 +72,26 @@ static const char *name_of(uint64_t id, char buffer[static NAME_SIZE])
 	return buffer;
 }
 
+/* Half a line, of a daemon that was killed while it wrote: the next one would be glued to it. */
+static int cut_half_line(struct store_record *record)
+{
+	size_t size = record->n < TAIL_SIZE ? record->n : TAIL_SIZE;
+	off_t start = (off_t)(record->n - size), end;
+	char tail[TAIL_SIZE];
+	const char *newline;
+	ssize_t n;
+
+	n = pread(record->fd, tail, size, start);
+	if (n < 0)
+		return -errno;
+	newline = memrchr(tail, '\n', (size_t)n);
+	end = newline ? start + (newline - tail) + 1 : start;
+	if (ftruncate(record->fd, end) < 0)
+		return -errno;
+	record->n = (size_t)end;
+	return 0;
+}
+
 int store_record_open(struct store *store, uint64_t id, size_t limit, struct store_record **ret)
 {
 	struct store_record *record;
@@ -91,6 +112,11 @@ int store_record_open(struct store *store, uint64_t id, size_t limit, struct sto
 		return r;
 	}
 	record->n = (size_t)status.st_size;
+	r = cut_half_line(record);
+	if (r < 0) {
+		store_record_close(record);
+		return r;
+	}
 	*ret = record;
 	return 0;
 }

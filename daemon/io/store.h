@@ -18,7 +18,10 @@ struct store_record;
 int store_new(const char *run_dir, struct store **ret);
 struct store *store_free(struct store *store); /* NULL is fine; returns NULL */
 
-/* Opens the record, or begins it, for appending. limit: bytes it may grow to. */
+/*
+ * Opens the record, or begins it, for appending; what is no whole line at its
+ * end is cut off. limit: bytes it may grow to.
+ */
 int store_record_open(struct store *store, uint64_t id, size_t limit, struct store_record **ret);
 struct store_record *store_record_close(struct store_record *record); /* NULL is fine */
 /* -EFBIG: the limit; -ENOSPC and others of write(2): nothing, or not all, was written. */

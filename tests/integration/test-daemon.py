@@ -430,6 +430,24 @@ class ModuleTest(DaemonCase):
         self.module.hold()
         self.assertEqual(self.module.wait(), "ACKED")
 
+    def test_numbers_begin_anew(self):
+        # The same number from the module's next life is another hold.
+        self.start(wait=False)
+        self.module.load(True)
+        self.module.wait_for("GET_PENDING")
+        for n in range(2):
+            self.module.results.clear()
+            self.module.hold()
+            self.assertEqual(self.module.wait(), "ACKED")
+            self.ended()
+            eventually(lambda: self.ctl("Incidents", "incidents")[-1].get("EndedUsec"))
+            self.assertEqual(len(self.events("begin")), 1)
+            self.assertEqual(self.events("resume"), [])
+            self.assertEqual(len(self.ctl("Incidents", "incidents")), 1)
+            self.module.load(False)
+            self.module.load(True)
+            self.module.wait_for("GET_PENDING", n + 2)
+
 
 def main():
     paths = [os.path.abspath(arg) for arg in sys.argv[1:5]]

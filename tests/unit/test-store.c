@@ -54,6 +54,27 @@ static void records_are_appended_to(void **state)
 	assert_int_equal(store_read(store, 6, 1000, &text, &n), -ENOENT);
 }
 
+/* Its writer was killed in the middle of it. */
+static void half_a_line_is_cut_off(void **state)
+{
+	char *text, *longest = calloc(1, 900);
+	size_t n;
+
+	put(5, "one\ntw");
+	put(5, "three\n");
+	assert_int_equal(store_read(store, 5, 1000, &text, &n), 0);
+	assert_int_equal(n, 10);
+	assert_memory_equal(text, "one\nthree\n", 10);
+	free(text);
+	memset(longest, 'x', 899);
+	put(6, longest);
+	put(6, "two\n");
+	assert_int_equal(store_read(store, 6, 1000, &text, &n), 0);
+	assert_int_equal(n, 4);
+	free(text);
+	free(longest);
+}
+
 static void only_root_reads_them(void **state)
 {
 	char path[128];
@@ -145,9 +166,10 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		TEST(records_are_appended_to),   TEST(only_root_reads_them),
-		TEST(the_list_is_by_number),     TEST(a_limit_is_a_limit),
-		TEST(half_a_line_is_taken_back), TEST(a_link_is_not_followed),
+		TEST(records_are_appended_to), TEST(half_a_line_is_cut_off),
+		TEST(only_root_reads_them),    TEST(the_list_is_by_number),
+		TEST(a_limit_is_a_limit),      TEST(half_a_line_is_taken_back),
+		TEST(a_link_is_not_followed),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
