@@ -19,6 +19,7 @@
 #include "names.h"
 
 #define STACK_TOUCHED (256U * 1024)
+#define START_AGAIN_NS (500L * 1000 * 1000)
 
 static void usage(void)
 {
@@ -129,13 +130,34 @@ static int block_signals(sd_event *event)
 	return r < 0 ? r : sd_event_add_signal(event, NULL, SIGINT, on_signal, NULL);
 }
 
-static int fail(int error)
+/*
+ * The service manager starts us again at once, since who dies in a hold is
+ * missed there. What kept us from starting is given a moment to pass instead,
+ * less than a takeover may take. A signal that ends us ends that too.
+ */
+static void wait_a_moment(void)
 {
-	if (error == -EBUSY || error == -EADDRINUSE) {
+	const struct timespec moment = {.tv_nsec = START_AGAIN_NS};
+	sigset_t set;
+
+	if (!getenv("NOTIFY_SOCKET"))
+		return;
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGINT);
+	(void)!sigtimedwait(&set, NULL, &moment);
+}
+
+static int fail(int error, bool started)
+{
+	if (!started && (error == -EBUSY || error == -EADDRINUSE)) {
 		fprintf(stderr, "daxguardd: another daemon is at work already\n");
 		return DG_EXIT_SECOND;
 	}
-	fprintf(stderr, "daxguardd: %s\n", strerror(-error));
+	fprintf(stderr, "daxguardd: cannot %s: %s\n", started ? "go on" : "start",
+		strerror(-error));
+	if (!started)
+		wait_a_moment();
 	return DG_EXIT_FAILURE;
 }
 
@@ -159,7 +181,8 @@ static int start_bus(struct manager *m, struct bus **ret)
 }
 
 /* From here on a hold may be open, and nothing is printed unless we give up. */
-static int serve(sd_event *event, const struct manager_paths *paths, uint64_t watchdog_us)
+static int serve(sd_event *event, const struct manager_paths *paths, uint64_t watchdog_us,
+		 bool *ret_started)
 {
 	struct manager *m = NULL;
 	struct bus *bus = NULL;
@@ -174,6 +197,7 @@ static int serve(sd_event *event, const struct manager_paths *paths, uint64_t wa
 			    strerror(-locked));
 	r = start_bus(m, &bus);
 	if (r >= 0) {
+		*ret_started = true;
 		manager_start(m, watchdog_us);
 		(void)!notify_send("READY=1");
 		r = sd_event_loop(event);
@@ -188,6 +212,7 @@ int daemon_run(int argc, char *argv[], const struct manager_paths *paths)
 {
 	uint64_t watchdog_us = 0;
 	sd_event *event = NULL;
+	bool started = false;
 	int status, r;
 
 	status = parse_argv(argc, argv);
@@ -195,6 +220,7 @@ int daemon_run(int argc, char *argv[], const struct manager_paths *paths)
 		return status;
 	if (geteuid() != 0) {
 		fprintf(stderr, "daxguardd: must be run as root\n");
+		wait_a_moment();
 		return DG_EXIT_FAILURE;
 	}
 	raise_limits();
@@ -203,7 +229,7 @@ int daemon_run(int argc, char *argv[], const struct manager_paths *paths)
 	if (r >= 0)
 		r = block_signals(event);
 	if (r >= 0)
-		r = serve(event, paths, watchdog_us);
+		r = serve(event, paths, watchdog_us, &started);
 	sd_event_unref(event);
-	return r < 0 ? fail(r) : DG_EXIT_OK;
+	return r < 0 ? fail(r, started) : DG_EXIT_OK;
 }

@@ -143,9 +143,11 @@ class DaemonCase(unittest.TestCase):
             file.write(text)
         os.chmod(self.path(name), mode)
 
-    def start(self, wait=True):
+    def start(self, wait=True, notify=False):
         env = dict(os.environ, DAXGUARD_TEST_DIR=self.dir, DAXGUARD_FAKE_KLINK=self.path("klink"))
         env.pop("NOTIFY_SOCKET", None)
+        if notify:
+            env["NOTIFY_SOCKET"] = self.path("notify")
         n = len(self.module.said("GET_PENDING"))
         daemon = subprocess.Popen([self.daemon], env=env, stderr=subprocess.PIPE)
         self.processes.append(daemon)
