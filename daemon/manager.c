@@ -215,9 +215,16 @@ static void on_completed(void *userdata, uint32_t token, int error, bool truncat
 		incident_completed(m, token, error);
 }
 
+/*
+ * That the module went and came back may be among what was lost, and with it
+ * the registration; to register twice does no harm.
+ */
 static void on_lost(void *userdata)
 {
-	manager_refresh(userdata);
+	struct manager *m = userdata;
+
+	if (m->registered && try_register(m) < 0)
+		register_again_later(m);
 }
 
 static void on_module(void *userdata, bool present)

@@ -21,6 +21,7 @@ struct klink {
 	sd_event_source *command_source;
 	sd_event_source *events_source;
 	sd_event_source *deferred; /* on while something below is to be told */
+	sd_event_source *again;    /* on while it is not known whether the module is there */
 
 	uint16_t family; /* 0: the module is not there */
 	char error[256];

@@ -11,6 +11,7 @@
 
 /* Datagrams read in one turn of the event loop, so that others get theirs. */
 #define DATAGRAMS_PER_TURN 64
+#define REFRESH_AGAIN_US 1000000ULL
 
 /* What the kernel says of one generic netlink family. */
 struct family {
@@ -147,9 +148,10 @@ static void family_refresh(struct klink *link)
 	uint16_t before = link->family;
 
 	if (family_find(link) < 0) {
-		/* Not known: as if it were not there; its next sign of life asks again. */
+		/* Not known: what is open is not given up for that. Asked again soon. */
 		link->family = before;
-		family_gone(link);
+		if (sd_event_source_set_time_relative(link->again, REFRESH_AGAIN_US) >= 0)
+			sd_event_source_set_enabled(link->again, SD_EVENT_ONESHOT);
 		return;
 	}
 	if (link->family == before)
@@ -158,6 +160,12 @@ static void family_refresh(struct klink *link)
 		link->ops.module(link->userdata, false);
 	if (link->family != 0)
 		link->ops.module(link->userdata, true);
+}
+
+static int on_again(sd_event_source *source, uint64_t usec, void *userdata)
+{
+	family_refresh(userdata);
+	return 0;
 }
 
 static void family_notified(struct klink *link, const struct nlmsghdr *header)
@@ -324,6 +332,12 @@ static int add_sources(struct klink *link)
 	r = sd_event_source_set_enabled(link->deferred, SD_EVENT_OFF);
 	if (r < 0)
 		return r;
+	r = sd_event_add_time(link->event, &link->again, CLOCK_MONOTONIC, 0, 0, on_again, link);
+	if (r < 0)
+		return r;
+	r = sd_event_source_set_enabled(link->again, SD_EVENT_OFF);
+	if (r < 0)
+		return r;
 	r = sd_event_add_io(link->event, &link->command_source, klink_socket_fd(&link->command),
 			    EPOLLIN, on_command, link);
 	if (r < 0)
@@ -380,6 +394,7 @@ struct klink *klink_free(struct klink *link)
 	sd_event_source_disable_unref(link->events_source);
 	sd_event_source_disable_unref(link->command_source);
 	sd_event_source_disable_unref(link->deferred);
+	sd_event_source_disable_unref(link->again);
 	klink_socket_close(&link->events);
 	klink_socket_close(&link->command);
 	free(link->completed);

@@ -28,7 +28,7 @@ struct klink_ops {
 	void (*done)(void *userdata, const struct dg_done *done);
 	/* error: positive errno or 0 */
 	void (*completed)(void *userdata, uint32_t token, int error, bool truncated);
-	/* messages were lost (ENOBUFS): call klink_get_pending() */
+	/* messages were lost (ENOBUFS): call klink_register() and klink_get_pending() */
 	void (*lost)(void *userdata);
 	/* the module came (true: not registered yet) or went (false) */
 	void (*module)(void *userdata, bool present);

@@ -207,6 +207,8 @@ class IncidentTest(DaemonCase):
         n = len(self.module.said("GET_PENDING"))
         self.module.lose()
         eventually(lambda: len(self.module.said("GET_PENDING")) > n)
+        # The registration may have been lost with them, unheard.
+        self.assertEqual(self.module.words()[-2:], ["REGISTER", "GET_PENDING"])
 
     def test_event_of_unknown_hold_ends(self):
         # The kernel knows it no more when it is taken.
@@ -379,6 +381,15 @@ class PreconditionTest(DaemonCase):
         second = self.start(wait=False)
         self.assertEqual(second.wait(10), 4)
         self.assertIn(b"another daemon", second.stderr.read())
+
+    def test_start_that_fails_is_no_storm(self):
+        # The service manager does not pause before it tries again.
+        self.module.refusals["REGISTER"] = [(errno.EPERM, "not now")]
+        begin = time.monotonic()
+        daemon = self.start(wait=False, notify=True)
+        self.assertEqual(daemon.wait(10), 1)
+        self.assertGreater(time.monotonic() - begin, 0.5)
+        self.assertIn(b"cannot start", daemon.stderr.read())
 
     def test_wrong_configuration(self):
         self.write("daxguardd.conf", "[Daemon]\nReserveSec=soon\n", 0o644)
