@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * Uevents on the module's own misc device: a doorbell for udev, which may have
- * to start the daemon. Never on the device that is removed: kernels before 6.2
- * take its lock to make one.
+ * to start the daemon. Never on the device that is removed: 6.1's uevent
+ * attribute takes its lock, and whoever reads it would wait for the hold.
  */
 #include <linux/kobject.h>
 #include <linux/miscdevice.h>

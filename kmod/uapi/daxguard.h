@@ -103,7 +103,7 @@
  *	answered by COMPLETED. -EINPROGRESS: one is under way.
  * @DAXGUARD_CMD_SHUTDOWN: {ID} Queue a sync and a shutdown of every live
  *	superblock on the device. As SYNC. ERROR in the answer is EOPNOTSUPP
- *	where a file system or this kernel (before 6.5) has no way to do it
+ *	where a file system or this kernel (before 6.6) has no way to do it
  *	from inside: shut it down by ioctl, through a path.
  * @DAXGUARD_CMD_SIGBUS: {ID, PID, START_NS, ADDR, LSB, CODE} Send SIGBUS
  *	with si_code CODE (BUS_MCEERR_AO; BUS_MCEERR_AR would blame the
@@ -139,6 +139,7 @@ enum daxguard_cmd {
 	DAXGUARD_CMD_COMPLETED,
 	__DAXGUARD_CMD_MAX,
 };
+
 #define DAXGUARD_CMD_MAX (__DAXGUARD_CMD_MAX - 1)
 
 /* enum daxguard_state - where a request is (DAXGUARD_A_STATE, u8). */
@@ -347,6 +348,7 @@ enum daxguard_attr {
 	DAXGUARD_A_VERSION,
 	__DAXGUARD_A_MAX,
 };
+
 #define DAXGUARD_A_MAX (__DAXGUARD_A_MAX - 1)
 
 #endif /* _UAPI_LINUX_DAXGUARD_H */
