@@ -22,7 +22,7 @@ image_packages=(mmdebstrap e2fsprogs cpio kmod xz-utils util-linux debian-archiv
 guest_packages=(qemu-system-x86 python3)
 build_packages=(gcc libc6-dev meson ninja-build pkg-config systemd udev dbus python3 shellcheck
 	libsystemd-dev libudev-dev libndctl-dev libdaxctl-dev libnl-3-dev libnl-genl-3-dev
-	libmount-dev libjson-c-dev libcmocka-dev)
+	libmount-dev libjson-c-dev libcmocka-dev xfsprogs mount mandoc)
 
 install_packages() {
 	local missing=() package
