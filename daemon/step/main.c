@@ -56,6 +56,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
@@ -172,6 +173,11 @@ int main(int argc, char **argv)
 
 	/* A reader that has gone shows as EPIPE; half an unmount is not left at a signal's whim. */
 	signal(SIGPIPE, SIG_IGN);
+	/*
+	 * With the daemon: the next one does it again, and would take us for a
+	 * holder. Nor may we unmount what comes later under the same number.
+	 */
+	(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
 	while ((c = getopt_long(argc, argv, "+", options, NULL)) != -1) {
 		if (c != 'p')
 			return usage("wrong option", NULL);

@@ -23,7 +23,11 @@ struct unmount {
 	struct dg_record_writer failures; /* of this pass */
 };
 
-/* On one of the devices, or below such a mount; but not what only covers its root. */
+/*
+ * On one of the devices, or below such a mount; but not what only covers its
+ * root, nor what is below the root of a namespace: that one stays, and so a
+ * container keeps its /proc and its volumes.
+ */
 static bool is_wanted(const struct unmount *unmount, const struct mount *mount)
 {
 	const struct mount *child = mount;
@@ -34,7 +38,7 @@ static bool is_wanted(const struct unmount *unmount, const struct mount *mount)
 	if (unmount->flags & MNT_DETACH)
 		return false;
 	for (unsigned i = 0; i < mount->depth && child->parent; i++, child = child->parent)
-		if (step_has_dev(unmount->step, child->parent->dev) &&
+		if (child->parent->parent && step_has_dev(unmount->step, child->parent->dev) &&
 		    strcmp(child->path, child->parent->path) != 0)
 			return true;
 	return false;

@@ -10,6 +10,7 @@ usage: test-step.py DAXGUARD_STEP [unittest arguments]
 
 import ctypes
 import os
+import select
 import shutil
 import signal
 import subprocess
@@ -17,6 +18,8 @@ import sys
 import tempfile
 import time
 import unittest
+
+from stepcase import Child, PythonChild
 
 PIVOT_ROOT = {"x86_64": 155, "aarch64": 41, "ppc64le": 203}[os.uname().machine]
 STEP = None
@@ -59,57 +62,6 @@ def devno(path):
 
 def run(*args):
     subprocess.run(args, check=True, stdout=subprocess.DEVNULL, timeout=60)
-
-
-class Child:
-    """A process that says when it is ready and then waits to be killed."""
-
-    def __init__(self, prepare, *unshare):
-        command = ["sh", "-ec", f"{prepare}\necho ready\nexec sleep 1000"]
-        if unshare:
-            command = ["unshare", *unshare, *command]
-        self.process = subprocess.Popen(command, stdout=subprocess.PIPE)
-        if self.process.stdout.readline() != b"ready\n":
-            raise RuntimeError(f"{command} did not start")
-        # The shell says so before it is "sleep".
-        for _ in range(100):
-            with open(f"/proc/{self.process.pid}/comm", encoding="ascii") as file:
-                if file.read() == "sleep\n":
-                    return
-            time.sleep(0.02)
-
-    @property
-    def pid(self):
-        return self.process.pid
-
-    def stop(self):
-        self.process.kill()
-        self.process.wait()
-        self.process.stdout.close()
-
-
-class PythonChild(Child):
-    """The same with a program of its own, which need not find one where it ends up."""
-
-    CODE = """
-import ctypes, os, time
-libc = ctypes.CDLL(None, use_errno=True)
-def check(r):
-    if r < 0:
-        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
-def unshare():
-    check(libc.unshare(0x20000))
-    check(libc.mount(None, b"/", None, 0x44000, None))
-{}
-print("ready", flush=True)
-time.sleep(1000)
-"""
-
-    def __init__(self, code):
-        self.process = subprocess.Popen([sys.executable, "-c", self.CODE.format(code)],
-                                        stdout=subprocess.PIPE)
-        if self.process.stdout.readline() != b"ready\n":
-            raise RuntimeError("the child did not start")
 
 
 class StepTest(unittest.TestCase):
@@ -319,12 +271,15 @@ class StepTest(unittest.TestCase):
         # A container that lives on the device; its file system must not become read-only.
         child = PythonChild(f"unshare()\nos.chdir('{self.mnt}')\n"
                             f"check(libc.syscall({PIVOT_ROOT}, b'.', b'.'))\n"
-                            "check(libc.umount2(b'.', 2))\nos.chdir('/')")
+                            "check(libc.umount2(b'.', 2))\nos.mkdir('/sub')\n"
+                            "check(libc.mount(b'', b'/sub', b'tmpfs', 0, None))\nos.chdir('/')")
         self.children.append(child)
         found = step("unmount", self.dev, status=1)
         self.assertEqual([(r["RESULT"], r["HOST"]) for r in found],
                          [(b"ok", b"1"), (b"locked", b"0")])
         self.assertEqual(found[1]["PATH"], b"/")
+        with open(f"/proc/{child.pid}/mounts", encoding="ascii") as file:
+            self.assertIn(" /sub ", file.read())  # nothing is won without it
         with open(f"/proc/{child.pid}/root/file", "w", encoding="ascii") as file:
             file.write("x")
         self.assertEqual([r["RESULT"] for r in step("detach", self.dev, status=1)], [b"locked"])
@@ -412,6 +367,19 @@ class UsageTest(unittest.TestCase):
         done = subprocess.run([STEP, "--proc=/nonexistent", "protected"], stderr=subprocess.PIPE,
                               check=False)
         self.assertEqual(done.returncode, 3)
+
+
+    def test_dies_with_its_parent(self):
+        with tempfile.TemporaryDirectory() as proc:
+            os.mkdir(proc + "/7")
+            os.mkfifo(proc + "/7/cgroup")  # which nobody opens
+            parent = subprocess.Popen(["sh", "-c", '"$@" & wait', "", STEP, "--proc=" + proc,
+                                       "protected"], stdout=subprocess.PIPE)
+            time.sleep(0.5)
+            parent.kill()
+            parent.wait()
+            self.assertEqual(select.select([parent.stdout], [], [], 10)[0], [parent.stdout])
+            parent.stdout.close()
 
 
 class FakeProcTest(unittest.TestCase):
