@@ -34,6 +34,16 @@ void history_forget(struct manager *m, uint64_t id)
 			forget_at(m, i - 1);
 }
 
+/* By number, and by what takes most of the memory, which is locked. */
+static bool is_too_much(const struct manager *m)
+{
+	size_t n_holders = 0;
+
+	for (size_t i = 0; i < m->n_kept; i++)
+		n_holders += m->kept[i]->n_holders;
+	return m->n_kept > m->config.settings.incidents_max || n_holders > DG_HOLDERS_KEPT_MAX;
+}
+
 void history_keep(struct manager *m, struct dg_story *story)
 {
 	struct dg_story **kept;
@@ -50,7 +60,7 @@ void history_keep(struct manager *m, struct dg_story *story)
 	memmove(kept + at + 1, kept + at, (m->n_kept - at) * sizeof(*kept));
 	kept[at] = story;
 	m->n_kept++;
-	while (m->n_kept > m->config.settings.incidents_max) {
+	while (is_too_much(m)) {
 		if (m->store)
 			store_remove(m->store, m->kept[0]->id);
 		forget_at(m, 0);
