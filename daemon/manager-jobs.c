@@ -210,7 +210,8 @@ static void on_step(void *userdata, const struct step_outcome *outcome)
 		end = DG_JOB_FAILED;
 	}
 	r = read_output(job, outcome);
-	if (r < 0)
+	/* One that was killed may have left half a record: it is told by its own end. */
+	if (r < 0 && end == DG_JOB_OK)
 		end_job(job, DG_JOB_FAILED, -r, strerror(-r));
 	else
 		end_job(job, end, outcome->status, outcome->error);

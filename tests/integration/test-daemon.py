@@ -274,6 +274,17 @@ class StuckStepTest(DaemonCase):
         self.ended()
         self.assertEqual(self.events("job-end", name="unmount")[0]["end"], "timeout")
 
+    def test_unmount_in_the_middle_of_a_word(self):
+        os.mkfifo(self.path("output-unmount"))
+        fd = os.open(self.path("output-unmount"), os.O_RDWR)
+        self.addCleanup(os.close, fd)
+        os.write(fd, b"PATH=/x\0RESULT=bu")
+        self.start()
+        self.module.hold()
+        self.module.wait()
+        self.ended()
+        self.assertEqual(self.events("job-end", name="unmount")[0]["end"], "timeout")
+
     def test_all(self):
         # Nothing that may block comes back: the hold ends by us all the same.
         self.start()
