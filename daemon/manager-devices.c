@@ -74,7 +74,6 @@ static int add_device(struct list *list, struct record record)
 	struct manager_device *device =
 		reallocarray(list->items, list->n_items + 1, sizeof(*device));
 	const char *numa = get(record, "NUMA");
-	int r;
 
 	if (!device)
 		return -ENOMEM;
@@ -91,9 +90,8 @@ static int add_device(struct list *list, struct record record)
 	if (numa)
 		device->numa = atoi(numa);
 	/* What a record does not say stays 0. */
-	r = dg_record_get_u64(record.text, record.n, "SIZE", &device->size);
-	if (r >= 0 || r == -ENOENT)
-		r = dg_record_get_dev(record.text, record.n, "DEV", &device->dev);
+	(void)!dg_record_get_u64(record.text, record.n, "SIZE", &device->size);
+	(void)!dg_record_get_dev(record.text, record.n, "DEV", &device->dev);
 	return 0;
 }
 

@@ -37,15 +37,7 @@ static int shut_down(int fd)
 
 static int shutdown_one(struct step *step, const struct mount *mount, int fd, void *userdata)
 {
-	int *left = userdata, r = fd < 0 ? fd : shut_down(fd);
-
-	if (r < 0)
-		++*left;
-	dg_record_field_dev(&step->writer, "DEV", mount->dev);
-	dg_record_field(&step->writer, "TYPE", mount->type);
-	dg_record_field(&step->writer, "PATH", mount->path);
-	dg_record_field(&step->writer, "RESULT", step_result(r));
-	return step_emit(step);
+	return superblock_report(step, mount, fd < 0 ? fd : shut_down(fd), userdata);
 }
 
 int verb_shutdown(struct step *step)

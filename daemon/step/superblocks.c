@@ -130,3 +130,14 @@ int superblocks_visit(struct step *step,
 	free(visit.items);
 	return r;
 }
+
+int superblock_report(struct step *step, const struct mount *mount, int result, int *left)
+{
+	if (result < 0)
+		++*left;
+	dg_record_field_dev(&step->writer, "DEV", mount->dev);
+	dg_record_field(&step->writer, "TYPE", mount->type);
+	dg_record_field(&step->writer, "PATH", mount->path);
+	dg_record_field(&step->writer, "RESULT", step_result(result));
+	return step_emit(step);
+}

@@ -15,3 +15,6 @@ int superblocks_visit(struct step *step,
 		      int (*func)(struct step *step, const struct mount *mount, int fd,
 				  void *userdata),
 		      void *userdata);
+
+/* The record of one; left counts those that could not be dealt with. */
+int superblock_report(struct step *step, const struct mount *mount, int result, int *left);

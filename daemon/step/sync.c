@@ -8,7 +8,7 @@
 
 static int sync_one(struct step *step, const struct mount *mount, int fd, void *userdata)
 {
-	int *left = userdata, r = fd < 0 ? fd : 0;
+	int r = fd < 0 ? fd : 0;
 
 	if (fd >= 0) {
 		int zero = 0;
@@ -21,13 +21,7 @@ static int sync_one(struct step *step, const struct mount *mount, int fd, void *
 		if (syncfs(fd) < 0)
 			r = -errno;
 	}
-	if (r < 0)
-		++*left;
-	dg_record_field_dev(&step->writer, "DEV", mount->dev);
-	dg_record_field(&step->writer, "TYPE", mount->type);
-	dg_record_field(&step->writer, "PATH", mount->path);
-	dg_record_field(&step->writer, "RESULT", step_result(r));
-	return step_emit(step);
+	return superblock_report(step, mount, r, userdata);
 }
 
 int verb_sync(struct step *step)
