@@ -181,13 +181,42 @@ static int try_register(struct manager *m)
 	return 0;
 }
 
+static const char *why_not(const struct manager *m)
+{
+	if (m->registered)
+		return "";
+	if (m->register_error == -ENOENT)
+		return "the kernel module is not loaded: " DG_MODULE_HINT;
+	if (m->register_error == -EBUSY)
+		return "another daemon is registered";
+	return strerror(-m->register_error);
+}
+
+static void log_registered(struct manager *m)
+{
+	if (m->registered)
+		log_message(m, LOG_NOTICE, DG_MESSAGE_MODULE, "Removals are held");
+	else
+		log_message(m, LOG_WARNING, DG_MESSAGE_MODULE, "Removals are not held: %s",
+			    why_not(m));
+}
+
+static void register_or_later(struct manager *m)
+{
+	if (try_register(m) < 0)
+		register_again_later(m);
+	OBSERVE(m, status_changed);
+}
+
 static int on_retry(sd_event_source *source, uint64_t usec, void *userdata)
 {
 	struct manager *m = userdata;
 
-	if (!m->registered && try_register(m) < 0)
-		register_again_later(m);
-	OBSERVE(m, status_changed);
+	if (m->registered)
+		return 0;
+	register_or_later(m);
+	if (m->registered)
+		log_registered(m);
 	return 0;
 }
 
@@ -223,8 +252,11 @@ static void on_lost(void *userdata)
 {
 	struct manager *m = userdata;
 
-	if (m->registered && try_register(m) < 0)
-		register_again_later(m);
+	if (!m->registered)
+		return;
+	register_or_later(m);
+	if (!m->registered)
+		log_registered(m);
 }
 
 static void on_module(void *userdata, bool present)
@@ -232,10 +264,7 @@ static void on_module(void *userdata, bool present)
 	struct manager *m = userdata;
 
 	if (present) {
-		log_message(m, LOG_NOTICE, DG_MESSAGE_MODULE,
-			    "The kernel module is there: removals are held");
-		if (try_register(m) < 0)
-			register_again_later(m);
+		register_or_later(m);
 	} else {
 		/* It cannot go while it holds: what is open here has ended unheard. */
 		const struct pending none = {};
@@ -243,11 +272,9 @@ static void on_module(void *userdata, bool present)
 		m->registered = false;
 		m->register_error = -ENOENT;
 		drop_gone(m, &none);
-		log_message(m, LOG_WARNING, DG_MESSAGE_MODULE,
-			    "The kernel module is gone: removals are not held (" DG_MODULE_HINT
-			    ")");
+		OBSERVE(m, status_changed);
 	}
-	OBSERVE(m, status_changed);
+	log_registered(m);
 }
 
 static void on_doorbell(void *userdata)
@@ -384,17 +411,6 @@ struct manager *manager_free(struct manager *m)
 	return NULL;
 }
 
-static const char *why_not(const struct manager *m)
-{
-	if (m->registered)
-		return "";
-	if (m->register_error == -ENOENT)
-		return "the kernel module is not loaded: " DG_MODULE_HINT;
-	if (m->register_error == -EBUSY)
-		return "another daemon is registered";
-	return strerror(-m->register_error);
-}
-
 static int start_watchdog(struct manager *m, uint64_t watchdog_us)
 {
 	m->watchdog_us = watchdog_us;
@@ -420,8 +436,7 @@ void manager_start(struct manager *m, uint64_t watchdog_us)
 	if (m->store)
 		log_missing(m, "Earlier incidents could not be read", history_load(m));
 	if (!m->registered)
-		log_message(m, LOG_WARNING, DG_MESSAGE_MODULE, "Removals are not held: %s",
-			    why_not(m));
+		log_registered(m);
 }
 
 void manager_get_status(struct manager *m, struct manager_status *ret)

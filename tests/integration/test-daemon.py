@@ -452,6 +452,16 @@ class ModuleTest(DaemonCase):
         self.module.hold()
         self.assertEqual(self.module.wait(), "ACKED")
 
+    def test_refused_at_first(self):
+        def last():
+            return ([""] + [t for t in self.journal.texts() if t.startswith("Removals are")])[-1]
+        self.start(wait=False)
+        eventually(lambda: "modprobe daxguard" in last())
+        self.module.refusals["REGISTER"] = [(errno.EBUSY, "another one")]
+        self.module.load(True)
+        eventually(lambda: last() == "Removals are not held: another daemon is registered")
+        eventually(lambda: last() == "Removals are held")
+
     def test_numbers_begin_anew(self):
         # The same number from the module's next life is another hold.
         self.start(wait=False)
