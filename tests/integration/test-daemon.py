@@ -37,7 +37,6 @@ class IncidentTest(DaemonCase):
         self.assertLess(steps.index("sync"), steps.index("unmount"))
         self.assertGreaterEqual(steps.count("sync"), 2)
         self.assertEqual(self.ended()["state"], "done")
-        self.assertEqual(self.states()[-1:] if "done" in self.states() else ["done"], ["done"])
         self.assertEqual([e["action"] for e in self.events("act", pid=holder.pid)][-1], "term")
         self.assertEqual(self.events("freed", pid=holder.pid)[0]["how"], "exited")
         self.assertEqual(self.events("done")[0]["result"], "acked")
@@ -70,14 +69,17 @@ class IncidentTest(DaemonCase):
                          ["term", "kill"])
 
     def test_sigbus_is_enough(self):
+        # Refused once, its mappings being locked: sent again after the next look.
         holder = self.holder(after=UNMAP_ON_BUS)
+        self.module.refusals["SIGBUS"] = [(errno.EBUSY, "busy with its mappings")]
         self.start()
         self.module.hold()
         self.assertEqual(self.module.wait(), "ACKED")
         self.assertIsNone(holder.poll())
         self.assertEqual([(p, c) for p, _, c in self.module.sigbus], [(holder.pid, 5)])
         self.ended()
-        self.assertEqual([e["action"] for e in self.events("act", pid=holder.pid)], ["sigbus"])
+        self.assertEqual([(e["action"], e["outcome"]) for e in self.events("acted")],
+                         [("sigbus", "EBUSY"), ("sigbus", "sent")])
         self.assertEqual(self.events("freed", pid=holder.pid)[0]["how"], "unmapped")
 
     def test_no_handler_no_sigbus(self):
@@ -87,8 +89,7 @@ class IncidentTest(DaemonCase):
         self.module.hold()
         self.assertEqual(self.module.wait(), "ACKED")
         self.assertEqual(self.module.sigbus, [])
-        # Nor is its grace waited for.
-        self.assertLess(time.monotonic() - begin, 3)
+        self.assertLess(time.monotonic() - begin, 3)  # nor is its grace waited for
 
     def test_stopped(self):
         holder = self.holder(EXIT_ON_TERM)
@@ -211,7 +212,6 @@ class IncidentTest(DaemonCase):
         self.assertEqual(self.module.words()[-2:], ["REGISTER", "GET_PENDING"])
 
     def test_event_of_unknown_hold_ends(self):
-        # The kernel knows it no more when it is taken.
         self.start()
         self.module.refusals["TAKE"] = [(errno.ENOENT, "no such request")] * 5
         self.module.hold()
