@@ -138,7 +138,7 @@ def kinds_of(problems):
         elif text.startswith("BUG:"):
             found[re.sub(r"[:,] (address|0x|[0-9a-f]{8}).*", "", text)] += 1
         elif text.startswith("WARNING:"):
-            found["WARNING " + " ".join(re.findall(r"at (\S+)", text)[:1])] += 1
+            found["WARNING in " + (re.findall(r" at (\w+)\+", text) or ["?"])[0]] += 1
         elif "Oops" in text:
             found["oops"] += 1
         else:
