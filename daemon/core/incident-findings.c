@@ -24,7 +24,12 @@ static void count_holders(struct dg_findings *found, const struct dg_holder_list
 	}
 }
 
-static void judge_fs(struct dg_findings *found, const struct dg_fs_list *list)
+/*
+ * A mount counts for the kernel also after a lazy umount, as long as somebody
+ * keeps it; whether a path leads there is for those to say who looked.
+ */
+static void judge_fs(const struct dg_incident *i, struct dg_findings *found,
+		     const struct dg_fs_list *list)
 {
 	found->has_fs = true;
 	for (size_t n = 0; n < list->n_items; n++) {
@@ -34,7 +39,7 @@ static void judge_fs(struct dg_findings *found, const struct dg_fs_list *list)
 			found->unknown = true;
 		if (flags & DG_FS_DYING)
 			found->dying = true;
-		else if (flags & DG_FS_LIVE && flags & DG_FS_MOUNTED)
+		else if (flags & DG_FS_LIVE && flags & DG_FS_MOUNTED && !i->pathless)
 			found->live_mounted = true;
 		else if (flags & DG_FS_LIVE)
 			found->live_pathless = true;
@@ -57,7 +62,7 @@ int dg_incident_scanned(struct dg_incident *i, enum dg_job job,
 	}
 	count_holders(&found, holders);
 	if (fs)
-		judge_fs(&found, fs);
+		judge_fs(i, &found, fs);
 	i->findings = found;
 	dg_incident_job_ended(i, job, DG_JOB_OK, now_us, fx);
 	return 0;
@@ -68,6 +73,8 @@ void dg_incident_mounts(struct dg_incident *i, enum dg_job job, const struct dg_
 {
 	if (!(i->running & (1U << job)))
 		return;
+	if (job != DG_JOB_DETACH)
+		i->pathless = mounts->n_items == 0;
 	if (job == DG_JOB_MOUNTS) {
 		i->knows_mounts = true;
 		if (mounts->n_system > 0)

@@ -313,7 +313,8 @@ static enum dg_state judge(struct dg_incident *i, uint64_t now_us, struct dg_eff
 	}
 	if (found->n_mapped > 0)
 		dg_mark(i, DG_MARK_STILL_MAPPED, fx);
-	if ((found->live_mounted || found->live_pathless) && !detached)
+	if ((found->live_mounted || found->live_pathless) && !detached &&
+	    !dg_has_mark(i, DG_MARK_SHUT_DOWN))
 		dg_mark(i, DG_MARK_BUSY, fx);
 	if (found->n_mapped > 0 || found->live_mounted || found->live_pathless)
 		release(i, fx);

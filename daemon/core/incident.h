@@ -99,6 +99,7 @@ struct dg_incident {
 	bool asked, answered; /* an answer of the kernel is awaited; is there */
 	int answer;
 	bool knows_mounts;
+	bool pathless; /* the last look at the mounts found none */
 	bool noted_cut, noted_full;
 	bool by_proc, blind; /* the module cannot scan; nobody can */
 	struct dg_findings findings;

@@ -160,8 +160,20 @@ void scanned(const struct dg_holder *holders, size_t n, uint32_t fs_flags)
 
 void mounts(enum dg_job job, size_t n_system, size_t n_locked, size_t n_kernel)
 {
-	struct dg_mount_list list = {
-		.n_system = n_system, .n_locked = n_locked, .n_kernel = n_kernel};
+	struct dg_mount one = {.path = "/mnt", .type = "", .result = ""};
+	struct dg_mount_list list = {.items = &one,
+				     .n_items = 1,
+				     .n_system = n_system,
+				     .n_locked = n_locked,
+				     .n_kernel = n_kernel};
+
+	dg_incident_mounts(&world.incident, job, &list, &world.effects);
+	drain();
+}
+
+void no_mounts(enum dg_job job)
+{
+	struct dg_mount_list list = {.n_items = 0};
 
 	dg_incident_mounts(&world.incident, job, &list, &world.effects);
 	drain();

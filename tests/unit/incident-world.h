@@ -38,6 +38,7 @@ void scanned(const struct dg_holder *holders, size_t n, uint32_t fs_flags);
 void scanned_by(enum dg_job job, const struct dg_holder *holders, size_t n, uint32_t fs_flags,
 		bool truncated);
 void mounts(enum dg_job job, size_t n_system, size_t n_locked, size_t n_kernel);
+void no_mounts(enum dg_job job); /* the step found none */
 void kernel_done(enum dg_result result, enum dg_revoke revoke);
 struct dg_holder mapper(pid_t pid, bool catches);
 struct dg_holder opener(pid_t pid);

@@ -315,6 +315,37 @@ static void what_has_no_path_is_synced_by_the_kernel(void **state)
 	expect("mark=acked >acked end:done=shut-down");
 }
 
+static void a_lazily_unmounted_one_has_no_path_either(void **state)
+{
+	struct dg_holder left[] = {opener(12)};
+
+	world_start(NULL);
+	answered(0);
+	seen(20000);
+	no_mounts(DG_JOB_MOUNTS);
+	ok(DG_JOB_MOUNTS);
+	ok(DG_JOB_PROTECTED);
+	ok(DG_JOB_SYNC);
+	world.log[0] = '\0';
+	/* The kernel still counts the mount. */
+	scanned(left, 1, LIVE);
+	expect("+kernel-sync >acting holder:12 freed:12=left >settling +sync +scan");
+	ok(DG_JOB_KERNEL_SYNC);
+	ok(DG_JOB_SYNC);
+	scanned(left, 1, LIVE);
+	no_mounts(DG_JOB_UNMOUNT);
+	ok(DG_JOB_UNMOUNT);
+	expect(">unmounting +unmount >verifying +scan");
+	scanned(left, 1, LIVE);
+	ok(DG_JOB_KERNEL_SHUTDOWN);
+	expect("+kernel-shutdown mark=shut-down +scan");
+	scanned(left, 1, LIVE);
+	expect("mark=released release");
+	answered(0);
+	kernel_done(DG_RESULT_RELEASED, DG_REVOKE_CLEAN);
+	expect(">acked end:done=shut-down");
+}
+
 static void the_kernel_is_closing_files_still(void **state)
 {
 	to_unmounting();
@@ -659,6 +690,7 @@ int main(void)
 		TEST(without_the_modules_scan),
 		TEST(without_any_scan),
 		TEST(what_has_no_path_is_synced_by_the_kernel),
+		TEST(a_lazily_unmounted_one_has_no_path_either),
 		TEST(the_kernel_is_closing_files_still),
 		TEST(who_was_left_is_detached_under),
 		TEST(a_detached_mount_that_is_kept_alive),

@@ -104,6 +104,32 @@ def left_open(check):
     check.equal("it can be mounted again", scenario.sh("mount_dax $DEV && umount $MNT", timeout=60).rc, 0)
 
 
+def pathless(check):
+    """A file system that was unmounted lazily before, and lives on by a process
+    in it: no path leads there, and what it has not written is saved all the same."""
+    scenario = Scenario(check.guest, "ext4")
+    check.run("systemctl start daxguardd.service")
+    scenario.prepare()
+    try:
+        cwd, _ = start(scenario, "cwd")
+        scenario.sh("umount -l $MNT && ! findmnt $MNT", check=True)
+        check.run(f"echo saved >/proc/{cwd}/cwd/late")
+        result = scenario.begin_removal(timeout=75).wait()
+        check.equal("exit status of the removal", result.rc, 0)
+        incident = check.incident()
+        check.equal("result of the hold", incident["Result"], "released")
+        check.equal("result of the revoke", incident["Revoke"], "clean")
+        steps = {step["Step"]: step["End"] for step in incident["Steps"]}
+        check.equal("sync by the module", steps.get("kernel-sync"), "ok")
+        check.expect("kernel-shutdown" in steps, f"the module was not asked to shut it down: {sorted(steps)}")
+        check.expect(scenario.sh(f"kill -0 {cwd}").rc == 0, "who only sits there was killed")
+    finally:
+        end_all(check)
+    check.equal("the device comes back", scenario.come_back().rc, 0)
+    late = scenario.sh("mount_dax $DEV && cat $MNT/late; umount $MNT", timeout=60)
+    check.equal("what was written last", late.out.strip().splitlines()[-1:], ["saved"])
+
+
 def pinned_wait(check):
     """A page in a pipe: pinned=wait lets it go first, and then all is clean."""
     scenario = Scenario(check.guest, "xfs-rmapbt0")
@@ -146,5 +172,6 @@ FIRST = {"odd/pinned-go": pinned_go}
 CASES = {
     "odd/holders": holders_are_found,
     "odd/left-open": left_open,
+    "odd/pathless": pathless,
     "odd/pinned-wait": pinned_wait,
 }
