@@ -85,7 +85,7 @@ def holders_are_found(check):
 def left_open(check):
     """Who only has a file open, or its directory there, is left; it is told who."""
     scenario = Scenario(check.guest, "ext4")
-    check.run("systemctl start daxguardd.service")
+    check.start_daemon()
     scenario.prepare()
     try:
         cwd, _ = start(scenario, "cwd")
@@ -108,7 +108,7 @@ def pathless(check):
     """A file system that was unmounted lazily before, and lives on by a process
     in it: no path leads there, and what it has not written is saved all the same."""
     scenario = Scenario(check.guest, "ext4")
-    check.run("systemctl start daxguardd.service")
+    check.start_daemon()
     scenario.prepare()
     try:
         cwd, _ = start(scenario, "cwd")
@@ -133,7 +133,8 @@ def pathless(check):
 def pinned_wait(check):
     """A page in a pipe: pinned=wait lets it go first, and then all is clean."""
     scenario = Scenario(check.guest, "xfs-rmapbt0")
-    check.run("systemctl start daxguardd.service; echo wait >/sys/module/daxguard/parameters/pinned")
+    check.start_daemon()
+    check.run("echo wait >/sys/module/daxguard/parameters/pinned")
     scenario.prepare()
     try:
         pid, _ = start(scenario, "pipe")
@@ -158,7 +159,7 @@ def pinned_go(check):
     kernel does when the pipe is read afterwards is its own: the guest is not
     used again."""
     scenario = Scenario(check.guest, "xfs-rmapbt0")
-    check.run("systemctl start daxguardd.service")
+    check.start_daemon()
     scenario.prepare()
     start(scenario, "pipe")
     result = scenario.begin_removal(timeout=75).wait()
