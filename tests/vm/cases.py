@@ -349,6 +349,6 @@ def _cases():
 CASES = dict(_cases())
 # After these the guest is not fit for another.
 SPOIL = cases_odd.FIRST
-# What tools/check --quick runs: one of each kind.
-QUICK = ["start", "daemon/ext4/unbind", "daemon/xfs-rmapbt1/region-unbind", "alone/xfs-rmapbt1/unbind",
+# What tools/check --smoke runs: one of each kind.
+SMOKE = ["start", "daemon/ext4/unbind", "daemon/xfs-rmapbt1/region-unbind", "alone/xfs-rmapbt1/unbind",
          "activation/ext4/unbind", "bad/*"]
