@@ -289,6 +289,7 @@ int dg_sigbus(struct dg_request *req, pid_t pid, u64 start_ns, unsigned long add
 
 /* hold.c */
 extern struct list_head dg_requests;	/* dg_lock */
+void dg_hold_init(void);
 void dg_removal(struct device *dev);
 void dg_removed(struct device *dev);
 struct dg_request *dg_request_find(u64 id);	/* dg_lock; no reference */

@@ -22,6 +22,16 @@ static u64 dg_last_id;
 static bool dg_stopping;		/* dg_lock */
 static bool dg_suspend_begun;	/* dg_lock */
 
+/*
+ * Ids are not used again while the machine is up, also when the module is
+ * loaded again: they go on from the seconds since boot, and no machine holds
+ * more than one removal a second for long.
+ */
+void dg_hold_init(void)
+{
+	dg_last_id = ktime_get_boottime_seconds();
+}
+
 static void dg_request_free(struct kref *kref)
 {
 	struct dg_request *req = container_of(kref, struct dg_request, kref);

@@ -121,6 +121,7 @@ static int __init dg_init(void)
 	int ret;
 
 	dg_read_boot_id();
+	dg_hold_init();
 	ret = dg_worker_init();
 	if (ret)
 		return ret;

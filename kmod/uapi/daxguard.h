@@ -216,7 +216,8 @@ enum daxguard_use {
  * enum daxguard_attr - the attributes; (type) in brackets.
  *
  * Of a request:
- * @DAXGUARD_A_ID: (u64) unique while the machine is up; with BOOT_ID, ever.
+ * @DAXGUARD_A_ID: (u64) unique while the machine is up, and growing, also over
+ *	reloads of the module; with BOOT_ID, unique ever. Never 0.
  * @DAXGUARD_A_BOOT_ID: (NUL string) /proc/sys/kernel/random/boot_id.
  * @DAXGUARD_A_COOKIE: (binary, 16) proves that the EVENT was read.
  * @DAXGUARD_A_DEVICE: (NUL string) name of the device that loses its driver.
