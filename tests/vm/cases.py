@@ -4,10 +4,9 @@
 A case is a function of a Check; CASES at the end names them all.
 """
 import json
-import time
 
 import cases_odd
-from scenario import EVENTS, FILE_SYSTEMS, LIBRARY, ROLES, Scenario
+from scenario import EVENTS, FILE_SYSTEMS, LIBRARY, ROLES, Scenario, newest_incident
 
 # The cap of a hold is 60 s, its default length 20 s. "Well inside": the
 # longest ladder (term 3 s, kill) and unmounting, with room for emulation.
@@ -73,14 +72,8 @@ class Check:
         self.expect(self.counters()["registered"], "the daemon runs but is not registered with the module")
 
     def incident(self):
-        """The newest incident, as daxguardctl tells it. The removal may return
-        before the daemon has heard that it is over."""
-        for _ in range(50):
-            incident = json.loads(self.run("daxguardctl show --json"))["Incident"]
-            if incident["State"] in ("done", "expired", "abandoned"):
-                break
-            time.sleep(0.2)
-        return incident
+        """The newest one's whole story."""
+        return newest_incident(self.guest)
 
 
 def daemon_is_up(check):

@@ -4,7 +4,6 @@
 Everything in the table at the end was seen in this very run.
 """
 import argparse
-import json
 import signal
 import sys
 import textwrap
@@ -13,7 +12,7 @@ import time
 
 import baseline
 import guest as vm
-from scenario import LIBRARY, ROLES, Scenario
+from scenario import LIBRARY, ROLES, Scenario, newest_incident
 
 # The telling one: a mounted XFS is enough to make the bare kernel spin.
 KERNEL, FS = "7", "xfs-rmapbt1"
@@ -71,7 +70,7 @@ def guarded(images):
             rows[role] = story(records, role)
         left = guest.run("findmnt -rno SOURCE | grep -c pmem || true", check=True).out.strip()
         rows["umount"] = "done by daxguard" if left == "0" else f"still mounted {left} times"
-        incident = json.loads(guest.run("daxguardctl show --json", check=True).out)["Incident"]
+        incident = newest_incident(guest)
         scenario.kill_workload()
         say("daxguard: bind and mount again")
         back = scenario.come_back()

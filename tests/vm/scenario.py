@@ -3,6 +3,7 @@
 the demo all play it."""
 import collections
 import json
+import time
 
 FILE_SYSTEMS = ("ext4", "xfs-rmapbt0", "xfs-rmapbt1")
 EVENTS = {"unbind": "unbind_pfn", "region-unbind": "disable_region"}
@@ -13,6 +14,17 @@ WORKLOAD = "/usr/lib/daxguard-test/workload"
 LIBRARY = ". /usr/lib/daxguard-test/lib.sh\n"
 
 Record = collections.namedtuple("Record", "t role event pid signo code addr lsb value")
+
+
+def newest_incident(guest):
+    """As daxguardctl tells it. A removal may return before the daemon has heard
+    that it is over."""
+    for _ in range(50):
+        incident = json.loads(guest.run("daxguardctl show --json", check=True).out)["Incident"]
+        if incident["State"] in ("done", "expired", "abandoned"):
+            break
+        time.sleep(0.2)
+    return incident
 
 
 class Scenario:
