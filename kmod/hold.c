@@ -339,14 +339,15 @@ static void dg_removal_guarded(struct dg_request *req)
 	if (req->held)
 		dg_hold(req);
 	dg_revoke(req);
-	if (req->held) {
-		dg_genl_done(req);
-		dg_uevent(req, "done");
-	}
+	/* As one: who has heard DONE does not find the request pending still. */
 	mutex_lock(&dg_lock);
+	if (req->held)
+		dg_genl_done(req);
 	req->state = DAXGUARD_STATE_CLOSING;
 	wake_up_all(&req->wq);
 	mutex_unlock(&dg_lock);
+	if (req->held)
+		dg_uevent(req, "done");
 }
 
 /* UNBIND: returns when the teardown may go on. */

@@ -119,6 +119,7 @@ def incident_was_told(check, scenario):
     # A round of scanning that finds somebody new goes back: order of first entry.
     entered = list(dict.fromkeys(state["State"] for state in incident["States"]))
     check.equal("states", [state for state in entered if state != "done"], STATES)
+    check.equal("times it was acked", sum(state["State"] == "acked" for state in incident["States"]), 1)
     holders = {holder["Pid"]: holder for holder in incident["Holders"]}
     for role, process in scenario.processes["roles"].items():
         holder = holders.get(process["pid"])
