@@ -181,18 +181,10 @@ static void dg_supers_add(struct dg_supers *supers, struct super_block *sb, dev_
 	}
 }
 
-/* Returns whether the inode's superblock is among them now. */
-bool dg_supers_add_inode(struct dg_supers *supers, struct inode *inode)
-{
-	if (!atomic_inc_not_zero(&inode->i_sb->s_active))
-		return false;
-	dg_supers_add(supers, inode->i_sb, inode->i_sb->s_dev);
-	return true;
-}
-
 static bool dg_add_page_super(struct inode *inode, void *ctx)
 {
-	dg_supers_add_inode(ctx, inode);
+	if (atomic_inc_not_zero(&inode->i_sb->s_active))
+		dg_supers_add(ctx, inode->i_sb, inode->i_sb->s_dev);
 	return false;
 }
 

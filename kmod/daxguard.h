@@ -193,7 +193,6 @@ struct dg_supers {
 };
 
 void dg_supers_collect(struct dg_target *target, struct dg_supers *supers);
-bool dg_supers_add_inode(struct dg_supers *supers, struct inode *inode);
 void dg_supers_put(struct dg_supers *supers);
 bool dg_supers_has(const struct dg_supers *supers, const struct super_block *sb);
 void dg_claims_look(struct dg_target *target, unsigned long end, const struct super_block *wanted,
@@ -224,8 +223,6 @@ struct dg_pages {
 /* every inode that a page of the target names; fn may be NULL */
 void dg_target_walk_pages(const struct dg_target *target, dg_inode_fn fn, void *ctx,
 				   struct dg_pages *ret);
-/* a page's inode keeps its superblock active; see inode.c */
-void dg_put_inode_active(struct inode *inode);
 bool dg_trylock_until(bool (*try)(void *lock), void *lock, unsigned long end);
 bool dg_trylock(bool (*try)(void *lock), void *lock);	/* for lock_ms */
 bool dg_try_read(void *rwsem);
@@ -292,7 +289,6 @@ extern struct list_head dg_requests;	/* dg_lock */
 void dg_hold_init(void);
 void dg_removal(struct device *dev);
 void dg_removed(struct device *dev);
-struct dg_request *dg_request_find(u64 id);	/* dg_lock; no reference */
 struct dg_request *dg_request_get(u64 id);	/* referenced or NULL */
 void dg_request_put(struct dg_request *req);
 bool dg_request_end(struct dg_request *req, u8 result);	/* dg_lock; false: had ended */
@@ -330,7 +326,6 @@ void dg_status_init(void);
 void dg_status_exit(void);
 const char *dg_state_name(u8 state);
 const char *dg_result_name(u8 result);
-const char *dg_revoke_name(u8 revoke);
 
 /* source-remove.c */
 int dg_source_remove_init(void);

@@ -46,27 +46,20 @@ void dg_request_put(struct dg_request *req)
 	kref_put(&req->kref, dg_request_free);
 }
 
-struct dg_request *dg_request_find(u64 id)
-{
-	struct dg_request *req;
-
-	lockdep_assert_held(&dg_lock);
-	list_for_each_entry(req, &dg_requests, node)
-		if (req->held && req->id == id)
-			return req;
-	return NULL;
-}
-
 struct dg_request *dg_request_get(u64 id)
 {
-	struct dg_request *req;
+	struct dg_request *req, *found = NULL;
 
 	mutex_lock(&dg_lock);
-	req = dg_request_find(id);
-	if (req)
+	list_for_each_entry(req, &dg_requests, node) {
+		if (!req->held || req->id != id)
+			continue;
+		found = req;
 		kref_get(&req->kref);
+		break;
+	}
 	mutex_unlock(&dg_lock);
-	return req;
+	return found;
 }
 
 static struct dg_request *dg_request_new(struct device *dev)

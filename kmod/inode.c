@@ -127,7 +127,7 @@ int dg_super_walk_inodes(struct super_block *sb, dg_inode_fn fn, void *ctx)
 }
 
 /* A page's inode with its superblock, which must not be shut down under it. */
-void dg_put_inode_active(struct inode *inode)
+static void dg_put_inode_active(struct inode *inode)
 {
 	struct super_block *sb = inode->i_sb;
 

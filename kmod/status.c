@@ -43,11 +43,6 @@ const char *dg_result_name(u8 result)
 	return dg_result_names[result];
 }
 
-const char *dg_revoke_name(u8 revoke)
-{
-	return dg_revoke_names[revoke];
-}
-
 static void dg_show_counter(struct seq_file *m, const char *name, atomic64_t *value)
 {
 	seq_printf(m, "%s=%lld\n", name, atomic64_read(value));
