@@ -1,79 +1,19 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """The cases of the guest suite: what must be seen on every kernel.
 
-A case is a function of a Check; CASES at the end names them all.
+A case is a function of a Check. CASES at the end names them all: those of this
+file, and those of every cases_*.py beside it.
 """
+import importlib
 import json
+import pathlib
 
-import cases_odd
-from scenario import EVENTS, FILE_SYSTEMS, LIBRARY, ROLES, Scenario, newest_incident
+from check import Case
+from expect import REMOVAL_LIMIT, incident_was_told, nothing_was_lost, remove, signals_were_right
+from scenario import EVENTS, FILE_SYSTEMS, LIBRARY, Scenario
 
-# The cap of a hold is 60 s, its default length 20 s. "Well inside": the
-# longest ladder (term 3 s, kill) and unmounting, with room for emulation.
-REMOVAL_LIMIT = 20
 # No daemon: activation_ms is 3 s; then sync, shutdown and revoke.
 ALONE_LIMIT = 12
-
-SIGKILL, SIGBUS, SIGTERM = 9, 7, 15
-BUS_MCEERR_AO = 5
-
-# What the built-in default does to each role: the records of its life after
-# READY, in order, and the last action that the incident tells of it.
-STORY = {
-    # Does not catch SIGBUS, so it is spared it; handles TERM.
-    "term": ([("signal", SIGTERM), ("exited", 0)], "term"),
-    # Catches SIGBUS, unmaps, closes, lives on: nothing else may reach it.
-    "sigbus": ([("signal", SIGBUS), ("let-go", 0)], "sigbus"),
-    "blocker": ([("pending", SIGTERM), ("killed", SIGKILL)], "kill"),
-    "stopped": ([("pending", SIGTERM), ("killed", SIGKILL)], "kill"),
-    "private": ([("signal", SIGTERM), ("exited", 0)], "term"),
-    # Unmaps on TERM, lives on, and keeps its mount namespace.
-    "mountns": ([("signal", SIGTERM), ("let-go", 0)], "term"),
-}
-LIVE_ON = {"sigbus", "mountns"}
-STATES = ["announced", "syncing", "scanning", "acting", "settling", "unmounting", "verifying", "acked"]
-
-
-class Check:
-    """One case's view of the guest, and what it found wrong."""
-
-    def __init__(self, guest, say):
-        self.guest, self.say = guest, say
-        self.failures = []
-
-    def expect(self, good, text):
-        if not good:
-            self.failures.append(text)
-        return good
-
-    def equal(self, what, have, want):
-        return self.expect(have == want, f"{what}: {have!r}, expected {want!r}")
-
-    def run(self, script, timeout=60):
-        """A script that must succeed; its output."""
-        return self.guest.run(LIBRARY + script, timeout, check=True).out
-
-    def counters(self):
-        """The module's own view."""
-        pairs = {}
-        for line in self.run("modprobe daxguard; cat /sys/kernel/debug/daxguard/status").splitlines():
-            key, _, value = line.partition("=")
-            pairs[key] = int(value) if value.isdigit() else value
-        return pairs
-
-    def patience(self, milliseconds):
-        """How long a hold waits to be taken. The default of 3 s is for a machine;
-        emulated ones, three on two processors, start a daemon when they can."""
-        self.run(f"modprobe daxguard; echo {milliseconds} >/sys/module/daxguard/parameters/activation_ms")
-
-    def start_daemon(self):
-        self.patience(20000)
-        self.run("systemctl start daxguardd.service")
-        self.expect(self.counters()["registered"], "the daemon runs but is not registered with the module")
-
-    def incident(self):
-        """The newest one's whole story."""
-        return newest_incident(self.guest)
 
 
 def daemon_is_up(check):
@@ -84,73 +24,6 @@ def daemon_is_up(check):
     for kind in ("mnt", "net", "user"):
         mine, host = check.run(f"readlink /proc/{pid}/ns/{kind} /proc/1/ns/{kind}").split()
         check.equal(f"{kind} namespace of the daemon", mine, host)
-
-
-def remove(check, scenario, limit):
-    """Lets the device go; how long that took."""
-    result = scenario.begin_removal(timeout=75).wait()
-    check.equal("exit status of the removal", result.rc, 0)
-    check.expect(result.secs < limit, f"the removal took {result.secs:.1f} s, expected less than {limit} s")
-    check.say(f"{scenario.event} took {result.secs:.1f} s")
-    return result.secs
-
-
-def signals_were_right(check, scenario):
-    records = scenario.records()
-    for role in ROLES:
-        mine = [r for r in records if r.role == role and r.event != "ready"]
-        check.equal(f"what happened to '{role}'", [(r.event, r.signo) for r in mine], STORY[role][0])
-    for r in records:
-        if r.event == "signal" and r.signo == SIGBUS:
-            start = scenario.processes["roles"][r.role]["addr"]
-            check.equal("si_code of SIGBUS", r.code, BUS_MCEERR_AO)
-            check.expect(start <= r.addr < start + scenario.processes["bytes"],
-                         f"si_addr {r.addr:#x} is not in the mapping at {start:#x}")
-            check.expect(r.lsb >= 12, f"si_addr_lsb {r.lsb} is less than a page")
-    check.equal("who lives on", set(scenario.alive()), LIVE_ON)
-
-
-def incident_was_told(check, scenario):
-    incident = check.incident()
-    check.equal("state of the incident", incident["State"], "done")
-    check.equal("result of the hold", incident["Result"], "acked")
-    check.equal("result of the revoke", incident["Revoke"], "clean")
-    check.equal("file systems that had to be shut down", incident["Shutdowns"], 0)
-    # A round of scanning that finds somebody new goes back: order of first entry.
-    entered = list(dict.fromkeys(state["State"] for state in incident["States"]))
-    check.equal("states", [state for state in entered if state != "done"], STATES)
-    check.equal("times it was acked", sum(state["State"] == "acked" for state in incident["States"]), 1)
-    holders = {holder["Pid"]: holder for holder in incident["Holders"]}
-    for role, process in scenario.processes["roles"].items():
-        holder = holders.get(process["pid"])
-        if check.expect(holder, f"'{role}' is not among the holders"):
-            acted = [action["Action"] for action in holder["Actions"]
-                     if action["Outcome"] not in ("no-handler", "skipped")]
-            check.equal(f"last action for '{role}'", acted[-1:], [STORY[role][1]])
-    timeline = ", ".join(f"{s['State']} {s['TookUsec'] / 1e6:.2f}" for s in incident["States"])
-    check.say(f"states (s): {timeline}")
-
-
-def nothing_was_lost(check, scenario, clean=True):
-    """Bound and mounted again, every file and every byte is there."""
-    back = scenario.come_back()
-    if not check.expect(back.rc == 0, f"the device does not come back: {back.out.strip()}"):
-        return
-    if clean:
-        fsck = scenario.sh(f"check_fs {scenario.fs} $DEV", timeout=120)
-        check.expect(fsck.rc == 0, f"fsck: exit {fsck.rc}: {fsck.out.strip()[-400:]}")
-    before = len(check.guest.console_text())
-    mounted = scenario.sh("mount_dax $DEV", timeout=60)
-    if not check.expect(mounted.rc == 0, f"cannot be mounted again: {mounted.out.strip()}"):
-        return
-    if clean:
-        log = check.guest.console_text()[before:].lower()
-        check.expect("recovery" not in log, "the file system needed log recovery")
-    there = scenario.verify()
-    if check.expect(there, "the files cannot be read"):
-        check.equal("small files", there["small"], {"good": 1000, "missing": 0, "wrong": 0})
-        check.equal("mapped bytes", there["wrong_words"], dict.fromkeys(ROLES, 0))
-    scenario.sh("umount $MNT; drop_layer " + scenario.layer, check=True)
 
 
 def guarded_removal(check, scenario):
@@ -323,7 +196,6 @@ def bad_daemon(check):
 
 
 def _cases():
-    yield from cases_odd.FIRST.items()
     yield "start", daemon_is_up
     for fs in FILE_SYSTEMS:
         for event in EVENTS:
@@ -343,12 +215,11 @@ def _cases():
     yield "bad/input", bad_input
     yield "bad/messages", bad_messages
     yield "bad/daemon", bad_daemon
-    yield from cases_odd.CASES.items()
+    for path in sorted(pathlib.Path(__file__).parent.glob("cases_*.py")):
+        yield from importlib.import_module(path.stem).CASES.items()
 
 
-CASES = dict(_cases())
-# After these the guest is not fit for another.
-SPOIL = cases_odd.FIRST
+CASES = {name: case if isinstance(case, Case) else Case(case) for name, case in _cases()}
 # What tools/check --smoke runs: one of each kind.
 SMOKE = ["start", "daemon/ext4/unbind", "daemon/xfs-rmapbt1/region-unbind", "alone/xfs-rmapbt1/unbind",
          "activation/ext4/unbind", "bad/*"]

@@ -131,12 +131,12 @@ class Job:
 
 class Guest:
     def __init__(self, images, kernel, payloads=("tests", "module", "userland"), nvdimms=(),
-                 memory="1G", args="", name="guest", boot_timeout=240, grace=30, logs=None):
+                 memory="1G", args="", devices=(), name="guest", boot_timeout=240, grace=30):
         self.images, self.kernel, self.name = images, kernel, name
         self.payloads, self.nvdimms = payloads, list(nvdimms)
-        self.memory, self.args = memory, args
+        self.memory, self.args, self.devices = memory, args, devices
         self.boot_timeout, self.grace = boot_timeout, grace
-        logs = pathlib.Path(logs) if logs else cache_dir() / "logs"
+        logs = pathlib.Path(os.environ.get("DAXGUARD_LOGS", cache_dir() / "logs"))
         logs.mkdir(parents=True, exist_ok=True)
         self.console = logs / f"{name}.console"
         self.qemu = None
@@ -176,6 +176,7 @@ class Guest:
             cmd += ["-object", f"memory-backend-file,id=nv{i},share=on,mem-path={path},"
                                f"size={os.path.getsize(path)}",
                     "-device", f"nvdimm,id=nvdimm{i},memdev=nv{i},label-size=2M"]
+        cmd += self.devices
         return [str(word) for word in cmd]
 
     def boot(self):

@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""What a case of the guest suite is, and what it works with."""
+import collections
+
+from scenario import LIBRARY, newest_incident
+
+# The machine a case wants; the next case that wants the same shares its boot.
+Setup = collections.namedtuple("Setup", "nvdimms memory args devices", defaults=(1, "1G", "", ()))
+PLAIN = Setup()
+
+# kernels: where it runs if nobody asks for more; None for all. A case that
+# does not depend on the kernel's version names one of them.
+# spoils: the guest is not fit for another case afterwards.
+Case = collections.namedtuple("Case", "function kernels setup spoils", defaults=(None, PLAIN, False))
+
+
+class Check:
+    """One case's view of the guest, and what it found wrong."""
+
+    def __init__(self, guest, say):
+        self.guest, self.say = guest, say
+        self.failures = []
+
+    def expect(self, good, text):
+        if not good:
+            self.failures.append(text)
+        return good
+
+    def equal(self, what, have, want):
+        return self.expect(have == want, f"{what}: {have!r}, expected {want!r}")
+
+    def run(self, script, timeout=60):
+        """A script that must succeed; its output."""
+        return self.guest.run(LIBRARY + script, timeout, check=True).out
+
+    def counters(self):
+        """The module's own view."""
+        pairs = {}
+        for line in self.run("modprobe daxguard; cat /sys/kernel/debug/daxguard/status").splitlines():
+            key, _, value = line.partition("=")
+            pairs[key] = int(value) if value.isdigit() else value
+        return pairs
+
+    def patience(self, milliseconds):
+        """How long a hold waits to be taken. The default of 3 s is for a machine;
+        emulated ones, three on two processors, start a daemon when they can."""
+        self.run(f"modprobe daxguard; echo {milliseconds} >/sys/module/daxguard/parameters/activation_ms")
+
+    def start_daemon(self):
+        self.patience(20000)
+        self.run("systemctl start daxguardd.service")
+        self.expect(self.counters()["registered"], "the daemon runs but is not registered with the module")
+
+    def incident(self):
+        """The newest one's whole story."""
+        return newest_incident(self.guest)
