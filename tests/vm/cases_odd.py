@@ -152,6 +152,7 @@ def pinned_wait(check):
     finally:
         check.run("echo go >/sys/module/daxguard/parameters/pinned")
         end_all(check)
+        scenario.sh("! mountpoint -q $MNT || umount $MNT")
     check.equal("the device comes back", scenario.come_back().rc, 0)
 
 
