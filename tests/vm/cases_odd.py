@@ -152,7 +152,7 @@ def pinned_wait(check):
     finally:
         check.run("echo go >/sys/module/daxguard/parameters/pinned")
         end_all(check)
-        scenario.sh("! mountpoint -q $MNT || umount $MNT")
+        scenario.sh("! findmnt $MNT || umount $MNT", check=True)
     check.equal("the device comes back", scenario.come_back().rc, 0)
 
 
