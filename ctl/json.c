@@ -202,8 +202,12 @@ json_object *json_get(json_object *object, const char *key)
 const char *json_str(json_object *object, const char *key)
 {
 	json_object *value = json_get(object, key);
+	const char *word;
 
-	return json_object_is_type(value, json_type_string) ? json_object_get_string(value) : "";
+	if (!json_object_is_type(value, json_type_string))
+		return "";
+	word = json_object_get_string(value);
+	return text_is_safe(word) ? word : "";
 }
 
 uint64_t json_num(json_object *object, const char *key)

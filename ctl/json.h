@@ -30,7 +30,9 @@ json_object *json_bytes(const void *bytes, size_t n);
 
 /*
  * Reading. Of the wrong type, or absent, is the same as empty: a newer or older
- * daemon may say less. Nothing returned is the caller's, except by json_text().
+ * daemon may say less. So is, to json_str(), what could not be printed as it is:
+ * it is for the daemon's own words. Nothing returned is the caller's, except by
+ * json_text().
  */
 const char *json_str(json_object *object, const char *key);
 uint64_t json_num(json_object *object, const char *key);

@@ -59,6 +59,19 @@ bool text_is_utf8(const void *bytes, size_t n)
 	return true;
 }
 
+bool text_is_safe(const char *text)
+{
+	size_t left = strlen(text), len;
+	uint32_t code;
+
+	for (; left > 0; text += len, left -= len) {
+		len = decode((const unsigned char *)text, left, &code);
+		if (len == 0 || is_unsafe(code))
+			return false;
+	}
+	return true;
+}
+
 char *text_escape(const void *bytes, size_t n)
 {
 	static const char hex[] = "0123456789abcdef";

@@ -20,6 +20,9 @@ char *text_escape(const void *bytes, size_t n);
 
 bool text_is_utf8(const void *bytes, size_t n);
 
+/* Would text_escape() leave it alone, but for backslashes? */
+bool text_is_safe(const char *text);
+
 /* Columns on a terminal. text must be valid UTF-8 without control characters. */
 size_t text_width(const char *text);
 

@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What a client may send down the control socket: the daemon's objects with a
+ * manager that is none. If the first byte is odd the client has authenticated
+ * and the rest are messages; else the rest is all that it says.
+ */
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "bus-manager.h"
+#include "fuzz.h"
+
+/* More turns than messages of the least size fit into an input. */
+#define TURNS_MAX 8192
+
+struct manager_query {
+	manager_holders_func func;
+	void *userdata;
+	struct manager_query *next;
+};
+
+static struct manager_query *queries;
+static struct dg_story story = {.id = 3, .device = "pfn0.0", .outcome = "unmounted"};
+static char mount_path[] = "/mnt/\xfe";
+static struct manager_mount mount = {.path = mount_path, .type = "ext4"};
+static const struct manager_device device = {.name = "pmem0",
+					     .ns_device = "pfn0.0",
+					     .uuid = "ABCD-EF",
+					     .dev = DG_DEV(259, 0),
+					     .mounts = &mount,
+					     .n_mounts = 1};
+
+void manager_get_status(struct manager *m, struct manager_status *ret)
+{
+	*ret = (struct manager_status){.why_not = "no module", .module_version = ""};
+}
+
+const struct manager_protected *manager_protected(struct manager *m, size_t *ret_n)
+{
+	static const struct manager_protected init = {{1, 0}, DG_EXEMPT_INIT, "systemd"};
+
+	*ret_n = 1;
+	return &init;
+}
+
+const struct manager_device *manager_devices(struct manager *m, size_t *ret_n)
+{
+	*ret_n = 1;
+	return &device;
+}
+
+uint64_t manager_device_incident(struct manager *m, const struct manager_device *d)
+{
+	return 0;
+}
+
+const struct dg_story *manager_incident_at(struct manager *m, size_t n)
+{
+	return n == 0 ? &story : NULL;
+}
+
+const struct dg_story *manager_incident_find(struct manager *m, uint64_t id)
+{
+	return id == story.id ? &story : NULL;
+}
+
+int manager_query_holders(struct manager *m, dg_dev_t dev, manager_holders_func func,
+			  void *userdata, struct manager_query **ret)
+{
+	struct manager_query *query = malloc(sizeof(*query));
+
+	if (!query)
+		abort();
+	*query = (struct manager_query){func, userdata, queries};
+	queries = query;
+	*ret = query;
+	return 0;
+}
+
+struct manager_query *manager_query_cancel(struct manager_query *query)
+{
+	struct manager_query **link = &queries;
+
+	if (!query)
+		return NULL;
+	while (*link != query)
+		link = &(*link)->next;
+	*link = query->next;
+	free(query);
+	return NULL;
+}
+
+/* The answer comes from the event loop, never from within the call. */
+static void answer_first(void)
+{
+	const struct dg_holder_list holders = {0};
+	const struct dg_fs_list fs = {0};
+	struct manager_query query = *queries;
+
+	free(queries);
+	queries = query.next;
+	query.func(query.userdata, 0, &holders, &fs);
+}
+
+static sd_bus *serve(struct bus_api *api, int fd)
+{
+	sd_bus *conn;
+
+	if (sd_bus_new(&conn) < 0 || sd_bus_set_fd(conn, fd, fd) < 0 ||
+	    sd_bus_set_server(conn, true,
+			      SD_ID128_MAKE(1, 2, 3, 4, 5, 6, 7, 8, 9, a, b, c, d, e, f, 0)) < 0 ||
+	    sd_bus_set_anonymous(conn, true) < 0 || sd_bus_negotiate_fds(conn, false) < 0 ||
+	    sd_bus_set_close_on_exit(conn, false) < 0 || sd_bus_start(conn) < 0 ||
+	    bus_api_add(api, conn) < 0)
+		abort();
+	return conn;
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	static const char greeting[] = "\0AUTH EXTERNAL\r\nDATA\r\nBEGIN\r\n";
+	struct bus_api *api;
+	sd_bus *conn;
+	int fds[2];
+
+	if (size < 1 || socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds) < 0)
+		return 0;
+	if (bus_api_new(NULL, &api) < 0)
+		abort();
+	conn = serve(api, fds[0]);
+	/* What does not fit into the socket's buffer is not sent. */
+	if (data[0] & 1)
+		(void)!write(fds[1], greeting, sizeof(greeting) - 1);
+	(void)!write(fds[1], data + 1, size - 1);
+	shutdown(fds[1], SHUT_WR);
+	for (unsigned i = 0; i < TURNS_MAX && sd_bus_process(conn, NULL) > 0; i++)
+		if (queries && i % 2)
+			answer_first();
+	while (queries && size % 3)
+		answer_first();
+	bus_api_forget(api, conn);
+	if (queries)
+		abort();
+	sd_bus_close_unref(conn);
+	bus_api_free(api);
+	close(fds[1]);
+	return 0;
+}
