@@ -335,7 +335,7 @@ static enum dg_state on_answer(struct dg_incident *i, uint64_t now_us, struct dg
 	if (i->answer == -ENOENT) {
 		/* Over before we spoke; how, DONE will tell. */
 		i->overdue_us = now_us + SEC;
-		return DG_STATE_ACKED;
+		return DG_STATE_REVOKING;
 	}
 	if (i->answer == -EBUSY && i->n_looks >= LOOKS_MAX / 10) {
 		dg_mark(i, i->findings.unknown ? DG_MARK_KERNEL : DG_MARK_BUSY, fx);
@@ -368,4 +368,9 @@ enum dg_state dg_next_verifying(struct dg_incident *i, uint64_t now_us, struct d
 enum dg_state dg_next_acked(struct dg_incident *i, uint64_t now_us, struct dg_effects *fx)
 {
 	return DG_STATE_ACKED;
+}
+
+enum dg_state dg_next_revoking(struct dg_incident *i, uint64_t now_us, struct dg_effects *fx)
+{
+	return DG_STATE_REVOKING;
 }

@@ -27,6 +27,7 @@ enum dg_state dg_next_settling(struct dg_incident *i, uint64_t now_us, struct dg
 enum dg_state dg_next_unmounting(struct dg_incident *i, uint64_t now_us, struct dg_effects *fx);
 enum dg_state dg_next_verifying(struct dg_incident *i, uint64_t now_us, struct dg_effects *fx);
 enum dg_state dg_next_acked(struct dg_incident *i, uint64_t now_us, struct dg_effects *fx);
+enum dg_state dg_next_revoking(struct dg_incident *i, uint64_t now_us, struct dg_effects *fx);
 
 /* Never fails: DG_EFFECTS_MAX leaves room for what a single input may bring. */
 void dg_emit(struct dg_effects *fx, const struct dg_effect *effect);

@@ -12,11 +12,13 @@
  *	            detach where somebody was left
  *	verifying   scan; ACK or RELEASE                  the kernel agrees  verifying
  *	acked       (the kernel revokes)                  DONE               verifying
+ *	revoking    (likewise, but it was not our doing)  DONE               verifying
  *	done, expired, abandoned                          -                  -
  *
  * A system device goes from syncing straight to verifying and is released.
  * DONE ends every state; if it comes before our ACK, the state is expired.
- * A restart first goes through announced, and when it is not known whether
+ * Who starts when the hold has ended already begins in acked, if the record
+ * says that the kernel had agreed, else in revoking. Any other restart first goes through announced, and when it is not known whether
  * the device carries the system, or who is protected, through syncing.
  */
 #include "core/incident-private.h"
@@ -37,6 +39,7 @@ const struct dg_state_row dg_state_table[_DG_STATE_MAX] = {
 	[DG_STATE_UNMOUNTING] = {JOB(UNMOUNT), dg_next_unmounting, DG_STATE_UNMOUNTING},
 	[DG_STATE_VERIFYING] = {JOB(SCAN), dg_next_verifying, DG_STATE_VERIFYING},
 	[DG_STATE_ACKED] = {0, dg_next_acked, DG_STATE_VERIFYING},
+	[DG_STATE_REVOKING] = {0, dg_next_revoking, DG_STATE_VERIFYING},
 	[DG_STATE_DONE] = {0, NULL, DG_STATE_DONE},
 	[DG_STATE_EXPIRED] = {0, NULL, DG_STATE_EXPIRED},
 	[DG_STATE_ABANDONED] = {0, NULL, DG_STATE_ABANDONED},
@@ -288,7 +291,7 @@ int dg_incident_start(struct dg_incident *i, const struct dg_story *story, uint6
 {
 	bool usable = story && story->id == i->request.id &&
 		      strcmp(story->boot_id, i->request.boot_id) == 0;
-	enum dg_state state;
+	enum dg_state state, over = DG_STATE_REVOKING;
 	int r;
 
 	if (usable) {
@@ -298,13 +301,15 @@ int dg_incident_start(struct dg_incident *i, const struct dg_story *story, uint6
 		i->marks = story->marks;
 		i->knows_mounts = story->knows_mounts;
 		state = dg_state_resume(story->state);
+		if (story->state == DG_STATE_ACKED)
+			over = DG_STATE_ACKED;
 		/* Final by its record, and yet it is pending: the record is wrong. */
 		if (state > DG_STATE_SYNCING && !dg_state_is_final(state) && i->knows_mounts)
 			i->first = state;
 	}
 	if (i->request.state >= DG_KSTATE_REVOKING) {
 		/* The hold is over; what is left is to hear how it ended. */
-		enter(i, DG_STATE_ACKED, now_us, fx);
+		enter(i, over, now_us, fx);
 		i->overdue_us = now_us + ASK_AGAIN_US;
 		advance(i, now_us, fx);
 		return 0;

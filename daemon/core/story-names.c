@@ -9,6 +9,7 @@ static const char *const state_names[_DG_STATE_MAX] = {
 	[DG_STATE_SCANNING] = "scanning",   [DG_STATE_ACTING] = "acting",
 	[DG_STATE_SETTLING] = "settling",   [DG_STATE_UNMOUNTING] = "unmounting",
 	[DG_STATE_VERIFYING] = "verifying", [DG_STATE_ACKED] = "acked",
+	[DG_STATE_REVOKING] = "revoking",
 	[DG_STATE_DONE] = "done",           [DG_STATE_EXPIRED] = "expired",
 	[DG_STATE_ABANDONED] = "abandoned",
 };

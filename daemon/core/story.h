@@ -43,7 +43,8 @@ enum dg_state {
 	DG_STATE_SETTLING,
 	DG_STATE_UNMOUNTING,
 	DG_STATE_VERIFYING,
-	DG_STATE_ACKED,
+	DG_STATE_ACKED,     /* the kernel revokes, since we said so */
+	DG_STATE_REVOKING,  /* it does without having been told by us */
 	DG_STATE_DONE,      /* the kernel let go when we said so */
 	DG_STATE_EXPIRED,   /* it let go on its own */
 	DG_STATE_ABANDONED, /* it knows the hold no more, and did not say why */

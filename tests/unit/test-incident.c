@@ -547,7 +547,7 @@ static void the_ack_crosses_the_end(void **state)
 	ok(DG_JOB_UNMOUNT);
 	scanned(NULL, 0, 0);
 	answered(-ENOENT);
-	expect(">verifying +scan ack >acked");
+	expect(">verifying +scan ack >revoking");
 	kernel_done(DG_RESULT_KILLED, DG_REVOKE_CLEAN);
 	expect("end:expired=expired");
 }
