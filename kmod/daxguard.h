@@ -40,6 +40,7 @@ struct sk_buff;
 extern unsigned int dg_hold_ms;
 extern unsigned int dg_cap_ms;
 extern unsigned int dg_activation_ms;
+extern unsigned int dg_takeover_ms;
 extern unsigned int dg_umount_ms;
 extern unsigned int dg_lock_ms;
 extern bool dg_pinned_wait;

@@ -150,7 +150,7 @@ void dg_daemon_gone(u32 port)
 	mutex_lock(&dg_lock);
 	dg_unregister_port(port);
 	list_for_each_entry(req, &dg_requests, node) {
-		ktime_t until = dg_within_cap(req, DAXGUARD_TAKEOVER_MS);
+		ktime_t until = dg_within_cap(req, dg_takeover_ms);
 
 		if (req->state != DAXGUARD_STATE_TAKEN || req->port != port)
 			continue;

@@ -42,6 +42,10 @@ unsigned int dg_activation_ms = 3000;
 module_param_cb(activation_ms, &dg_ms_ops, &dg_activation_ms, 0644);
 MODULE_PARM_DESC(activation_ms, "time to wait for a daemon to take a hold (3000)");
 
+unsigned int dg_takeover_ms = DAXGUARD_TAKEOVER_MS;
+module_param_cb(takeover_ms, &dg_ms_ops, &dg_takeover_ms, 0644);
+MODULE_PARM_DESC(takeover_ms, "time to wait for another daemon once one has died (2000)");
+
 unsigned int dg_umount_ms = 10000;
 module_param_cb(umount_ms, &dg_ms_ops, &dg_umount_ms, 0644);
 MODULE_PARM_DESC(umount_ms, "time to wait for an umount in flight before revoking (10000)");

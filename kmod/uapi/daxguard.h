@@ -31,7 +31,7 @@
  *
  * The multicast message may be lost (ENOBUFS); the dump of GET_PENDING is the
  * truth. A socket that is closed ends its registration; what it had taken
- * waits for DAXGUARD_TAKEOVER_MS for another daemon to register and TAKE.
+ * waits for another daemon to register and TAKE, takeover_ms of the module.
  *
  * Rules for every command
  * -----------------------
@@ -64,7 +64,7 @@
 
 #define DAXGUARD_COOKIE_LEN	16	/* random, per request */
 #define DAXGUARD_UUID_LEN	16
-#define DAXGUARD_TAKEOVER_MS	2000	/* grace after a daemon's death */
+#define DAXGUARD_TAKEOVER_MS	2000	/* default grace after a daemon's death */
 #define DAXGUARD_NAME_MAX	64	/* longest device or disk name + NUL */
 
 /*

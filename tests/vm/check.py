@@ -42,9 +42,10 @@ class Check:
         return pairs
 
     def patience(self, milliseconds):
-        """How long a hold waits to be taken. The default of 3 s is for a machine;
-        emulated ones, three on two processors, start a daemon when they can."""
-        self.run(f"modprobe daxguard; echo {milliseconds} >/sys/module/daxguard/parameters/activation_ms")
+        """How long a hold waits to be taken, or taken over. The defaults are for a
+        machine; emulated ones, three on two processors, start a daemon when they can."""
+        self.run("modprobe daxguard; cd /sys/module/daxguard/parameters; "
+                 f"echo {milliseconds} >activation_ms; echo {max(2000, milliseconds)} >takeover_ms")
 
     def start_daemon(self):
         self.patience(20000)
