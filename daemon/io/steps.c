@@ -285,13 +285,48 @@ static int spawn_piped(struct step *step, const char *const argv[])
 	if (r < 0)
 		return r;
 	step->pidfd = pidfd_open(step->pid, 0);
-	if (step->pidfd < 0) {
-		r = -errno;
-		kill(step->pid, SIGKILL);
-		/* Not waited for: it may be past being killed. */
-		waitpid(step->pid, NULL, WNOHANG);
+	return step->pidfd < 0 ? -errno : 0;
+}
+
+/*
+ * It runs and cannot be watched. Nor can it be waited for, being past killed
+ * perhaps: whoever starts the next step looks whether it is gone.
+ */
+static void step_give_up(struct step *step)
+{
+	kill(step->pid, SIGKILL); /* not reaped yet: the pid is its own */
+	step->func = NULL;
+	step_close(step);
+}
+
+static void reap_given_up(struct steps *steps)
+{
+	for (struct step *step = steps->first, *next; step; step = next) {
+		next = step->next;
+		if (step->pidfd < 0 && waitpid(step->pid, NULL, WNOHANG) != 0)
+			step_free(step);
 	}
-	return r;
+}
+
+static struct step *step_new(struct steps *steps)
+{
+	struct step *step;
+
+	step = calloc(1, sizeof(*step));
+	if (!step)
+		return NULL;
+	*step = (struct step){
+		.steps = steps,
+		.next = steps->first,
+		.pidfd = -1,
+		.output = {.fd = -1, .max = STEP_OUTPUT_MAX},
+		.error = {.fd = -1, .max = STEP_ERROR_MAX},
+		.started_us = now_us(),
+	};
+	if (steps->first)
+		steps->first->prev = step;
+	steps->first = step;
+	return step;
 }
 
 int step_start(struct steps *steps, const char *const argv[], uint64_t timeout_us, step_func func,
@@ -300,35 +335,50 @@ int step_start(struct steps *steps, const char *const argv[], uint64_t timeout_u
 	struct step *step;
 	int r;
 
-	step = calloc(1, sizeof(*step));
+	reap_given_up(steps);
+	step = step_new(steps);
 	if (!step)
 		return -ENOMEM;
-	*step = (struct step){
-		.steps = steps,
-		.next = steps->first,
-		.pidfd = -1,
-		.output = {.fd = -1, .max = STEP_OUTPUT_MAX},
-		.error = {.fd = -1, .max = STEP_ERROR_MAX},
-		.started_us = now_us(),
-		.func = func,
-		.userdata = userdata,
-	};
-	if (steps->first)
-		steps->first->prev = step;
-	steps->first = step;
+	step->func = func;
+	step->userdata = userdata;
 	r = spawn_piped(step, argv);
-	if (r < 0) {
+	if (r < 0 && step->pid == 0) {
 		step_free(step);
 		return r;
 	}
 	step->start_ns = spawn_start_ns(step->pid);
-	r = watch(step, timeout_us);
+	if (r >= 0)
+		r = watch(step, timeout_us);
 	if (r < 0) {
-		(void)pidfd_send_signal(step->pidfd, SIGKILL, NULL, 0);
-		step_free(step);
+		step_give_up(step);
 		return r;
 	}
 	*ret = step;
+	return 0;
+}
+
+int step_adopt(struct steps *steps, pid_t pid, uint64_t start_ns)
+{
+	struct step *step = step_new(steps);
+	int r;
+
+	if (!step)
+		return -ENOMEM;
+	step->pid = pid;
+	step->start_ns = start_ns;
+	step->pidfd = pidfd_open(pid, 0);
+	r = step->pidfd < 0 ? -errno : 0;
+	/* Held first, then looked at: the pid may be another's by now. */
+	if (r >= 0 && (start_ns == 0 || spawn_start_ns(pid) != start_ns))
+		r = -ESRCH;
+	if (r >= 0)
+		r = sd_event_add_io(steps->event, &step->exit_source, step->pidfd, EPOLLIN, on_gone,
+				    step);
+	if (r < 0) {
+		step_free(step);
+		return r;
+	}
+	step_abandon(step);
 	return 0;
 }
 

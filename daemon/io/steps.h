@@ -60,6 +60,13 @@ struct steps *steps_free(struct steps *steps); /* cancels all, without callbacks
 int step_start(struct steps *steps, const char *const argv[], uint64_t timeout_us, step_func func,
 	       void *userdata, struct step **ret);
 void step_cancel(struct step *step); /* no callback any more; step is gone */
+
+/*
+ * One that a daemon before us started, and that did not die with it: it hangs
+ * in the kernel. Killed, and known as stuck until it is gone. -ESRCH: it is.
+ */
+int step_adopt(struct steps *steps, pid_t pid, uint64_t start_ns);
+
 pid_t step_pid(const struct step *step);
 uint64_t step_start_ns(const struct step *step); /* since boot; from /proc/PID/stat: 10 ms steps */
 

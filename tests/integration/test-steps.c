@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* io/steps with real children: /bin/sh is the step, "-c" its verb. */
+#include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <setjmp.h>
@@ -13,9 +14,21 @@
 #include <unistd.h>
 #include <cmocka.h>
 
+#include "io/steps-spawn.h"
 #include "io/steps.h"
 
 #define SECOND UINT64_C(1000000)
+
+static bool no_timers;
+
+/* In the way of the library's: for a step that is spawned and cannot be watched. */
+int sd_event_add_time(sd_event *event, sd_event_source **source, clockid_t clock, uint64_t usec,
+		      uint64_t accuracy, sd_event_time_handler_t callback, void *userdata)
+{
+	typeof(&sd_event_add_time) real = dlsym(RTLD_NEXT, "sd_event_add_time");
+
+	return no_timers ? -ENOSPC : real(event, source, clock, usec, accuracy, callback, userdata);
+}
 
 struct seen {
 	int calls;
@@ -221,6 +234,45 @@ static void test_no_such_binary(void **state)
 	sd_event_unref(event);
 }
 
+static void test_not_watched(void **state)
+{
+	const char *argv[] = {"-c", "sleep 100", NULL};
+	struct step *step = NULL;
+	struct seen seen = {0};
+
+	no_timers = true;
+	assert_int_equal(step_start(*state, argv, SECOND, on_step, &seen, &step), -ENOSPC);
+	no_timers = false;
+	assert_null(step);
+	assert_int_equal(running(*state), 1);
+	/* It was killed; the next one sees to it that no zombie stays. */
+	for (int i = 0; i < 50 && running(*state) > 0; i++) {
+		run(*state, "exit 0", 10 * SECOND, &seen);
+		turn(SECOND / 10);
+	}
+	assert_all_gone(*state);
+}
+
+static void test_adopted(void **state)
+{
+	FILE *shell = popen("sleep 100 >&- & echo $!", "r");
+	uint64_t start_ns;
+	pid_t pid;
+
+	assert_int_equal(fscanf(shell, "%d", &pid), 1);
+	start_ns = spawn_start_ns(pid);
+	assert_true(start_ns > 0);
+	/* Somebody else who has its pid now. */
+	assert_int_equal(step_adopt(*state, pid, start_ns + 1), -ESRCH);
+	assert_int_equal(running(*state), 0);
+	assert_int_equal(kill(pid, 0), 0);
+	assert_int_equal(step_adopt(*state, pid, start_ns), 0);
+	assert_int_equal(running(*state), 1);
+	assert_int_equal(steps_stuck(*state), 1);
+	pclose(shell);
+	assert_all_gone(*state);
+}
+
 /* Signals, descriptors and environment of the daemon are not the step's. */
 static void test_clean_state(void **state)
 {
@@ -259,6 +311,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_cancel, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_free_while_running, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_no_such_binary, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_not_watched, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_adopted, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_clean_state, setup, teardown),
 	};
 
