@@ -213,10 +213,12 @@ int incident_open(struct manager *m, const struct dg_request *request)
 	list_insert(m, incident);
 	m->n_total++;
 	manager_holds_changed(m);
-	if (resumed)
+	if (resumed) {
 		write_resume(incident);
-	else
+		incident_inherit_jobs(incident);
+	} else {
 		incident_write_begin(incident);
+	}
 	OBSERVE(m, incident_began, incident->story);
 	r = dg_incident_start(&incident->core, resumed ? incident->story : NULL, manager_now(m),
 			      &incident->effects);

@@ -134,6 +134,8 @@ void incident_effect(struct incident *incident, const struct dg_effect *effect);
 /* manager-jobs.c */
 void incident_start_job(struct incident *incident, enum dg_job job, uint64_t timeout_us);
 void incident_cancel_jobs(struct incident *incident);
+/* Those of a daemon that is dead: said to be over, and what is left of them is adopted. */
+void incident_inherit_jobs(struct incident *incident);
 /* The module's work; false: none of ours. */
 bool incident_completed(struct manager *m, uint32_t token, int error);
 const char **block_devices(const struct dg_request *request, const char *verb); /* to be freed */

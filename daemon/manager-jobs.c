@@ -223,6 +223,16 @@ static int on_module_timeout(sd_event_source *source, uint64_t usec, void *userd
 	return 0;
 }
 
+static void write_step(const struct job *job)
+{
+	struct entry entry;
+
+	entry_begin(&entry, "step");
+	entry_text(&entry, "name", dg_job_name(job->job));
+	entry_process(&entry, (struct dg_process){step_pid(job->step), step_start_ns(job->step)});
+	incident_write(job->incident, &entry);
+}
+
 static int start_step(struct job *job, uint64_t timeout_us)
 {
 	struct incident *incident = job->incident;
@@ -236,6 +246,8 @@ static int start_step(struct job *job, uint64_t timeout_us)
 		argv[1] = NULL;
 	r = step_start(incident->m->steps, argv, timeout_us, on_step, job, &job->step);
 	free(argv);
+	if (r >= 0)
+		write_step(job);
 	return r;
 }
 
@@ -324,4 +336,30 @@ bool incident_completed(struct manager *m, uint32_t token, int error)
 			return true;
 		}
 	return false;
+}
+
+/* Nobody hears of its end any more; what hangs in the kernel is no stranger to us. */
+static const char *inherit(struct manager *m, const struct dg_story_job *job)
+{
+	if (job->process.pid <= 0)
+		return "lost";
+	return step_adopt(m->steps, job->process.pid, job->process.start_ns) < 0 ? "lost" : "stuck";
+}
+
+void incident_inherit_jobs(struct incident *incident)
+{
+	struct manager *m = incident->m;
+
+	for (size_t i = 0; i < incident->story->n_jobs; i++) {
+		const struct dg_story_job *job = &incident->story->jobs[i];
+		struct entry entry;
+
+		if (job->over)
+			continue;
+		entry_begin(&entry, "job-end");
+		entry_text(&entry, "name", job->name);
+		entry_text(&entry, "end", inherit(m, job));
+		entry_number(&entry, "took_us", manager_now(m) - job->at_us);
+		incident_write(incident, &entry);
+	}
 }

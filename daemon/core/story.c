@@ -169,15 +169,31 @@ static int on_job(struct dg_story *story, event_t *event)
 	return 0;
 }
 
-static int on_job_end(struct dg_story *story, event_t *event)
+/* The youngest of that name that is not over. */
+static struct dg_story_job *running_job(struct dg_story *story, event_t *event)
 {
 	const char *name = dg_history_get(event, "name");
-	const char *error = dg_history_get(event, "error");
-	struct dg_story_job *job = NULL;
 
-	for (size_t i = story->n_jobs; name && i > 0 && !job; i--)
+	for (size_t i = story->n_jobs; name && i > 0; i--)
 		if (!story->jobs[i - 1].over && strcmp(story->jobs[i - 1].name, name) == 0)
-			job = &story->jobs[i - 1];
+			return &story->jobs[i - 1];
+	return NULL;
+}
+
+static int on_step(struct dg_story *story, event_t *event)
+{
+	struct dg_story_job *job = running_job(story, event);
+
+	if (job)
+		job->process = process_of(event);
+	return 0;
+}
+
+static int on_job_end(struct dg_story *story, event_t *event)
+{
+	const char *error = dg_history_get(event, "error");
+	struct dg_story_job *job = running_job(story, event);
+
 	if (!job)
 		return 0;
 	job->over = true;
@@ -417,10 +433,10 @@ static const struct {
 } kinds[] = {
 	{"begin", on_begin},   {"target", on_target}, {"resume", on_resume},
 	{"state", on_state},   {"job", on_job},       {"job-end", on_job_end},
-	{"mount", on_mount},   {"system", on_system}, {"holder", on_holder},
-	{"act", on_act},       {"acted", on_acted},   {"freed", on_freed},
-	{"kernel", on_kernel}, {"mark", on_mark},     {"note", on_note},
-	{"done", on_done},     {"end", on_end},
+	{"step", on_step},     {"mount", on_mount},   {"system", on_system},
+	{"holder", on_holder}, {"act", on_act},       {"acted", on_acted},
+	{"freed", on_freed},   {"kernel", on_kernel}, {"mark", on_mark},
+	{"note", on_note},     {"done", on_done},     {"end", on_end},
 };
 
 int dg_story_add(struct dg_story *story, event_t *event)

@@ -15,6 +15,7 @@
  *	resume   state pid                        a new daemon goes on
  *	state    name
  *	job      name timeout_us                  something that may block begins
+ *	step     name pid start_ns                the job runs in this process
  *	job-end  name end status took_us error
  *	mount    path type ns host locked result
  *	system   why                              what makes it a system device
@@ -85,6 +86,7 @@ struct dg_story_state {
 
 struct dg_story_job {
 	char name[DG_STORY_WORD];
+	struct dg_process process; /* pid 0: none of its own */
 	uint64_t at_us, took_us;
 	bool over;
 	char end[DG_STORY_WORD]; /* ok, failed, timeout…; empty while it runs */

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""What the cases of test-daemon.py stand on: a daemon, a device, its holders.
+"""What the cases of test-daemon.py and test-takeover.py stand on: a daemon, a device, its holders.
 
 A tmpfs is the file system of the device, real processes map it, real signals
 end them. Each case has a directory of its own for all that the daemon would
@@ -212,3 +212,20 @@ class DaemonCase(unittest.TestCase):
         said = iter(self.module.words())
         for word in words:
             self.assertIn(word, said, self.module.words())
+
+
+def main():
+    """Of a file of cases; as pid 1 of namespaces of its own."""
+    program = os.path.abspath(sys.argv[0])
+    paths = [os.path.abspath(arg) for arg in sys.argv[1:5]]
+    del sys.argv[1:5]
+    DaemonCase.daemon, DaemonCase.step, DaemonCase.tool, DaemonCase.header = paths
+    if os.getpid() != 1:
+        unshare = ["unshare", "-p", "-m", "-f", "--mount-proc", "--kill-child"]
+        if os.geteuid() != 0:
+            unshare += ["-U", "-r"]
+        if subprocess.run([*unshare, "true"], check=False).returncode != 0:
+            print("no namespaces to be had here")
+            sys.exit(77)
+        os.execvp("unshare", [*unshare, sys.executable, program, *paths, *sys.argv[1:]])
+    unittest.main(verbosity=2)

@@ -12,13 +12,11 @@ import json
 import os
 import signal
 import subprocess
-import sys
-import threading
 import time
 import unittest
 
 from daemoncase import (EXIT_ON_TERM, IGNORE_TERM, OPEN_ONLY, UNMAP_ON_BUS, DaemonCase,
-                        eventually)
+                        eventually, main)
 from fakemodule import is_mounted, start_ns
 
 
@@ -297,95 +295,6 @@ class StuckStepTest(DaemonCase):
         self.assertIsNone(holder.poll())
 
 
-class TakeoverTest(DaemonCase):
-    """The daemon is killed in each state; another one goes on."""
-
-    def takeover(self, reached, before_restart=lambda: None):
-        holder = self.holder(IGNORE_TERM)
-        first = self.start()
-        self.module.hold()
-        eventually(reached, 15)
-        first.kill()
-        first.wait()
-        states = self.states()
-        before_restart()
-        self.start()
-        result = self.module.wait()
-        self.assertIn(result, ("ACKED",))
-        self.assertEqual(holder.wait(5), -signal.SIGKILL)
-        self.assertFalse(is_mounted(self.dev))
-        self.assertIn(self.ended()["state"], ("done",))
-        self.assertEqual(len(self.events("resume")), 1)
-        self.assertEqual(len(self.module.said("REGISTER")), 2)
-        # Nobody is told twice what he has had.
-        self.assertLessEqual(len(self.events("act", action="term", pid=holder.pid)), 1)
-        return states
-
-    def test_syncing(self):
-        self.block("sync")
-        states = self.takeover(lambda: "sync" in self.steps(), lambda: self.unblock("sync"))
-        self.assertEqual(states[-1], "syncing")
-
-    def test_scanning(self):
-        gate = threading.Event()
-        self.module.hooks.append(("SCAN", gate.set))
-        self.takeover(gate.is_set)
-
-    def test_acting(self):
-        def acting():
-            try:
-                return any(kind == "acted" and e["action"] == "term" for kind, e in self.record())
-            except FileNotFoundError:
-                return False
-        states = self.takeover(acting)
-        self.assertEqual(states[-1], "acting")
-
-    def test_settling(self):
-        # The second sync is that of settling.
-        def reached():
-            if self.steps().count("sync") == 1 and not os.path.exists(self.path("block-sync")):
-                self.block("sync")
-            return self.steps().count("sync") == 2
-        states = self.takeover(reached, lambda: self.unblock("sync"))
-        self.assertEqual(states[-1], "settling")
-
-    def test_unmounting(self):
-        self.block("unmount")
-        states = self.takeover(lambda: "unmount" in self.steps(), lambda: self.unblock("unmount"))
-        self.assertEqual(states[-1], "unmounting")
-
-    def test_verifying(self):
-        reached = threading.Event()
-        self.module.refusals["ACK"] = [(errno.EBUSY, "a file system is live")]
-        self.module.hooks.append(("ACK", reached.set))
-        states = self.takeover(reached.is_set)
-        self.assertEqual(states[-1], "verifying")
-
-    def test_acked(self):
-        # Dead between the ACK and DONE: the next one closes the record.
-        holder = self.holder(EXIT_ON_TERM)
-        first = self.start()
-        self.module.hooks.append(("ACK", lambda: (first.kill(), first.wait())))
-        self.module.hold()
-        self.module.wait()
-        holder.wait(5)
-        self.start()
-        self.assertIn(self.ended()["state"], ("done", "abandoned", "expired"))
-
-    def test_nobody_takes_over(self):
-        self.block("unmount")
-        first = self.start()
-        self.module.hold()
-        eventually(lambda: "unmount" in self.steps(), 15)
-        first.kill()
-        first.wait()
-        self.assertEqual(self.module.wait(), "NO_DAEMON")
-        self.unblock("unmount")
-        # Whoever comes later says so in the record.
-        self.start()
-        self.assertIn(self.ended()["state"], ("abandoned", "expired"))
-
-
 class PreconditionTest(DaemonCase):
     def test_second_daemon(self):
         self.start()
@@ -479,21 +388,6 @@ class ModuleTest(DaemonCase):
             self.module.load(False)
             self.module.load(True)
             self.module.wait_for("GET_PENDING", n + 2)
-
-
-def main():
-    paths = [os.path.abspath(arg) for arg in sys.argv[1:5]]
-    del sys.argv[1:5]
-    DaemonCase.daemon, DaemonCase.step, DaemonCase.tool, DaemonCase.header = paths
-    if os.getpid() != 1:
-        unshare = ["unshare", "-p", "-m", "-f", "--mount-proc", "--kill-child"]
-        if os.geteuid() != 0:
-            unshare += ["-U", "-r"]
-        if subprocess.run([*unshare, "true"], check=False).returncode != 0:
-            print("no namespaces to be had here")
-            sys.exit(77)
-        os.execvp("unshare", [*unshare, sys.executable, __file__, *paths, *sys.argv[1:]])
-    unittest.main(verbosity=2)
 
 
 if __name__ == "__main__":
