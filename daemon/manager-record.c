@@ -87,19 +87,21 @@ int entry_write(struct manager *m, struct entry *entry, struct store_record *rec
 		struct dg_story *story)
 {
 	char line[DG_HISTORY_LINE_MAX];
-	int n, r = 0;
+	int n, added, r = 0;
 
 	entry->event.wall_us = wall_now();
 	entry->event.mono_us = manager_now(m);
+	added = dg_story_add(story, &entry->event);
+	/* Nobody could read it back: that bounds the record as well. */
+	if (added == DG_STORY_LEFT_OUT)
+		return 0;
 	n = dg_history_format(&entry->event, line, sizeof(line));
 	/* What is too long for a line is the loss of that line, not of the record. */
 	if (n >= 0 && record)
 		r = store_record_append(record, line, (size_t)n);
-	if (dg_story_add(story, &entry->event) < 0) {
+	if (added < 0)
 		story->n_left_out++;
-		return -ENOMEM;
-	}
-	return r;
+	return added < 0 ? -ENOMEM : r;
 }
 
 void incident_write(struct incident *incident, struct entry *entry)

@@ -47,8 +47,8 @@ static struct dg_process process_of(event_t *event)
 }
 
 /*
- * One more element, zeroed. NULL with *ret_error 0: there are enough of that
- * kind; with -ENOMEM: no memory.
+ * One more element, zeroed; or NULL, and *ret_error says why: DG_STORY_LEFT_OUT
+ * or -ENOMEM.
  */
 static void *grow(struct dg_story *story, void *array, size_t *n, size_t size, size_t max,
 		  int *ret_error)
@@ -59,6 +59,7 @@ static void *grow(struct dg_story *story, void *array, size_t *n, size_t size, s
 	*ret_error = 0;
 	if (*n >= max) {
 		story->n_left_out++;
+		*ret_error = DG_STORY_LEFT_OUT;
 		return NULL;
 	}
 	grown = reallocarray(*items, *n + 1, size);
@@ -143,8 +144,9 @@ static int on_state(struct dg_story *story, event_t *event)
 	leave_state(story, event->mono_us);
 	story->state = state;
 	entered = GROW(story, states, DG_STORY_PARTS_MAX, &r);
+	/* A new daemon must know the last one, however many there were. */
 	if (!entered)
-		return r;
+		return r < 0 ? r : 0;
 	entered->state = state;
 	entered->at_us = event->mono_us;
 	return 0;
@@ -302,11 +304,13 @@ static int on_act(struct dg_story *story, event_t *event)
 	struct dg_story_action *action;
 	enum dg_action what;
 
-	if (!holder || !name || dg_action_from_name(name, &what) < 0)
+	if (!name || dg_action_from_name(name, &what) < 0)
 		return 0;
+	if (!holder)
+		return DG_STORY_LEFT_OUT;
 	if (holder->n_actions >= DG_LADDER_MAX) {
 		story->n_left_out++;
-		return 0;
+		return DG_STORY_LEFT_OUT;
 	}
 	action = &holder->actions[holder->n_actions++];
 	*action = (struct dg_story_action){
@@ -322,7 +326,9 @@ static int on_acted(struct dg_story *story, event_t *event)
 {
 	struct dg_story_holder *holder = find_holder(story, event);
 
-	if (holder && holder->n_actions > 0)
+	if (!holder)
+		return DG_STORY_LEFT_OUT;
+	if (holder->n_actions > 0)
 		TEXT(event, "outcome", holder->actions[holder->n_actions - 1].outcome);
 	return 0;
 }
@@ -331,10 +337,10 @@ static int on_freed(struct dg_story *story, event_t *event)
 {
 	struct dg_story_holder *holder = find_holder(story, event);
 
-	if (holder) {
-		TEXT(event, "how", holder->how);
-		holder->over_us = event->mono_us;
-	}
+	if (!holder)
+		return DG_STORY_LEFT_OUT;
+	TEXT(event, "how", holder->how);
+	holder->over_us = event->mono_us;
 	return 0;
 }
 

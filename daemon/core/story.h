@@ -169,7 +169,11 @@ struct dg_story {
 	size_t n_notes;
 };
 
-/* -ENOMEM; the story is then without that event. */
+/*
+ * DG_STORY_LEFT_OUT: there are too many of its kind, or it belongs to one that
+ * was left out. -ENOMEM; the story is then without that event.
+ */
+#define DG_STORY_LEFT_OUT 1
 int dg_story_add(struct dg_story *story, const struct dg_history_event *event);
 
 /* A whole record, as read from a file. Lines that are none are passed over. -ENOMEM. */

@@ -150,13 +150,18 @@ int store_record_append(struct store_record *record, const char *line, size_t n_
 
 static int read_all(int fd, size_t limit, char **ret_text, size_t *ret_n)
 {
-	char *text = malloc(limit);
-	size_t n = 0;
+	struct stat status;
+	size_t n = 0, size;
+	char *text;
 
+	if (fstat(fd, &status) < 0)
+		return -errno;
+	size = (size_t)status.st_size < limit ? (size_t)status.st_size : limit;
+	text = malloc(size + 1);
 	if (!text)
 		return -ENOMEM;
-	while (n < limit) {
-		ssize_t k = read(fd, text + n, limit - n);
+	while (n < size) {
+		ssize_t k = read(fd, text + n, size - n);
 
 		if (k < 0 && errno == EINTR)
 			continue;

@@ -121,6 +121,19 @@ class IncidentTest(DaemonCase):
         for holder in holders:
             self.assertIsNotNone(holder.wait(5))
 
+    def test_very_many(self):
+        # More than once fitted into a record; they are gone when it comes to them.
+        self.module.extra_usages = [
+            self.module.usage(4000000 + n, 10**9, "MAPPED", "crowd") for n in range(1200)]
+        self.start()
+        self.module.hold()
+        self.module.wait()
+        self.ended()
+        self.assertEqual(len(self.events("holder", comm="crowd")), 1200)
+        incident = self.ctl("Incident", "show", "7")
+        self.assertFalse(incident["Unrecorded"])
+        self.assertEqual((incident["HolderCount"], incident["LeftOut"]), (1200, 0))
+
     def test_gone_already_and_pid_used_again(self):
         # The list names a pid that is somebody else's by now: hands off.
         innocent = self.holder(path=self.path("kmsg"), before="os.ftruncate(fd, 65536)")

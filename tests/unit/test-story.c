@@ -113,9 +113,40 @@ static void parts_are_bounded(void **state)
 	struct dg_story story = {};
 
 	for (unsigned i = 0; i < DG_STORY_PARTS_MAX + 5; i++)
-		assert_int_equal(dg_story_add(&story, &event), 0);
+		assert_int_equal(dg_story_add(&story, &event),
+				 i < DG_STORY_PARTS_MAX ? 0 : DG_STORY_LEFT_OUT);
 	assert_int_equal(story.n_notes, DG_STORY_PARTS_MAX);
 	assert_int_equal(story.n_left_out, 5);
+	dg_story_done(&story);
+}
+
+static int tell_of(struct dg_story *story, const char *kind, unsigned pid)
+{
+	struct dg_history_event event = {.kind = kind, .n_pairs = 3};
+	char text[16];
+
+	snprintf(text, sizeof(text), "%u", pid);
+	event.pairs[0] = (struct dg_pair){"pid", text};
+	event.pairs[1] = (struct dg_pair){"start_ns", "1"};
+	event.pairs[2] = (struct dg_pair){"action", "term"};
+	return dg_story_add(story, &event);
+}
+
+/* Who is left out is counted once, and what happens to him is left out, too. */
+static void holders_are_bounded(void **state)
+{
+	static const char *const kinds[] = {"act", "acted", "freed"};
+	struct dg_story story = {};
+
+	for (unsigned pid = 1; pid <= DG_STORY_HOLDERS_MAX; pid++)
+		assert_int_equal(tell_of(&story, "holder", pid), 0);
+	assert_int_equal(tell_of(&story, "holder", 5000), DG_STORY_LEFT_OUT);
+	for (unsigned i = 0; i < 3; i++) {
+		assert_int_equal(tell_of(&story, kinds[i], 5000), DG_STORY_LEFT_OUT);
+		assert_int_equal(tell_of(&story, kinds[i], 1), 0);
+	}
+	assert_int_equal(story.n_holders, DG_STORY_HOLDERS_MAX);
+	assert_int_equal(story.n_left_out, 1);
 	dg_story_done(&story);
 }
 
@@ -142,8 +173,12 @@ static void names(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(tells_all),    cmocka_unit_test(tells_of_holders),
-		cmocka_unit_test(cut_anywhere), cmocka_unit_test(parts_are_bounded),
+		cmocka_unit_test(tells_all),
+		cmocka_unit_test(tells_of_holders),
+		cmocka_unit_test(cut_anywhere),
+		cmocka_unit_test(parts_are_bounded),
+		cmocka_unit_test(holders_are_bounded),
+		cmocka_unit_test(holders_are_bounded),
 		cmocka_unit_test(names),
 	};
 
