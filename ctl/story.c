@@ -116,6 +116,9 @@ static int print_head(FILE *f, const struct table_style *style, json_object *inc
 			       text_format("process %" PRIu64, json_num(incident, "UnbinderPid")));
 	else if (r >= 0)
 		r = print_line(f, style, "Removed by", TABLE_PLAIN, strdup("the kernel itself"));
+	if (r >= 0 && json_flag(incident, "TakenOver"))
+		r = print_line(f, style, "Taken over", TABLE_WARN,
+			       strdup("from a daemon that died or was stopped"));
 	if (r >= 0)
 		r = print_how_it_ended(f, style, incident);
 	for (size_t i = 0; r >= 0 && i < json_count(incident, "Notes"); i++)

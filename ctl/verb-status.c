@@ -42,6 +42,8 @@ static int print_counts(FILE *f, const struct table_style *style, json_object *s
 	} troubles[] = {
 		{"LogDropped", "Log", "messages were dropped"},
 		{"Unrecorded", "Records", "could not be written to " DG_RUN_DIR},
+		{"TakenOver", "Takeovers", "removals were taken over from a daemon that had died"},
+		{"LostSteps", "Lost steps", "were not started, ran out of time or were killed"},
 		{"StuckSteps", "Steps", "are stuck in the kernel and cannot be killed"},
 	};
 	uint64_t open = json_num(status, "OpenIncidents");

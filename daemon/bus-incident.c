@@ -2,6 +2,7 @@
 #include "bus-incident.h"
 
 #include "bus-device.h"
+#include "core/incident.h"
 
 /* Since the hold began; what came before our clock did counts as its begin. */
 static uint64_t since(const struct dg_story *story, uint64_t at_us)
@@ -20,11 +21,14 @@ static void put_marks(struct dict *d, uint32_t marks)
 
 static void put_common(struct dict *d, const struct dg_story *story)
 {
+	const struct dg_done *done = story->has_done ? &story->done : NULL;
+	enum dg_result result = dg_result(story->state, story->marks, done);
+
 	dict_u64(d, "Id", story->id);
 	dict_word(d, "Device", story->device);
 	dict_word(d, "State", dg_state_name(story->state));
 	dict_word(d, "Outcome", story->outcome);
-	dict_word(d, "Result", dg_result_name(story->done.result));
+	dict_word(d, "Result", dg_result_name(result));
 	dict_word(d, "Revoke", dg_revoke_name(story->done.revoke));
 	dict_u64(d, "BeganUsec", story->began_wall_us);
 	dict_u64(d, "EndedUsec", story->ended_wall_us);
@@ -171,6 +175,7 @@ void bus_put_story(struct dict *d, const struct dg_story *story)
 	dict_u32(d, "CapMsec", story->cap_ms);
 	dict_u64(d, "DeadlineUsec", since(story, story->deadline_us));
 	dict_u64(d, "ReserveUsec", story->reserve_us);
+	dict_bool(d, "TakenOver", story->taken_over || story->resumes > 0);
 	dict_u32(d, "Resumes", story->resumes);
 	dict_bool(d, "Unrecorded", story->unrecorded);
 	dict_u64(d, "LeftOut", story->n_left_out);

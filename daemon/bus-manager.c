@@ -73,6 +73,8 @@ static void put_status(struct dict *d, struct manager *m)
 	dict_u64(d, "TotalIncidents", status.n_total);
 	dict_u64(d, "LogDropped", status.n_log_dropped);
 	dict_u64(d, "Unrecorded", status.n_unrecorded);
+	dict_u64(d, "TakenOver", status.n_taken_over);
+	dict_u64(d, "LostSteps", status.n_lost_steps);
 	dict_u64(d, "StuckSteps", status.n_stuck_steps);
 	dict_bool(d, "ConfigBuiltin", status.config_builtin);
 	dict_texts(d, "ConfigFiles", status.config_files, SIZE_MAX);

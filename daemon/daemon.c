@@ -202,6 +202,7 @@ static int serve(sd_event *event, const struct manager_paths *paths, uint64_t wa
 		(void)!notify_send("READY=1");
 		r = sd_event_loop(event);
 		(void)!notify_send("STOPPING=1");
+		manager_stop(m);
 	}
 	bus_free(bus);
 	manager_free(m);

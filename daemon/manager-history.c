@@ -8,6 +8,9 @@
 #include "manager-internal.h"
 #include "names.h"
 
+#define NOBODY                                                                                     \
+	"its daemon ended in this state, and none took over in time: the kernel went on alone"
+
 struct dg_story *story_free(struct dg_story *story)
 {
 	if (!story)
@@ -102,12 +105,16 @@ static int close_story(struct manager *m, struct dg_story *story)
 	if (dg_state_is_final(story->state))
 		return 0;
 	state = dg_state_when_gone(story->state, story->marks);
-	entry_begin(&entry, "end");
-	entry_text(&entry, "state", dg_state_name(state));
-	entry_text(&entry, "outcome", dg_outcome(state, story->marks, done));
 	r = store_record_open(m->store, story->id, DG_RECORD_MAX, &record);
 	if (r < 0)
 		record = NULL;
+	entry_begin(&entry, "note");
+	entry_text(&entry, "text", NOBODY);
+	if (state == DG_STATE_ABANDONED)
+		(void)!entry_write(m, &entry, record, story);
+	entry_begin(&entry, "end");
+	entry_text(&entry, "state", dg_state_name(state));
+	entry_text(&entry, "outcome", dg_outcome(state, story->marks, done));
 	r = entry_write(m, &entry, record, story);
 	store_record_close(record);
 	return r == -ENOMEM ? r : 0;

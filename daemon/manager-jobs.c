@@ -200,6 +200,8 @@ static void on_step(void *userdata, const struct step_outcome *outcome)
 		end = DG_JOB_OK;
 	else if (outcome->end == STEP_TIMEOUT)
 		end = DG_JOB_TIMEOUT;
+	if (end == DG_JOB_TIMEOUT || outcome->end == STEP_SIGNALED)
+		job->incident->m->n_lost_steps++;
 	if (job->job == DG_JOB_PROCSCAN && end == DG_JOB_OK) {
 		r = procscan_read(outcome->output, outcome->n_output, &rows);
 		if (r >= 0) {
@@ -246,7 +248,9 @@ static int start_step(struct job *job, uint64_t timeout_us)
 		argv[1] = NULL;
 	r = step_start(incident->m->steps, argv, timeout_us, on_step, job, &job->step);
 	free(argv);
-	if (r >= 0)
+	if (r < 0)
+		incident->m->n_lost_steps++;
+	else
 		write_step(job);
 	return r;
 }
@@ -343,6 +347,7 @@ static const char *inherit(struct manager *m, const struct dg_story_job *job)
 {
 	if (job->process.pid <= 0)
 		return "lost";
+	m->n_lost_steps++;
 	return step_adopt(m->steps, job->process.pid, job->process.start_ns) < 0 ? "lost" : "stuck";
 }
 

@@ -160,7 +160,9 @@ void incident_write_begin(struct incident *incident)
 	entry_text(&entry, "bus", request->bus);
 	entry_text(&entry, "driver", request->driver);
 	entry_number(&entry, "surprise", request->surprise);
-	entry_number(&entry, "taken_over", request->taken_over);
+	/* Its record was lost, or never begun. */
+	entry_number(&entry, "taken_over",
+		     request->taken_over || request->state == DG_KSTATE_ORPHANED);
 	entry_number(&entry, "unbinder", (uint64_t)request->unbinder_pid);
 	entry_number(&entry, "unbinder_start_ns", request->unbinder_start_ns);
 	entry_number(&entry, "elapsed_ms", request->elapsed_ms);

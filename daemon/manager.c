@@ -387,6 +387,18 @@ int manager_new(sd_event *event, const struct manager_paths *paths, struct manag
 	return 0;
 }
 
+void manager_stop(struct manager *m)
+{
+	for (size_t i = 0; i < m->n_open; i++) {
+		incident_write_text(m->open[i], "note", "text",
+				    "the daemon was told to stop while this was held");
+		log_message(m, LOG_WARNING, DG_MESSAGE_DAEMON,
+			    "Stopping while the removal of %s is held: if no daemon is started "
+			    "in time, the kernel goes on alone",
+			    m->open[i]->story->device);
+	}
+}
+
 struct manager *manager_free(struct manager *m)
 {
 	if (!m)
@@ -455,6 +467,8 @@ void manager_get_status(struct manager *m, struct manager_status *ret)
 		.n_total = m->n_total,
 		.n_log_dropped = logger_dropped(m->logger),
 		.n_unrecorded = m->n_unrecorded,
+		.n_taken_over = m->n_taken_over,
+		.n_lost_steps = m->n_lost_steps,
 		.n_stuck_steps = steps_stuck(m->steps),
 		.config_builtin = m->config.builtin,
 		.config_files = (const char *const *)m->config.files,

@@ -31,6 +31,8 @@ struct manager_paths {
  * registered. Without a module it succeeds, and registers when there is one.
  */
 int manager_new(sd_event *event, const struct manager_paths *paths, struct manager **ret);
+/* Says so of what is held: it is left to the next daemon, or to the kernel. */
+void manager_stop(struct manager *m);
 struct manager *manager_free(struct manager *m); /* NULL is fine; returns NULL */
 
 /*
@@ -59,6 +61,8 @@ struct manager_status {
 	uint64_t n_total;                 /* incidents since the start */
 	uint64_t n_log_dropped;           /* log messages lost */
 	uint64_t n_unrecorded;            /* incidents whose record is not complete */
+	uint64_t n_taken_over;            /* incidents that another daemon had begun with */
+	uint64_t n_lost_steps;            /* not started, out of time, killed, or of a dead daemon */
 	size_t n_stuck_steps;             /* killed at their deadline and still there */
 	bool config_builtin;              /* an error: the built-in default is in force */
 	const char *const *config_files;  /* in force, NULL at the end */

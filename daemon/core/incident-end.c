@@ -24,6 +24,16 @@ const char *dg_outcome(enum dg_state state, uint32_t marks, const struct dg_done
 	return "clean";
 }
 
+enum dg_result dg_result(enum dg_state state, uint32_t marks, const struct dg_done *done)
+{
+	if (done)
+		return done->result;
+	if (state != DG_STATE_DONE)
+		return DG_RESULT_NONE;
+	/* An answer that the kernel accepts has ended the hold. */
+	return marks & (1U << DG_MARK_RELEASED) ? DG_RESULT_RELEASED : DG_RESULT_ACKED;
+}
+
 bool dg_note_holders(struct dg_incident *i, struct dg_effects *fx)
 {
 	for (size_t n = 0; n < i->plan.n_entries; n++) {

@@ -170,5 +170,8 @@ enum dg_state dg_state_when_gone(enum dg_state state, uint32_t marks);
 /* The outcome's name. done: NULL where it was not heard. */
 const char *dg_outcome(enum dg_state state, uint32_t marks, const struct dg_done *done);
 
+/* How the kernel ended the hold: what DONE said or, unheard, what we know of it. */
+enum dg_result dg_result(enum dg_state state, uint32_t marks, const struct dg_done *done);
+
 /* Where a new daemon goes on when the record ends in this state. */
 enum dg_state dg_state_resume(enum dg_state state);

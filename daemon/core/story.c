@@ -437,12 +437,11 @@ static const struct {
 	const char *kind;
 	int (*add)(struct dg_story *story, event_t *event);
 } kinds[] = {
-	{"begin", on_begin},   {"target", on_target}, {"resume", on_resume},
-	{"state", on_state},   {"job", on_job},       {"job-end", on_job_end},
-	{"step", on_step},     {"mount", on_mount},   {"system", on_system},
-	{"holder", on_holder}, {"act", on_act},       {"acted", on_acted},
-	{"freed", on_freed},   {"kernel", on_kernel}, {"mark", on_mark},
-	{"note", on_note},     {"done", on_done},     {"end", on_end},
+	{"begin", on_begin},   {"target", on_target},   {"resume", on_resume}, {"state", on_state},
+	{"job", on_job},       {"job-end", on_job_end}, {"step", on_step},     {"mount", on_mount},
+	{"system", on_system}, {"holder", on_holder},   {"act", on_act},       {"acted", on_acted},
+	{"freed", on_freed},   {"kernel", on_kernel},   {"mark", on_mark},     {"note", on_note},
+	{"done", on_done},     {"end", on_end},
 };
 
 int dg_story_add(struct dg_story *story, event_t *event)

@@ -41,6 +41,7 @@ struct logger {
 };
 
 static int on_timer(sd_event_source *source, uint64_t usec, void *userdata);
+static bool send_line(struct logger *logger, const struct line *line);
 
 int logger_new(sd_event *event, const char *journal, const char *kmsg,
 	       const struct logger_limits *limits, struct logger **ret)
@@ -81,12 +82,30 @@ static void drop_first(struct logger *logger)
 	logger->n_lines--;
 }
 
+/*
+ * The last chance of what was kept back: tried once, without waiting, also while
+ * a hold is open, since that may outlive us.
+ */
+static void send_last(struct logger *logger)
+{
+	char text[96];
+	int n;
+
+	for (; logger->n_lines > 0; drop_first(logger))
+		if (!send_line(logger, &logger->ring[logger->first]))
+			logger->dropped++;
+	if (logger->dropped == logger->dropped_said || logger->kmsg_fd < 0)
+		return;
+	n = snprintf(text, sizeof(text), "<%d>" IDENTIFIER ": %" PRIu64 " messages were dropped\n",
+		     LOG_DAEMON | LOG_WARNING, logger->dropped - logger->dropped_said);
+	(void)!write(logger->kmsg_fd, text, (size_t)n);
+}
+
 struct logger *logger_free(struct logger *logger)
 {
 	if (!logger)
 		return NULL;
-	while (logger->n_lines > 0)
-		drop_first(logger);
+	send_last(logger);
 	free(logger->ring);
 	sd_event_source_disable_unref(logger->timer);
 	sd_event_unref(logger->event);
@@ -199,10 +218,14 @@ static void say_dropped(struct logger *logger)
 
 	if (logger->dropped == logger->dropped_said || logger->n_lines > 0)
 		return;
-	snprintf(text, sizeof(text), "%" PRIu64 " messages were dropped while a removal was held",
+	snprintf(text, sizeof(text), "%" PRIu64 " messages were dropped",
 		 logger->dropped - logger->dropped_said);
 	logger->dropped_said = logger->dropped;
-	logger_write(logger, &(struct logger_message){.priority = LOG_WARNING, .text = text});
+	logger_write(logger, &(struct logger_message){
+				     .priority = LOG_WARNING,
+				     .id = DG_MESSAGE_DROPPED,
+				     .text = text,
+			     });
 }
 
 static int on_timer(sd_event_source *source, uint64_t usec, void *userdata)

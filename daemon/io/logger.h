@@ -43,7 +43,8 @@ struct logger_limits {
 /* journal: path of its socket; kmsg: of the kernel's log. Neither need be there. -ENOMEM. */
 int logger_new(sd_event *event, const char *journal, const char *kmsg,
 	       const struct logger_limits *limits, struct logger **ret);
-struct logger *logger_free(struct logger *logger); /* what is not written is lost */
+/* What can be written at once is, even in a hold; how much was lost the kernel's log is told. */
+struct logger *logger_free(struct logger *logger);
 
 /* Never fails, never waits: what cannot be kept is counted. */
 void logger_write(struct logger *logger, const struct logger_message *message);

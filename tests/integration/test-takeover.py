@@ -106,6 +106,22 @@ class TakeoverTest(DaemonCase):
         self.ended()
         self.assertEqual(self.events("holder"), [])
 
+    def test_stopped_and_started(self):
+        self.block("unmount")
+        first = self.start()
+        self.module.hold()
+        eventually(lambda: "unmount" in self.steps(), 15)
+        first.terminate()
+        self.assertEqual(first.wait(10), 0)
+        self.unblock("unmount")
+        self.assertIn("told to stop", self.events("note")[-1]["text"].replace("\\x20", " "))
+        eventually(lambda: any(text.startswith("Stopping while") for text in self.journal.texts()))
+        self.start()
+        self.assertEqual(self.module.wait(), "ACKED")
+        self.ended()
+        self.assertTrue(self.ctl("Incident", "show", "7")["TakenOver"])
+        self.assertEqual(self.ctl("Status", "status")["TakenOver"], 1)
+
     def test_nobody_takes_over(self):
         self.block("unmount")
         first = self.start()
@@ -117,7 +133,8 @@ class TakeoverTest(DaemonCase):
         self.unblock("unmount")
         # Whoever comes later says so in the record.
         self.start()
-        self.assertIn(self.ended()["state"], ("abandoned", "expired"))
+        self.assertEqual(self.ended()["state"], "abandoned")
+        self.assertIn("none took over", self.ctl("Incident", "show", "7")["Notes"][-1])
 
 
 if __name__ == "__main__":

@@ -563,6 +563,8 @@ static void a_done_that_was_lost(void **state)
 	expect("pending");
 	dg_incident_gone(&world.incident, world.now, &world.effects);
 	expect("end:done=clean");
+	assert_int_equal(dg_result(DG_STATE_DONE, world.incident.marks, NULL), DG_RESULT_ACKED);
+	assert_int_equal(dg_result(DG_STATE_ABANDONED, world.incident.marks, NULL), DG_RESULT_NONE);
 }
 
 static void the_kernel_forgot_it(void **state)

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "io/logger.h"
+#include "names.h"
 
 static char dir[64], journal[96], kmsg[96];
 static sd_event *event;
@@ -133,7 +134,32 @@ static void what_is_dropped_is_counted_and_said(void **state)
 	while (receive(text, sizeof(text)) > 0)
 		n++;
 	assert_int_equal(n, 9);
+	assert_non_null(strstr(text, "MESSAGE=3 messages were dropped\n"));
+	assert_non_null(strstr(text, "MESSAGE_ID=" DG_MESSAGE_DROPPED "\n"));
 	assert_int_equal(logger_dropped(logger), 3);
+}
+
+/* A daemon that is stopped in a hold, or while the journal does not read. */
+static void the_end_waits_for_nobody(void **state)
+{
+	const struct logger_limits limits = {8, 64, 3};
+	char text[1024] = "";
+	unsigned n = 0;
+	int fd;
+
+	logger_hold(logger, true);
+	for (unsigned i = 0; i < 11; i++)
+		say("x");
+	logger = logger_free(logger);
+	while (receive(text, sizeof(text)) > 0)
+		n++;
+	assert_int_equal(n, 8);
+	fd = open(kmsg, O_RDONLY);
+	n = (unsigned)read(fd, text, sizeof(text) - 1);
+	close(fd);
+	text[n] = '\0';
+	assert_string_equal(text, "<28>daxguardd: 3 messages were dropped\n");
+	assert_int_equal(logger_new(event, journal, kmsg, &limits, &logger), 0);
 }
 
 static void last_line_is_cut(void **state)
@@ -195,6 +221,7 @@ int main(void)
 		TEST(nothing_while_a_hold_is_open),
 		TEST(a_hold_that_begins_before_the_flush),
 		TEST(what_is_dropped_is_counted_and_said),
+		TEST(the_end_waits_for_nobody),
 		TEST(last_line_is_cut),
 		TEST(a_slow_journal_is_not_waited_for),
 		TEST(the_kernels_log_is_spared),
