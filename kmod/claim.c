@@ -152,6 +152,7 @@ void dg_claims_look(struct dg_target *target, unsigned long end, const struct su
 			*found = true;
 	}
 	ret->dax_held = target->dax && dax_holder(target->dax);
+	ret->mapped = dg_target_mapping(target) && mapping_mapped(dg_target_mapping(target));
 	dg_layers_put(layers);
 	kfree(layers);
 }
@@ -229,8 +230,8 @@ void dg_supers_put(struct dg_supers *supers)
 }
 
 /*
- * In use: a file system's claim, a dm or md claim, or a holder of the DAX
- * device. Openers do not count: ndctl and udev open idle devices at will.
+ * In use: a file system's claim, a dm or md claim, a holder of the DAX device,
+ * or a mapping of a device-dax. Openers do not count: ndctl and udev open idle devices at will.
  */
 bool dg_target_in_use(struct dg_target *target)
 {
@@ -238,7 +239,7 @@ bool dg_target_in_use(struct dg_target *target)
 
 	dg_claims_look(target, jiffies + msecs_to_jiffies(dg_lock_ms), NULL, &claims, NULL);
 	return claims.fs || claims.dying || claims.type || claims.stacked || claims.dax_held ||
-	       claims.unseen;
+	       claims.unseen || claims.mapped;
 }
 
 int dg_super_sync(struct super_block *sb)

@@ -68,6 +68,10 @@ static inline struct dev_pagemap *dg_get_pagemap(unsigned long pfn)
 #endif
 }
 
+/* Exported, but declared in drivers/dax only. */
+struct inode *dax_inode(struct dax_device *dax);
+struct dax_device *inode_dax(struct inode *inode);
+
 #define DG_PAGE_SHARED ((struct address_space *)1)
 
 /*

@@ -89,11 +89,12 @@ struct dg_stacked {
 	dev_t dev;
 };
 
-/* A disk that goes away with the device. */
+/* A disk or a device-dax that goes away with the device. */
 struct dg_target {
 	struct list_head node;
 	struct device *nd_dev;		/* reference */
-	struct gendisk *disk;		/* reference on its device */
+	struct device *dev;		/* reference; the disk's or the character device's */
+	struct gendisk *disk;		/* NULL: a character device */
 	struct dax_device *dax;		/* reference; NULL: no DAX */
 	struct module *owner;		/* reference on the driver, or NULL */
 	unsigned long pfn;		/* first of the data */
@@ -152,9 +153,16 @@ struct dg_request {
 /* target.c */
 int dg_targets_collect(struct device *dev, struct list_head *targets);
 void dg_targets_free(struct list_head *targets);
-struct dg_target *dg_target_by_dev(dev_t dev);	/* any guarded disk; free with _free */
+struct dg_target *dg_target_by_dev(dev_t dev);	/* any guarded one; free with _free */
 void dg_target_free(struct dg_target *target);
 const char *dg_target_name(const struct dg_target *target);
+
+/* chardev.c: device-dax */
+int dg_chardev_init(void);
+bool dg_dev_is_dax(const struct device *dev);		/* on the bus of device-dax */
+bool dg_dev_is_chardev(const struct device *dev);	/* and processes can map it */
+struct dax_device *dg_chardev_dax(const struct device *dev);
+struct address_space *dg_target_mapping(const struct dg_target *target);
 
 /* layer.c */
 /* end: until when to try for locks, in jiffies */
@@ -176,6 +184,7 @@ enum dg_claim {
 struct dg_claims {
 	unsigned int fs, dying, type, stacked;
 	bool dax_held;			/* the DAX device has a holder */
+	bool mapped;			/* a device-dax is, by a process */
 	bool unseen;			/* a lock could not be had */
 };
 
@@ -331,5 +340,6 @@ const char *dg_result_name(u8 result);
 /* source-remove.c */
 int dg_source_remove_init(void);
 void dg_source_remove_exit(void);
+struct device *dg_chardev_find(dev_t devt);	/* referenced or NULL */
 
 #endif

@@ -238,7 +238,7 @@ static int dg_do_scan(struct sk_buff *skb, struct genl_info *info)
 	if (info->attrs[DAXGUARD_A_DEV]) {
 		target = dg_target_by_dev(dg_get_dev(info->attrs[DAXGUARD_A_DEV]));
 		if (!target)
-			return dg_refuse(info, -ENODEV, "not a disk that daxguard guards");
+			return dg_refuse(info, -ENODEV, "not a device that daxguard guards");
 	} else {
 		ret = dg_named_request(info, false, &req);
 		if (ret)

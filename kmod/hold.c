@@ -8,6 +8,7 @@
  */
 #include <linux/jiffies.h>
 #include <linux/module.h>
+#include <linux/pci.h>
 #include <linux/random.h>
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
@@ -62,6 +63,15 @@ struct dg_request *dg_request_get(u64 id)
 	return found;
 }
 
+/* The bus has said that the hardware was pulled: pciehp marks what a port has lost. */
+static bool dg_dev_is_pulled(const struct device *dev)
+{
+	for (; dev; dev = dev->parent)
+		if (dev_is_pci(dev) && to_pci_dev(dev)->error_state == pci_channel_io_perm_failure)
+			return true;
+	return false;
+}
+
 static struct dg_request *dg_request_new(struct device *dev)
 {
 	struct dg_request *req = kzalloc(sizeof(*req), GFP_KERNEL);
@@ -78,6 +88,8 @@ static struct dg_request *dg_request_new(struct device *dev)
 	strscpy(req->bus, dev->bus->name, sizeof(req->bus));
 	if (dev->driver)
 		strscpy(req->driver, dev->driver->name, sizeof(req->driver));
+	if (dg_dev_is_pulled(dev))
+		req->flags |= DAXGUARD_F_SURPRISE;
 	req->task = current;
 	if (!(current->flags & PF_KTHREAD)) {
 		req->unbinder_pid = task_tgid_nr(current);
@@ -229,19 +241,19 @@ static void dg_hold(struct dg_request *req)
 	}
 }
 
-static bool dg_share_disk(const struct dg_request *req, const struct list_head *targets)
+static bool dg_share_target(const struct dg_request *req, const struct list_head *targets)
 {
 	struct dg_target *a, *b;
 
 	list_for_each_entry(a, targets, node)
 		list_for_each_entry(b, &req->targets, node)
-			if (a->disk == b->disk)
+			if (a->dev == b->dev)
 				return true;
 	return false;
 }
 
 /*
- * List the request, if none of its disks has one; else return that one,
+ * List the request, if none of its targets has one; else return that one,
  * referenced. Not held yet, it is not seen by anybody else.
  */
 static struct dg_request *dg_request_list(struct dg_request *req)
@@ -250,7 +262,7 @@ static struct dg_request *dg_request_list(struct dg_request *req)
 
 	mutex_lock(&dg_lock);
 	list_for_each_entry(other, &dg_requests, node) {
-		if (!dg_share_disk(other, &req->targets))
+		if (!dg_share_target(other, &req->targets))
 			continue;
 		kref_get(&other->kref);
 		mutex_unlock(&dg_lock);
@@ -268,7 +280,7 @@ static bool dg_is_closing(const struct dg_request *req)
 }
 
 /*
- * A nested device of a removal under way, or a second task at the same disk:
+ * A nested device of a removal under way, or a second task at the same target:
  * it shares the request and its time. Whatever came of that, another look,
  * since somebody may have mounted since.
  */

@@ -84,7 +84,7 @@ static void dg_scan_claims(struct dg_scan *scan)
 
 		if (!fs)
 			return;
-		fs->dev = disk_devt(scan->target->disk);
+		fs->dev = scan->target->dev->devt;
 		fs->flags = i < claims->dying ? DAXGUARD_FS_DYING : DAXGUARD_FS_UNKNOWN;
 	}
 }
@@ -97,12 +97,20 @@ struct dg_paths {
 	u64 ino[DAXGUARD_USE_KERNEL];
 };
 
+/* The device itself, or a file on it. */
+static bool dg_paths_want(const struct dg_scan *scan, const struct inode *inode)
+{
+	if (!scan->target->disk)
+		return S_ISCHR(inode->i_mode) && inode->i_rdev == scan->target->dev->devt;
+	return dg_supers_has(&scan->supers, READ_ONCE(inode->i_sb));
+}
+
 static void dg_paths_add(struct dg_paths *paths, u8 use, const struct inode *inode)
 {
-	if (!inode || !dg_supers_has(&paths->scan->supers, READ_ONCE(inode->i_sb)))
+	if (!inode || !dg_paths_want(paths->scan, inode))
 		return;
 	if (!paths->count[use]++) {
-		paths->fs_dev[use] = inode->i_sb->s_dev;
+		paths->fs_dev[use] = dg_inode_dev(inode);
 		paths->ino[use] = inode->i_ino;
 	}
 }
@@ -363,6 +371,8 @@ void dg_scan_target(struct dg_snapshot *snap, struct dg_target *target, struct d
 	snap->truncated |= scan->supers.truncated;
 	for (i = 0; i < scan->supers.nr; i++)
 		dg_scan_super(scan, &scan->supers.at[i]);
+	if (dg_target_mapping(target))
+		dg_scan_mappings(scan, dg_target_mapping(target)->host);
 	dg_scan_claims(scan);
 	dg_scan_processes(scan);
 	dg_scan_free_mms(scan);

@@ -112,6 +112,8 @@ void dg_layers_collect(struct dg_target *target, struct dg_layers *layers, unsig
 	layers->nr = 0;
 	layers->truncated = false;
 	layers->md = false;
+	if (!target->disk)
+		return;
 	dg_layer_add_disk(layers, target->disk, false);
 	for (i = 0; i < layers->nr; i++)
 		dg_layer_add_holders(layers, &layers->at[i], end);

@@ -126,6 +126,9 @@ static int __init dg_init(void)
 
 	dg_read_boot_id();
 	dg_hold_init();
+	ret = dg_chardev_init();
+	if (ret)
+		return ret;
 	ret = dg_worker_init();
 	if (ret)
 		return ret;

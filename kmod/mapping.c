@@ -60,7 +60,7 @@ static bool dg_scan_vma(struct dg_scan *scan, struct inode *inode, struct vm_are
 	entry->len = vma->vm_end - vma->vm_start;
 	entry->offset = (u64)vma->vm_pgoff << PAGE_SHIFT;
 	entry->flags = dg_vma_flags(vma);
-	entry->fs_dev = inode->i_sb->s_dev;
+	entry->fs_dev = dg_inode_dev(inode);
 	entry->ino = inode->i_ino;
 	list_add_tail(&entry->node, &mm->vmas);
 	cond_resched();

@@ -52,7 +52,7 @@ static int dg_put_target(struct sk_buff *skb, const struct dg_target *target)
 	struct nlattr *nest = nla_nest_start(skb, DAXGUARD_A_TARGET);
 
 	if (!nest || nla_put_string(skb, DAXGUARD_A_NAME, dg_target_name(target)) ||
-	    dg_put_dev(skb, DAXGUARD_A_DEV, disk_devt(target->disk)) ||
+	    dg_put_dev(skb, DAXGUARD_A_DEV, target->dev->devt) ||
 	    nla_put_u8(skb, DAXGUARD_A_MODE, target->mode) ||
 	    nla_put_string(skb, DAXGUARD_A_NS_DEVICE, dev_name(target->nd_dev)) ||
 	    (target->has_uuid &&

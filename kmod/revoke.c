@@ -182,6 +182,19 @@ static void dg_revoke_inodes(struct dg_revoke_ctx *ctx, const struct dg_supers *
 	ctx->done->pinned += pages.pinned;
 }
 
+/*
+ * Of a device-dax; nothing in the page cache, no entries. Its pins are waited
+ * for by memunmap_pages(), which is the kernel's own time.
+ */
+static void dg_revoke_chardev(struct dg_revoke_ctx *ctx)
+{
+	struct address_space *mapping = dg_target_mapping(ctx->target);
+
+	ctx->done->inodes++;
+	ctx->done->vmas += dg_count_vmas(mapping);
+	unmap_mapping_range(mapping, 0, 0, 1);
+}
+
 /* Somebody may have mounted between the shutdown and kill_dax(). */
 static void dg_second_look(struct dg_revoke_ctx *ctx, const struct dg_supers *known,
 			   struct dg_supers *supers)
@@ -220,7 +233,10 @@ static void dg_revoke_with(struct dg_revoke_ctx *ctx, struct dg_supers *supers,
 		dg_revoke_phase(target, "kill-dax", &since);
 	}
 	/* Entries need a file system; an idle device's pages need no look. */
-	if (target->dax && used) {
+	if (!target->disk) {
+		dg_revoke_chardev(ctx);
+		dg_revoke_phase(target, "inodes", &since);
+	} else if (target->dax && used) {
 		dg_revoke_inodes(ctx, supers);
 		dg_revoke_phase(target, "inodes", &since);
 	}
@@ -303,6 +319,8 @@ const char *dg_request_live_fs(struct dg_request *req)
 			return "an umount on it is under way";
 		if (claims.type || claims.dax_held)
 			return "a file system still claims it";
+		if (claims.mapped)
+			return "a process still maps it";
 		if (claims.unseen)
 			return "a claim on it could not be looked at, try again";
 	}

@@ -34,6 +34,12 @@ struct dg_scan {
 	DECLARE_HASHTABLE(mms, DG_MM_HASH_BITS);
 };
 
+/* What FS_DEV says: the superblock, or the character device itself. */
+static inline dev_t dg_inode_dev(const struct inode *inode)
+{
+	return S_ISCHR(inode->i_mode) ? inode->i_rdev : inode->i_sb->s_dev;
+}
+
 /* mapping.c */
 void dg_scan_mappings(struct dg_scan *scan, struct inode *inode);
 struct dg_mm *dg_mm_find(struct dg_scan *scan, struct mm_struct *mm);

@@ -20,24 +20,31 @@ static bool dg_try_mmap_read(void *mm)
 	return mmap_read_trylock(mm);
 }
 
-static bool dg_request_has_super(struct dg_request *req, const struct super_block *sb)
+/* Both are compared only. */
+static bool dg_request_has(struct dg_request *req, const struct address_space *mapping,
+			   const struct super_block *sb)
 {
 	struct dg_target *target;
 	struct dg_claims claims;
 	bool found = false;
 
-	list_for_each_entry(target, &req->targets, node)
-		dg_claims_look(target, jiffies, sb, &claims, &found);
+	list_for_each_entry(target, &req->targets, node) {
+		if (target->disk)
+			dg_claims_look(target, jiffies, sb, &claims, &found);
+		else
+			found |= dg_target_mapping(target) == mapping;
+	}
 	return found;
 }
 
 /*
- * Is @addr in a mapping of a DAX file on one of the request's devices? The
+ * Is @addr in a mapping of one of the request's devices, or of a DAX file on it? The
  * lock is only tried: a process that is stuck with it is not waited for.
  */
 static int dg_check_address(struct dg_request *req, struct mm_struct *mm, unsigned long addr,
 			    const char **why)
 {
+	struct address_space *mapping = NULL;
 	struct super_block *sb = NULL;
 	struct vm_area_struct *vma;
 
@@ -46,11 +53,12 @@ static int dg_check_address(struct dg_request *req, struct mm_struct *mm, unsign
 		return -EBUSY;
 	}
 	vma = find_vma(mm, addr);
-	if (vma && vma->vm_start <= addr && vma->vm_file && dax_mapping(vma->vm_file->f_mapping))
+	if (vma && vma->vm_start <= addr && vma->vm_file && dax_mapping(vma->vm_file->f_mapping)) {
+		mapping = vma->vm_file->f_mapping;
 		sb = file_inode(vma->vm_file)->i_sb;
+	}
 	mmap_read_unlock(mm);
-	/* Compared only. */
-	if (!sb || !dg_request_has_super(req, sb)) {
+	if (!mapping || !dg_request_has(req, mapping, sb)) {
 		*why = "the address is not in a mapping of the device";
 		return -EFAULT;
 	}

@@ -1,8 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The source of removals: the driver core's notifier of the nd bus. UNBIND is
+ * The sources of removals: the driver core's notifiers of two buses. UNBIND is
  * called in the removing task with the device's lock held, before the driver's
  * remove(); it may sleep, and cannot refuse.
+ *
+ * "nd" has namespaces, regions and all that is above them; its UNBIND of a
+ * device-dax's parent comes before the kernel takes the character device away.
+ * "dax" has the character devices; its UNBIND is in time for who unbinds one
+ * directly, and for nobody else.
  */
 #include <linux/device.h>
 #include <linux/module.h>
@@ -26,8 +31,10 @@ static struct nd_device_driver dg_nd_driver = {
 };
 
 static typeof(dg_nd_driver.drv.bus) dg_nd_bus;
+static typeof(dg_nd_driver.drv.bus) dg_dax_bus;	/* NULL: no device of it was seen yet */
+static DEFINE_MUTEX(dg_dax_bus_lock);		/* of its being set */
 
-static int dg_bus_event(struct notifier_block *nb, unsigned long event, void *data)
+static int dg_removal_event(struct notifier_block *nb, unsigned long event, void *data)
 {
 	if (event == BUS_NOTIFY_UNBIND_DRIVER)
 		dg_removal(data);
@@ -36,7 +43,42 @@ static int dg_bus_event(struct notifier_block *nb, unsigned long event, void *da
 	return NOTIFY_DONE;
 }
 
-static struct notifier_block dg_bus_notifier = { .notifier_call = dg_bus_event };
+static struct notifier_block dg_dax_notifier = { .notifier_call = dg_removal_event };
+
+/* The bus has no exported name either; its first device that we see has it. */
+static int dg_meet_dax_bus(struct device *dev, void *data)
+{
+	if (!dg_dev_is_dax(dev))
+		return 0;
+	mutex_lock(&dg_dax_bus_lock);
+	if (!dg_dax_bus && !bus_register_notifier(dev->bus, &dg_dax_notifier))
+		WRITE_ONCE(dg_dax_bus, dev->bus);
+	mutex_unlock(&dg_dax_bus_lock);
+	return 1;
+}
+
+static int dg_meet_children(struct device *dev, void *data)
+{
+	device_for_each_child(dev, NULL, dg_meet_dax_bus);
+	return 0;
+}
+
+/* A driver that was bound may have made the first device-dax. */
+static int dg_nd_event(struct notifier_block *nb, unsigned long event, void *data)
+{
+	if (event == BUS_NOTIFY_BOUND_DRIVER && !READ_ONCE(dg_dax_bus))
+		dg_meet_children(data, NULL);
+	return dg_removal_event(nb, event, data);
+}
+
+static struct notifier_block dg_nd_notifier = { .notifier_call = dg_nd_event };
+
+struct device *dg_chardev_find(dev_t devt)
+{
+	typeof(dg_dax_bus) bus = READ_ONCE(dg_dax_bus);
+
+	return bus ? bus_find_device_by_devt(bus, devt) : NULL;
+}
 
 int dg_source_remove_init(void)
 {
@@ -47,12 +89,17 @@ int dg_source_remove_init(void)
 	/* libnvdimm stays loaded: we use its symbols. */
 	dg_nd_bus = dg_nd_driver.drv.bus;
 	nd_driver_unregister(&dg_nd_driver);
-	return bus_register_notifier(dg_nd_bus, &dg_bus_notifier);
+	ret = bus_register_notifier(dg_nd_bus, &dg_nd_notifier);
+	if (!ret)
+		bus_for_each_dev(dg_nd_bus, NULL, NULL, dg_meet_children);
+	return ret;
 }
 
 /* Waits for a notifier that is running; a hold keeps a module reference. */
 void dg_source_remove_exit(void)
 {
-	bus_unregister_notifier(dg_nd_bus, &dg_bus_notifier);
+	bus_unregister_notifier(dg_nd_bus, &dg_nd_notifier);
+	if (dg_dax_bus)
+		bus_unregister_notifier(dg_dax_bus, &dg_dax_notifier);
 	dg_requests_drain();
 }

@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Targets: the disks that go when a device of the nd bus goes.
+ * Targets: the disks and character devices that go when a device goes.
  *
- * A disk is found as a child of the device, however deep: a namespace, pfn or
- * btt device has one, a region or a bus may have many. Nothing of libnvdimm's
+ * One is found as a child of the device, however deep: a namespace, pfn, btt or
+ * dax device has one, a region or a bus may have many. Nothing of libnvdimm's
  * private structures is read, and no attribute that takes a device's or the
  * bus's lock.
  */
 #include <linux/dax.h>
+#include <linux/major.h>
 #include <linux/module.h>
 #include <linux/slab.h>
 #include <linux/string.h>
@@ -48,6 +49,8 @@ static void dg_target_find_pages(struct dg_target *target)
 
 static u8 dg_target_mode(const struct dg_target *target)
 {
+	if (!target->disk)
+		return DAXGUARD_MODE_DEVDAX;
 	if (target->nr_pfns)
 		return DAXGUARD_MODE_FSDAX;
 	if (!strncmp(dev_name(target->nd_dev), "btt", 3))
@@ -84,19 +87,30 @@ static void dg_target_find_uuid(struct dg_target *target)
 	free_page((unsigned long)page);
 }
 
-static struct dg_target *dg_target_new(struct gendisk *disk, struct device *nd_dev)
+static void dg_target_find_dax(struct dg_target *target)
+{
+	u64 start;
+
+	if (!target->disk) {
+		target->dax = dg_chardev_dax(target->dev);
+		return;
+	}
+	target->dax = fs_dax_get_by_bdev(target->disk->part0, &start, NULL, NULL);
+	dg_target_find_pages(target);
+}
+
+/* @dev: a disk's device, or a character device. */
+static struct dg_target *dg_target_new(struct device *dev, struct device *nd_dev)
 {
 	struct dg_target *target = kzalloc(sizeof(*target), GFP_KERNEL);
-	u64 start;
 
 	if (!target)
 		return NULL;
 	INIT_LIST_HEAD(&target->node);
-	get_device(disk_to_dev(disk));
-	target->disk = disk;
+	target->dev = get_device(dev);
+	target->disk = dg_dev_is_disk(dev) ? dev_to_disk(dev) : NULL;
 	target->nd_dev = get_device(nd_dev);
-	target->dax = fs_dax_get_by_bdev(disk->part0, &start, NULL, NULL);
-	dg_target_find_pages(target);
+	dg_target_find_dax(target);
 	target->mode = dg_target_mode(target);
 	return target;
 }
@@ -110,7 +124,7 @@ void dg_target_free(struct dg_target *target)
 	owner = target->owner;
 	if (target->dax)
 		put_dax(target->dax);
-	put_device(disk_to_dev(target->disk));
+	put_device(target->dev);
 	put_device(target->nd_dev);
 	kfree(target->stack);
 	kfree(target);
@@ -119,7 +133,7 @@ void dg_target_free(struct dg_target *target)
 
 const char *dg_target_name(const struct dg_target *target)
 {
-	return target->disk->disk_name;
+	return dev_name(target->dev);
 }
 
 struct dg_collect {
@@ -127,30 +141,42 @@ struct dg_collect {
 	struct device *nd_dev;		/* whose children are looked at */
 };
 
+static int dg_collect_one(struct device *dev, const struct dg_collect *ctx)
+{
+	struct dg_target *target = dg_target_new(dev, ctx->nd_dev);
+
+	if (!target)
+		return -ENOMEM;
+	if (!target->disk && !target->dax) {
+		dg_target_free(target);
+		return 0;
+	}
+	dg_target_find_uuid(target);
+	list_add_tail(&target->node, ctx->targets);
+	return 0;
+}
+
 static int dg_collect_child(struct device *dev, void *data)
 {
 	struct dg_collect *parent = data;
 	struct dg_collect ctx = { .targets = parent->targets, .nd_dev = dev };
 
-	if (dg_dev_is_disk(dev)) {
-		struct dg_target *target = dg_target_new(dev_to_disk(dev), parent->nd_dev);
-
-		if (!target)
-			return -ENOMEM;
-		dg_target_find_uuid(target);
-		list_add_tail(&target->node, parent->targets);
-		return 0;
-	}
+	if (dg_dev_is_disk(dev) || dg_dev_is_chardev(dev))
+		return dg_collect_one(dev, parent);
 	if (!dg_dev_is_nd(dev))
 		return 0;
 	return device_for_each_child(dev, &ctx, dg_collect_child);
 }
 
-/* All disks at or below @dev. -ENOMEM leaves those found so far in the list. */
+/* All targets at or below @dev. -ENOMEM leaves those found so far in the list. */
 int dg_targets_collect(struct device *dev, struct list_head *targets)
 {
 	struct dg_collect ctx = { .targets = targets, .nd_dev = dev };
 
+	if (dg_dev_is_chardev(dev)) {
+		ctx.nd_dev = dev->parent;
+		return dg_collect_one(dev, &ctx);
+	}
 	return device_for_each_child(dev, &ctx, dg_collect_child);
 }
 
@@ -167,7 +193,7 @@ void dg_targets_free(struct list_head *targets)
 /* Takes over the reference on the driver. */
 static struct dg_target *dg_target_of_driver(struct gendisk *disk)
 {
-	struct dg_target *target = dg_target_new(disk, disk_to_dev(disk)->parent);
+	struct dg_target *target = dg_target_new(disk_to_dev(disk), disk_to_dev(disk)->parent);
 
 	if (target)
 		target->owner = disk->fops->owner;
@@ -180,7 +206,7 @@ static struct dg_target *dg_target_of_driver(struct gendisk *disk)
  * The guarded disk with this number, whether it is being removed or not. Keeps
  * the driver loaded: a disk's release reads its operations.
  */
-struct dg_target *dg_target_by_dev(dev_t dev)
+static struct dg_target *dg_disk_by_dev(dev_t dev)
 {
 	struct inode *inode = ilookup(blockdev_superblock, dev);
 	struct dg_target *target = NULL;
@@ -206,4 +232,27 @@ struct dg_target *dg_target_by_dev(dev_t dev)
 	}
 	put_device(&bdev->bd_device);
 	return target;
+}
+
+static struct dg_target *dg_chardev_by_dev(dev_t devt)
+{
+	struct device *dev = dg_chardev_find(devt);
+	struct dg_target *target = NULL;
+
+	if (dev && dg_dev_is_chardev(dev) && dev->parent)
+		target = dg_target_new(dev, dev->parent);
+	if (target && !target->dax) {
+		dg_target_free(target);
+		target = NULL;
+	}
+	put_device(dev);
+	return target;
+}
+
+/* Disks have the block layer's extended major, which no character device has. */
+struct dg_target *dg_target_by_dev(dev_t dev)
+{
+	if (MAJOR(dev) == BLOCK_EXT_MAJOR)
+		return dg_disk_by_dev(dev);
+	return dg_chardev_by_dev(dev);
 }

@@ -162,3 +162,28 @@ wait_for() {
 		sleep 0.1
 	done
 }
+
+# make_devdax [REGION]: (re)makes the region's namespace as a character device,
+# and sets NS, DAX (its name) and REGION.
+make_devdax() {
+	REGION=${1:-region0}
+	load_nd
+	modprobe -a dax_pmem device_dax
+	NS=namespace${REGION#region}.0
+	ndctl create-namespace -f -e "$NS" -m devdax --map=mem >/dev/null || fail "create-namespace $NS"
+	udevadm settle
+	find_devdax "$REGION"
+	[ -n "$DAX" ] || fail "no character device after create-namespace"
+}
+
+# find_devdax [REGION]: sets DAX and DAX_PARENT from what there is.
+find_devdax() {
+	REGION=${1:-region0}
+	DAX='' DAX_PARENT=''
+	local dev
+	for dev in /sys/bus/dax/devices/*; do
+		case $(readlink -f "$dev") in
+		*/"$REGION"/*) DAX=$(basename "$dev") DAX_PARENT=$(basename "$(dirname "$(readlink -f "$dev")")") ;;
+		esac
+	done
+}
