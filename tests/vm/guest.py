@@ -23,13 +23,23 @@ import time
 HERE = pathlib.Path(__file__).resolve().parent
 TREE = HERE.parent.parent
 SERIES = ("6.1", "6.12", "7")
+# Kernels with the kernel's own checks on, and how much longer all takes there.
+DEBUG_KERNELS = ("debug", "debug-7")
+DEBUG_PATIENCE = 6
 MIB = 1 << 20
 
 # What no kernel log of ours may contain. Only lines of the kernel count: they
 # are the ones that start with its time stamp.
 PROBLEMS = re.compile(
     r"BUG:|Oops|WARNING:|soft lockup|blocked for more than|rcu.*stall"
-    r"|general protection|KASAN|refcount_t|Kernel panic|kernel BUG at")
+    r"|general protection|KASAN|refcount_t|Kernel panic|kernel BUG at"
+    # What only a debug kernel says. Its lock checker says WARNING: or BUG:
+    # before most of it; what is said once and then ends the checking counts too.
+    r"|possible (circular|recursive) locking|inconsistent lock state|suspicious RCU usage"
+    r"|sleeping function called from|bad unlock balance|[Ii]nvalid wait context"
+    r"|held lock freed|still has locks held|lock held when returning|turning off the locking"
+    r"|ODEBUG|list_(add|del) corruption|scheduling while atomic|DEBUG_LOCKS_WARN"
+    r"|Bad page (state|map)|Bad rss|kmemleak: .*(empty|disabled|[Ee]rror|[Cc]annot)")
 KERNEL_LINE = re.compile(r"^\[ *\d+\.\d+\]")
 
 Result = collections.namedtuple("Result", "rc out secs")
@@ -135,7 +145,9 @@ class Guest:
         self.images, self.kernel, self.name = images, kernel, name
         self.payloads, self.nvdimms = payloads, list(nvdimms)
         self.memory, self.args, self.devices = memory, args, devices
-        self.boot_timeout, self.grace = boot_timeout, grace
+        self.debug = kernel in DEBUG_KERNELS
+        self.patience = DEBUG_PATIENCE if self.debug else 1
+        self.boot_timeout, self.grace = boot_timeout * self.patience, grace * self.patience
         logs = pathlib.Path(os.environ.get("DAXGUARD_LOGS", cache_dir() / "logs"))
         logs.mkdir(parents=True, exist_ok=True)
         self.console = logs / f"{name}.console"
@@ -158,11 +170,16 @@ class Guest:
         cmdline = ("root=/dev/vda rw console=ttyS0 ignore_loglevel panic=2 mitigations=off "
                    "systemd.show_status=false systemd.unit=multi-user.target "
                    "module_blacklist=bochs,kvm_amd,kvm_intel,parport_pc,pcspkr,psmouse,i2c_piix4 " + self.args)
+        memory = self.memory
+        if self.debug:
+            # The scripts' own deadlines: wait_for of lib.sh.
+            cmdline += f" guest.patience={self.patience}"
+            memory = f"{2 * int(memory[:-1])}{memory[-1]}"
         # Whatever ends us, even SIGKILL, ends the guest.
         cmd = ["setpriv", "--pdeathsig", "KILL", "qemu-system-x86_64", "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
                "-M", "q35,nvdimm=on", "-accel", accel + (",thread=multi" if accel == "tcg" else ""),
                "-cpu", "max" if accel == "tcg" else "host", "-smp", "2",
-               "-m", f"{self.memory},slots=8,maxmem=16G",
+               "-m", f"{memory},slots=8,maxmem=16G",
                "-kernel", layer / "vmlinuz", "-initrd", layer / "initrd.img", "-append", cmdline,
                "-chardev", f"file,id=console,path={self.console}", "-serial", "chardev:console",
                "-device", "virtio-serial-pci",
@@ -217,7 +234,7 @@ class Guest:
             hello.wait()
             left = self.boot_timeout - (time.monotonic() - started)
             state = self.run("systemctl is-system-running --wait; systemctl --failed --no-legend --plain",
-                             timeout=max(left, 5))
+                             timeout=max(left / self.patience, 5))
         except GuestFailure as e:
             if e.kind == "unresponsive":
                 raise GuestFailure("boot-timeout", f"not up in {self.boot_timeout} s") from None
@@ -263,10 +280,11 @@ class Guest:
 
     def start(self, script, timeout=60):
         """Starts a script and returns at once, with a Job."""
-        return self._request(timeout, op="run", script=script)
+        return self._request(timeout * self.patience, op="run", script=script)
 
     def run(self, script, timeout=60, check=False):
-        """A bash script as root. Result.rc is None if its time was up."""
+        """A bash script as root. Result.rc is None if its time was up; the time
+        is what a kernel without checks may take."""
         result = self.start(script, timeout).wait()
         if check and result.rc != 0:
             what = "timed out" if result.rc is None else f"exit {result.rc}"
@@ -305,7 +323,7 @@ class Guest:
         """True if the machine goes off by itself in time."""
         self._request(10, op="run", script="systemctl poweroff")
         try:
-            self.qemu.wait(timeout)
+            self.qemu.wait(timeout * self.patience)
             return "Kernel panic" not in self.console_text(self.last_mark)
         except subprocess.TimeoutExpired:
             return False

@@ -153,9 +153,13 @@ check_fs() {
 	esac
 }
 
+# How much longer everything may take here; only kernels that check themselves
+# are told, see guest.py.
+PATIENCE=$(sed -n 's/.*guest\.patience=\([0-9]*\).*/\1/p' /proc/cmdline)
+
 # wait_for SECONDS COMMAND...: polls; a deadline for everything.
 wait_for() {
-	local end=$((SECONDS + $1))
+	local end=$((SECONDS + $1 * ${PATIENCE:-1}))
 	shift
 	until "$@"; do
 		[ $SECONDS -lt $end ] || return 1
