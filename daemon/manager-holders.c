@@ -16,14 +16,14 @@
 #include "core/procstat.h"
 #include "manager-internal.h"
 
-/* /proc/PID/stat takes no lock that a stuck process could keep. */
-static int read_stat(struct manager *m, pid_t pid, struct dg_procstat *ret)
+/* Of one thread; takes no lock that a stuck process could keep. */
+static int read_stat(struct manager *m, pid_t pid, pid_t tid, struct dg_procstat *ret)
 {
 	char path[64], text[1024];
 	ssize_t n;
 	int fd;
 
-	snprintf(path, sizeof(path), "%s/%d/stat", m->paths->proc, pid);
+	snprintf(path, sizeof(path), "%s/%d/task/%d/stat", m->paths->proc, pid, tid);
 	fd = open(path, O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
 		return -errno;
@@ -40,7 +40,7 @@ static int read_start(struct manager *m, pid_t pid, uint64_t *ret_start_ns)
 	struct dg_procstat stat;
 	int r;
 
-	r = read_stat(m, pid, &stat);
+	r = read_stat(m, pid, pid, &stat);
 	if (r >= 0)
 		*ret_start_ns = dg_procstat_start_ns(&stat, sysconf(_SC_CLK_TCK));
 	return r;
@@ -172,17 +172,20 @@ static struct watch *watch_of(struct incident *incident, size_t entry)
 /*
  * Also of one that is on its way out: it lets go of its memory some time
  * before its pidfd says that it has ended. What is read of its pid is its own,
- * as long as the pidfd says that it has not.
+ * as long as the pidfd says that it has not. The thread that stood for it is
+ * looked at, since the main one may have ended long ago.
  */
 bool incident_has_exited(struct incident *incident, size_t entry)
 {
+	const struct dg_holder *holder = &incident->core.plan.entries[entry].holder;
 	struct watch *watch = watch_of(incident, entry);
 	struct pollfd pollfd = {.events = POLLIN};
+	pid_t pid = holder->process.pid, tid = holder->tid ?: pid;
 	struct dg_procstat stat;
 
 	if (!watch || watch->exited || watch->fd < 0)
 		return watch && watch->exited;
-	if (read_stat(incident->m, watch->process.pid, &stat) < 0 || stat.exiting)
+	if (read_stat(incident->m, pid, tid, &stat) < 0 || stat.exiting)
 		return true;
 	pollfd.fd = watch->fd;
 	return poll(&pollfd, 1, 0) > 0;
