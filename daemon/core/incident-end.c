@@ -70,6 +70,7 @@ static void finish(struct dg_incident *i, enum dg_state state, struct dg_effects
 		dg_emit(fx, &(struct dg_effect){.kind = DG_EFFECT_CANCEL});
 	i->running = 0;
 	i->wake_us = UINT64_MAX;
+	dg_plan_over(&i->plan);
 	dg_note_ends(i, fx);
 	i->state = state;
 	i->outcome = dg_outcome(state, i->marks, i->has_done ? &i->done : NULL);

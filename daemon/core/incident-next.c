@@ -157,6 +157,12 @@ enum dg_state dg_next_acting(struct dg_incident *i, uint64_t now_us, struct dg_e
 		return DG_STATE_ACTING;
 	if (dg_plan_count(&i->plan, DG_ENTRY_CLIMBING) == 0)
 		return DG_STATE_SETTLING;
+	/* They multiply faster than they end: the time that is left is the data's. */
+	if (dg_left(i, now_us) <= ENOUGH_US) {
+		note(fx, "no time left for those who still come: they keep what they have");
+		return DG_STATE_SETTLING;
+	}
+	dg_wake_at(i, i->deadline_us - ENOUGH_US);
 	/* Somebody's time has come; what could not tell just now is not asked in a loop. */
 	if (i->plan.must_look && i->findings.scanned && !i->findings.truncated)
 		i->scan_due_us = now_us;
@@ -177,7 +183,7 @@ static bool must_act_again(struct dg_incident *i, uint64_t now_us)
 {
 	if (i->blind || dg_plan_count(&i->plan, DG_ENTRY_CLIMBING) == 0)
 		return false;
-	if (i->n_rounds >= ROUNDS_MAX || dg_left(i, now_us) < ENOUGH_US)
+	if (i->n_rounds >= ROUNDS_MAX || dg_left(i, now_us) <= ENOUGH_US)
 		return false;
 	i->n_rounds++;
 	i->scan_gap_us = SCAN_FIRST_US;

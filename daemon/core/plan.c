@@ -14,7 +14,7 @@ const char *dg_entry_state_name(enum dg_entry_state state)
 	static const char *const names[_DG_ENTRY_STATE_MAX] = {
 		[DG_ENTRY_CLIMBING] = "climbing", [DG_ENTRY_LEFT] = "left",
 		[DG_ENTRY_FREED] = "freed",       [DG_ENTRY_SURVIVED] = "survived",
-		[DG_ENTRY_UNSEEN] = "unseen",
+		[DG_ENTRY_UNSEEN] = "unseen",     [DG_ENTRY_UNFINISHED] = "unfinished",
 	};
 
 	return (unsigned)state < _DG_ENTRY_STATE_MAX ? names[state] : "unknown";
@@ -239,6 +239,13 @@ void dg_plan_not_scanned(struct dg_plan *plan, uint64_t began_us)
 	plan->cursor = 0;
 	for (size_t i = 0; i < plan->n_entries; i++)
 		pass_over(plan, &plan->entries[i], began_us);
+}
+
+void dg_plan_over(struct dg_plan *plan)
+{
+	for (size_t i = 0; i < plan->n_entries; i++)
+		if (plan->entries[i].state == DG_ENTRY_CLIMBING)
+			plan->entries[i].state = DG_ENTRY_UNFINISHED;
 }
 
 void dg_plan_missed(struct dg_plan *plan, const struct dg_deed *deed)

@@ -25,10 +25,11 @@
 
 enum dg_entry_state {
 	DG_ENTRY_CLIMBING,
-	DG_ENTRY_LEFT,     /* its rule leaves it alone */
-	DG_ENTRY_FREED,    /* maps nothing any more */
-	DG_ENTRY_SURVIVED, /* end of the ladder, and it still does */
-	DG_ENTRY_UNSEEN,   /* no look could tell, and there is no more time */
+	DG_ENTRY_LEFT,       /* its rule leaves it alone */
+	DG_ENTRY_FREED,      /* maps nothing any more */
+	DG_ENTRY_SURVIVED,   /* end of the ladder, and it still does */
+	DG_ENTRY_UNSEEN,     /* no look could tell, and there is no more time */
+	DG_ENTRY_UNFINISHED, /* the incident was over before its ladder */
 	_DG_ENTRY_STATE_MAX,
 };
 const char *dg_entry_state_name(enum dg_entry_state state);
@@ -96,6 +97,9 @@ void dg_plan_not_scanned(struct dg_plan *plan, uint64_t began_us);
  * locked, or have moved. Done again when the process is seen again.
  */
 void dg_plan_missed(struct dg_plan *plan, const struct dg_deed *deed);
+
+/* The incident is over: whoever still climbs is told to be unfinished. */
+void dg_plan_over(struct dg_plan *plan);
 
 /* The process has ended. */
 void dg_plan_exited(struct dg_plan *plan, struct dg_process process, uint64_t now_us);

@@ -23,7 +23,7 @@
  *	         addr fs_dev permille
  *	act      pid start_ns action grace_ms rung     before it is done
  *	acted    pid start_ns action outcome rung      after
- *	freed    pid start_ns how                 unmapped, exited, survived, left
+ *	freed    pid start_ns how                 unmapped, exited, or dg_entry_state_name()
  *	kernel   name count                       a use without a process
  *	mark     name                             see enum dg_mark
  *	note     text
@@ -115,7 +115,7 @@ struct dg_story_holder {
 	uint64_t at_us;
 	struct dg_story_action actions[DG_LADDER_MAX];
 	size_t n_actions;
-	char how[DG_STORY_WORD]; /* unmapped, exited, survived, left; empty: not over */
+	char how[DG_STORY_WORD]; /* as above; empty: not over */
 	uint64_t over_us;
 };
 

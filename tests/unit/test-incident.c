@@ -182,6 +182,38 @@ static void new_holders_after_settling(void **state)
 	assert_int_equal(world.incident.n_rounds, 1);
 }
 
+/* Each look finds another one: the end of the time is for the file system. */
+static void newcomers_do_not_use_up_the_time(void **state)
+{
+	struct dg_holder one[] = {mapper(100, false)};
+
+	to_scanning();
+	scanned(one, 1, LIVE);
+	for (unsigned i = 0; i < 2500 && world.incident.state == DG_STATE_ACTING; i++) {
+		world.log[0] = '\0';
+		after(10 * MSEC);
+		if (!(world.incident.running & (1U << DG_JOB_SCAN)))
+			continue;
+		one[0] = mapper(one[0].process.pid + 1, false);
+		scanned(one, 1, LIVE);
+	}
+	assert_int_equal(world.incident.state, DG_STATE_SETTLING);
+	assert_true(world.now <= BEGIN + 18 * SEC);
+	ok(DG_JOB_SYNC);
+	ok(DG_JOB_SCAN);
+	ended(DG_JOB_UNMOUNT, DG_JOB_FAILED);
+	ok(DG_JOB_SYNC);
+	scanned(one, 1, LIVE);
+	ok(DG_JOB_SHUTDOWN);
+	ok(DG_JOB_DETACH);
+	world.log[0] = '\0';
+	scanned(one, 1, LIVE);
+	expect("mark=still-mapped mark=released release");
+	answered(0);
+	kernel_done(DG_RESULT_RELEASED, DG_REVOKE_CLEAN);
+	assert_non_null(strstr(world.log, "=unfinished end:done=still-mapped"));
+}
+
 static void a_system_device_is_let_alone(void **state)
 {
 	world_start(NULL);
@@ -684,6 +716,7 @@ int main(void)
 		TEST(a_look_before_the_next_rung),
 		TEST(scans_slow_down),
 		TEST(new_holders_after_settling),
+		TEST(newcomers_do_not_use_up_the_time),
 		TEST(a_system_device_is_let_alone),
 		TEST(unknown_mounts_signal_nobody),
 		TEST(unknown_services_signal_nobody),
