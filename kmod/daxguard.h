@@ -224,7 +224,10 @@ void dg_entries_count(struct address_space *mapping, const struct dg_target *tar
 /* fn returns true to stop; the inode is referenced during the call */
 typedef bool (*dg_inode_fn)(struct inode *inode, void *ctx);
 /* -EAGAIN: some inodes were being freed and could not be looked at */
-int dg_super_walk_inodes(struct super_block *sb, dg_inode_fn fn, void *ctx);
+int dg_super_walk_inodes(struct super_block *sb, bool (*is_wanted)(struct inode *inode),
+			 dg_inode_fn fn, void *ctx);
+bool dg_inode_is_dax(struct inode *inode);
+bool dg_inode_is_used(struct inode *inode);
 struct dg_pages {
 	u64 referred;			/* belong to a file */
 	u64 pinned;			/* somebody holds a reference */

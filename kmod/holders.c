@@ -27,14 +27,15 @@ static bool dg_scan_stopped(const struct dg_scan *scan)
 
 /*
  * Every mapped file of the file system counts, also one without an entry in the
- * target: it may fault there any moment.
+ * target: it may fault there any moment, or keeps the file system by its pages.
  */
 static bool dg_scan_inode(struct inode *inode, void *ctx)
 {
 	struct dg_scan *scan = ctx;
-	struct dg_entries entries;
+	struct dg_entries entries = {};
 
-	dg_entries_count(inode->i_mapping, scan->target, &entries);
+	if (dax_mapping(inode->i_mapping))
+		dg_entries_count(inode->i_mapping, scan->target, &entries);
 	if (scan->fs && entries.in_range) {
 		scan->fs->inodes++;
 		scan->fs->entries += entries.in_range;
@@ -64,7 +65,7 @@ static void dg_scan_super(struct dg_scan *scan, const struct dg_super *super)
 		scan->fs->flags = dg_fs_flags(sb);
 		strscpy(scan->fs->type, sb->s_type->name, sizeof(scan->fs->type));
 	}
-	if (dg_super_walk_inodes(sb, dg_scan_inode, scan))
+	if (dg_super_walk_inodes(sb, dg_inode_is_used, dg_scan_inode, scan))
 		scan->snap->truncated = true;
 	if (scan->fs && scan->fs->inodes)
 		scan->fs->flags |= DAXGUARD_FS_DAX;

@@ -82,18 +82,26 @@ void dg_entries_count(struct address_space *mapping, const struct dg_target *tar
 		put_dev_pagemap(pgmap);
 }
 
-static bool dg_inode_is_dax(struct inode *inode)
+/* What is to be revoked: with entries, or with mappings that may make some. */
+bool dg_inode_is_dax(struct inode *inode)
 {
 	return dax_mapping(inode->i_mapping) &&
 	       (!mapping_empty(inode->i_mapping) || mapping_mapped(inode->i_mapping));
 }
 
+/* What keeps its file system busy, be it through the page cache (dax=never). */
+bool dg_inode_is_used(struct inode *inode)
+{
+	return mapping_mapped(inode->i_mapping) || IS_SWAPFILE(inode) || dg_inode_is_dax(inode);
+}
+
 /*
- * Call @fn for each inode in core that is mapped or has DAX entries. The list
- * lock is dropped around each call; the reference keeps our place in the list.
- * The caller keeps the superblock active.
+ * Call @fn for each inode in core that @is_wanted. The list lock is dropped
+ * around each call; the reference keeps our place in the list. The caller keeps
+ * the superblock active.
  */
-int dg_super_walk_inodes(struct super_block *sb, dg_inode_fn fn, void *ctx)
+int dg_super_walk_inodes(struct super_block *sb, bool (*is_wanted)(struct inode *inode),
+			 dg_inode_fn fn, void *ctx)
 {
 	struct inode *inode, *at = NULL;
 	unsigned int passed = 0;
@@ -102,7 +110,7 @@ int dg_super_walk_inodes(struct super_block *sb, dg_inode_fn fn, void *ctx)
 
 	spin_lock(&sb->s_inode_list_lock);
 	list_for_each_entry(inode, &sb->s_inodes, i_sb_list) {
-		bool wanted = dg_inode_is_dax(inode);
+		bool wanted = is_wanted(inode);
 
 		if (!wanted && ++passed % DG_WALK_BATCH)
 			continue;

@@ -168,7 +168,8 @@ static void dg_revoke_inodes(struct dg_revoke_ctx *ctx, const struct dg_supers *
 
 	for (pass = 0; pass < DG_PASSES_MAX; pass++) {
 		for (i = 0; i < supers->nr; i++)
-			dg_super_walk_inodes(supers->at[i].sb, dg_revoke_inode, ctx);
+			dg_super_walk_inodes(supers->at[i].sb, dg_inode_is_dax,
+					     dg_revoke_inode, ctx);
 		dg_target_walk_pages(ctx->target, dg_revoke_inode, ctx, &pages);
 		if (!pages.referred)
 			break;
