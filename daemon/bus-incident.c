@@ -147,6 +147,7 @@ static void put_mounts(struct dict *d, const struct dg_story *story)
 		dict_u64(d, "Namespace", mount->ns);
 		dict_bool(d, "Host", mount->host);
 		dict_bool(d, "Locked", mount->locked);
+		dict_u32(d, "Pid", (uint32_t)mount->pid);
 		dict_word(d, "Result", mount->result);
 		dict_end(d);
 	}

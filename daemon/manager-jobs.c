@@ -138,7 +138,19 @@ static void write_mount(struct incident *incident, const struct dg_mount *mount)
 	entry_number(&entry, "ns", mount->ns);
 	entry_number(&entry, "host", mount->host);
 	entry_number(&entry, "locked", mount->locked);
+	entry_number(&entry, "pid", (uint64_t)mount->pid);
 	entry_text(&entry, "result", mount->result);
+	incident_write(incident, &entry);
+}
+
+static void write_kernel_user(struct incident *incident, const struct dg_kernel_user *user)
+{
+	struct entry entry;
+
+	entry_begin(&entry, "kernel");
+	entry_text(&entry, "name", user->kind);
+	entry_text(&entry, "device", user->name);
+	entry_text(&entry, "path", user->path);
 	incident_write(incident, &entry);
 }
 
@@ -157,7 +169,7 @@ static int read_mounts(struct job *job, const struct step_outcome *outcome)
 	for (size_t i = 0; i < mounts.n_system; i++)
 		incident_write_text(incident, "system", "why", mounts.system[i]);
 	for (size_t i = 0; i < mounts.n_kernel; i++)
-		incident_write_text(incident, "kernel", "name", mounts.kernel[i]);
+		write_kernel_user(incident, &mounts.kernel[i]);
 	/* What could not look has not found out that nothing is there. */
 	if (job->job != DG_JOB_MOUNTS || outcome->end == STEP_OK)
 		dg_incident_mounts(&incident->core, job->job, &mounts, &incident->effects);

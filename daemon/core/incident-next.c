@@ -6,6 +6,7 @@
 
 #define ROUNDS_MAX 8    /* back from settling, unmounting or verifying to acting */
 #define UNMOUNTS_MAX 20 /* tries while only the kernel is still cleaning up */
+#define KERNEL_UNMOUNTS_MAX 3
 #define REMOUNTS_MAX 3  /* times that somebody mounted again behind our back */
 #define LOOKS_MAX 100   /* looks at an umount of somebody else's that goes on */
 
@@ -205,19 +206,24 @@ enum { PHASE_UNMOUNT, PHASE_LOOK, PHASE_SHUTDOWN, PHASE_DETACH };
 
 /*
  * It is busy. Nobody left there: the kernel is still closing files of those
- * who have just ended, so try again soon. Else it is ours to end it under them.
+ * who have just ended, so try again soon; with a loop device, which udev may
+ * have open for a moment, now and then. Else it is ours to end it under them.
  */
 static void after_look(struct dg_incident *i, uint64_t now_us, struct dg_effects *fx)
 {
 	bool nobody = !i->findings.scanned || i->findings.n_processes == 0;
+	unsigned most = i->by_kernel ? KERNEL_UNMOUNTS_MAX : UNMOUNTS_MAX;
 
-	if (nobody && !dg_has_mark(i, DG_MARK_MOUNT_LOCKED) && !dg_has_mark(i, DG_MARK_KERNEL) &&
-	    ++i->n_unmounts < UNMOUNTS_MAX && dg_left(i, now_us) > ENOUGH_US) {
+	if (nobody && !i->stuck && ++i->n_unmounts < most && dg_left(i, now_us) > ENOUGH_US) {
 		i->phase = PHASE_UNMOUNT;
 		i->retry_us = now_us + RETRY_US;
 		dg_wake_at(i, i->retry_us);
 		return;
 	}
+	if (i->locked)
+		dg_mark(i, DG_MARK_MOUNT_LOCKED, fx);
+	if (i->by_kernel)
+		dg_mark(i, DG_MARK_KERNEL, fx);
 	i->phase = PHASE_SHUTDOWN;
 	dg_start_job(i, DG_JOB_SHUTDOWN, now_us, fx);
 }
@@ -290,8 +296,12 @@ static enum dg_state judge(struct dg_incident *i, uint64_t now_us, struct dg_eff
 {
 	const struct dg_findings *found = &i->findings;
 	bool hurried = dg_left(i, now_us) < ENOUGH_US;
-	/* Whom policy left there keeps a detached mount alive, and the kernel counts it. */
-	bool detached = dg_has_mark(i, DG_MARK_DETACHED) && i->ends[DG_JOB_DETACH] == DG_JOB_OK;
+	/*
+	 * Whom policy left there keeps a detached mount alive, and the kernel
+	 * counts it; as it does one that may not be detached.
+	 */
+	bool detached = dg_has_mark(i, DG_MARK_DETACHED) &&
+			(i->ends[DG_JOB_DETACH] == DG_JOB_OK || i->stuck);
 
 	dg_note_holders(i, fx);
 	dg_note_ends(i, fx);

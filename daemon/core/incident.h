@@ -100,6 +100,8 @@ struct dg_incident {
 	int answer;
 	bool knows_mounts;
 	bool pathless; /* the last look at the mounts found none */
+	/* What the last try to unmount left: all that nobody can take, and what of it. */
+	bool stuck, locked, by_kernel;
 	bool noted_cut, noted_full;
 	bool by_proc, blind; /* the module cannot scan; nobody can */
 	struct dg_findings findings;

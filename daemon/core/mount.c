@@ -46,15 +46,38 @@ static int add_mount(struct dg_mount_list *list, struct record record, const cha
 		.locked = is_set(record, "LOCKED"),
 	};
 
+	uint64_t pid;
+
 	if (!grown)
 		return -ENOMEM;
 	dg_record_get_u64(record.text, record.n, "NS", &mount.ns);
-	if (strcmp(mount.result, "busy") == 0)
-		list->n_busy++;
+	if (dg_record_get_u64(record.text, record.n, "PID", &pid) >= 0 && pid <= INT32_MAX)
+		mount.pid = (pid_t)pid;
 	if (mount.locked || strcmp(mount.result, "locked") == 0)
 		list->n_locked++;
+	if (strcmp(mount.result, "overmounted") == 0)
+		list->n_covered++;
+	if (mount.result[0] && strcmp(mount.result, "ok") != 0 &&
+	    strcmp(mount.result, "detached") != 0)
+		list->n_failed++;
 	grown[list->n_items++] = mount;
 	list->items = grown;
+	return 0;
+}
+
+static int add_kernel_user(struct dg_mount_list *list, struct record record, const char *kind)
+{
+	struct dg_kernel_user *grown;
+
+	grown = reallocarray(list->kernel, list->n_kernel + 1, sizeof(*grown));
+	if (!grown)
+		return -ENOMEM;
+	grown[list->n_kernel++] = (struct dg_kernel_user){
+		.kind = kind,
+		.name = get(record, "NAME") ?: "",
+		.path = get(record, "PATH") ?: "",
+	};
+	list->kernel = grown;
 	return 0;
 }
 
@@ -67,7 +90,7 @@ static int add_record(struct dg_mount_list *list, struct record record)
 		return add_word(&list->system, &list->n_system, value);
 	value = get(record, "KERNEL");
 	if (value)
-		return add_word(&list->kernel, &list->n_kernel, value);
+		return add_kernel_user(list, record, value);
 	value = get(record, "PATH");
 	return value ? add_mount(list, record, value) : 0;
 }

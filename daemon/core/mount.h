@@ -11,10 +11,19 @@
 struct dg_mount {
 	const char *path;   /* bytes */
 	const char *type;   /* "" where the step did not say */
-	const char *result; /* ok, busy, locked, gone or an errno's name; "" from `mounts` */
+	const char *result; /* ok, busy, locked, overmounted, detached or an errno's name;
+			       "" from `mounts` */
 	uint64_t ns;        /* inode of the mount namespace */
+	pid_t pid;          /* of a process in it; 0: there is none */
 	bool host;          /* the namespace of pid 1 */
 	bool locked;        /* a user namespace's: may not be unmounted there */
+};
+
+/* A user that is no process. */
+struct dg_kernel_user {
+	const char *kind; /* loop, swap, nfsd */
+	const char *name; /* of the loop device, or "" */
+	const char *path; /* the file, or what is exported; or "" */
 };
 
 struct dg_mount_list {
@@ -22,9 +31,11 @@ struct dg_mount_list {
 	size_t n_items;
 	const char **system; /* why it is a system device; none: it is not */
 	size_t n_system;
-	const char **kernel; /* users that are no process: loop, swap, nfsd */
+	struct dg_kernel_user *kernel;
 	size_t n_kernel;
-	size_t n_busy, n_locked; /* by result, n_locked also by flag */
+	size_t n_locked;  /* by result, or by flag */
+	size_t n_covered; /* overmounted */
+	size_t n_failed;  /* all that is still there, these included */
 };
 
 /* Records of an unknown form are passed over. -EBADMSG: no records. -ENOMEM. */

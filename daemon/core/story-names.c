@@ -20,6 +20,7 @@ static const char *const mark_names[_DG_MARK_MAX] = {
 	[DG_MARK_PROTECTED_UNKNOWN] = "protected-unknown",
 	[DG_MARK_SYNC_FAILED] = "sync-failed",
 	[DG_MARK_MOUNT_LOCKED] = "mount-locked",
+	[DG_MARK_COVERED] = "overmounted",
 	[DG_MARK_KERNEL] = "pinned-by-kernel",
 	[DG_MARK_DETACHED] = "detached-pinned",
 	[DG_MARK_SHUT_DOWN] = "shut-down",

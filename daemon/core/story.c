@@ -243,6 +243,7 @@ static int on_mount(struct dg_story *story, event_t *event)
 	}
 	TEXT(event, "type", mount->type);
 	TEXT(event, "result", mount->result);
+	mount->pid = (pid_t)number(event, "pid");
 	mount->host = mount->host || truth(event, "host");
 	mount->locked = mount->locked || truth(event, "locked");
 	return 0;
@@ -389,9 +390,16 @@ static int on_system(struct dg_story *story, event_t *event)
 static int on_kernel(struct dg_story *story, event_t *event)
 {
 	const char *name = dg_history_get(event, "name");
-	char note[128];
+	const char *device = dg_history_get(event, "device") ?: "";
+	const char *path = dg_history_get(event, "path") ?: "";
+	char note[4096 + 128];
 
-	snprintf(note, sizeof(note), "used by the kernel itself: %s", name ?: "unknown");
+	snprintf(note, sizeof(note), "used by the kernel itself: %s%s%s%s%s", name ?: "unknown",
+		 *device ? " " : "", device, *path ? " on " : "", path);
+	/* A step that is done again finds the same. */
+	for (size_t i = 0; i < story->n_notes; i++)
+		if (strcmp(story->notes[i], note) == 0)
+			return 0;
 	return add_note(story, note);
 }
 

@@ -17,14 +17,14 @@
  *	job      name timeout_us                  something that may block begins
  *	step     name pid start_ns                the job runs in this process
  *	job-end  name end status took_us error
- *	mount    path type ns host locked result
+ *	mount    path type ns host locked pid result
  *	system   why                              what makes it a system device
  *	holder   pid start_ns comm uid rule exempt mapped open cwd root exe bytes
  *	         addr fs_dev permille
  *	act      pid start_ns action grace_ms rung     before it is done
  *	acted    pid start_ns action outcome rung      after
  *	freed    pid start_ns how                 unmapped, exited, or dg_entry_state_name()
- *	kernel   name count                       a use without a process
+ *	kernel   name device path                 loop, swap, nfsd: no process
  *	mark     name                             see enum dg_mark
  *	note     text
  *	done     result revoke inodes entries vmas pinned shutdowns held_us revoke_us
@@ -62,6 +62,7 @@ enum dg_mark {
 	DG_MARK_PROTECTED_UNKNOWN, /* likewise */
 	DG_MARK_SYNC_FAILED,       /* not all data is known to be on the medium */
 	DG_MARK_MOUNT_LOCKED,      /* a mount of a user namespace stays */
+	DG_MARK_COVERED,           /* so does one below somebody else's mount */
 	DG_MARK_KERNEL,            /* loop, swap, nfsd, md: not ours to end */
 	DG_MARK_DETACHED,          /* shut down and detached under who was left there */
 	DG_MARK_SHUT_DOWN,         /* the module shut down what had no path */
@@ -124,6 +125,7 @@ struct dg_story_mount {
 	char type[DG_STORY_WORD];
 	uint64_t ns; /* inode of the mount namespace */
 	bool host, locked;
+	pid_t pid;                  /* a process in it; 0: none */
 	char result[DG_STORY_WORD]; /* ok, busy, locked…; empty: not tried */
 };
 

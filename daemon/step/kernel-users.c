@@ -1,16 +1,15 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include <dirent.h>
 #include <fcntl.h>
 #include <libmount.h>
-#include <linux/loop.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "step/kernel-users.h"
+#include "step/loops.h"
 
 /* The file lies on one of the devices, or is one. */
 static bool path_on_devs(const struct step *step, const char *path)
@@ -23,102 +22,71 @@ static bool path_on_devs(const struct step *step, const char *path)
 	       (S_ISBLK(st.st_mode) && step_has_dev(step, step_dev(st.st_rdev)));
 }
 
-/* Some line of the file begins with the name of something on the devices. */
-static bool listed(const struct step *step, const char *name)
+static int report(struct step *step, const char *kind, const char *name, const char *path)
+{
+	dg_record_field(&step->writer, "KERNEL", kind);
+	if (name)
+		dg_record_field(&step->writer, "NAME", name);
+	dg_record_field(&step->writer, "PATH", path);
+	return step_emit(step);
+}
+
+/*
+ * The lines of the file that begin with the name of something on the devices:
+ * 1 at the first one, or, if kind is given, a record for each.
+ */
+static int find_listed(struct step *step, const char *name, const char *kind)
 {
 	size_t size = 0;
 	char *line = NULL;
-	bool found = false;
 	FILE *file;
-	int fd;
+	int fd, r = 0;
 
 	fd = openat(step->proc_fd, name, O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
-		return false;
+		return 0;
 	file = fdopen(fd, "r");
 	if (!file) {
 		close(fd);
-		return false;
+		return 0;
 	}
-	while (!found && getline(&line, &size, file) > 0) {
+	while (r == 0 && getline(&line, &size, file) > 0) {
 		char *path;
 
 		line[strcspn(line, " \t\n")] = 0;
 		if (line[0] != '/')
 			continue;
 		path = mnt_unmangle(line); /* \040 and the like */
-		found = path && path_on_devs(step, path);
+		if (path && path_on_devs(step, path))
+			r = kind ? report(step, kind, NULL, path) : 1;
 		free(path);
 	}
 	free(line);
 	fclose(file);
-	return found;
+	return r;
 }
 
-bool kernel_users_swap(const struct step *step)
+bool kernel_users_swap(struct step *step)
 {
-	return listed(step, "swaps");
+	return find_listed(step, "swaps", NULL) > 0;
 }
 
-static bool is_nfsd(const struct step *step)
+static int report_loop(struct step *step, const struct loop *loop, void *userdata)
 {
-	return listed(step, "fs/nfsd/exports") || listed(step, "fs/nfs/exports");
-}
+	char name[NAME_MAX + sizeof("/dev/")];
 
-/* lo_device is the kernel's encoding of the dev_t that fstat() would show. */
-static bool loop_on_devs(const struct step *step, const char *path)
-{
-	struct loop_info64 info;
-	bool found = false;
-	int fd;
-
-	fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
-	if (fd < 0)
-		return false;
-	if (ioctl(fd, LOOP_GET_STATUS64, &info) == 0)
-		found = step_has_dev(step, step_dev(info.lo_device)) ||
-			step_has_dev(step, step_dev(info.lo_rdevice));
-	close(fd);
-	return found;
-}
-
-static bool is_loop(const struct step *step)
-{
-	const struct dirent *entry;
-	bool found = false;
-	DIR *dir;
-
-	dir = opendir("/dev");
-	if (!dir)
-		return false;
-	while (!found && (entry = readdir(dir))) {
-		char path[sizeof("/dev/") + sizeof(entry->d_name)];
-
-		if (strncmp(entry->d_name, "loop", 4) != 0 || entry->d_type != DT_BLK)
-			continue;
-		snprintf(path, sizeof(path), "/dev/%s", entry->d_name);
-		found = loop_on_devs(step, path);
-	}
-	closedir(dir);
-	return found;
-}
-
-static int report(struct step *step, const char *kind, bool there)
-{
-	if (!there)
-		return 0;
-	dg_record_field(&step->writer, "KERNEL", kind);
-	return step_emit(step);
+	snprintf(name, sizeof(name), "/dev/%s", loop->name);
+	return report(step, "loop", name, loop->file);
 }
 
 int kernel_users_report(struct step *step)
 {
 	int r;
 
-	r = report(step, "swap", kernel_users_swap(step));
+	r = find_listed(step, "swaps", "swap");
 	if (r >= 0)
-		r = report(step, "loop", is_loop(step));
+		r = loops_foreach(step, report_loop, NULL);
 	if (r >= 0)
-		r = report(step, "nfsd", is_nfsd(step));
+		r = find_listed(step, "fs/nfs/exports", "nfsd");
 	return r;
 }

@@ -5,7 +5,10 @@
 #include "step/step.h"
 
 /* Some swap is on one of the devices. */
-bool kernel_users_swap(const struct step *step);
+bool kernel_users_swap(struct step *step);
 
-/* A record KERNEL=loop|swap|nfsd for each kind that there is. */
+/*
+ * A record KERNEL=loop|swap|nfsd for each: PATH is the file or directory, NAME
+ * the loop device. Paths are the host's, so we must be there.
+ */
 int kernel_users_report(struct step *step);

@@ -42,9 +42,14 @@
  *	DEV TYPE PATH NS PID HOST LOCKED RESULT
  *			busy; locked (in that namespace it may not be
  *			unmounted, or is its root); overmounted (its path
- *			leads to another mount, which is left alone)
- *     and for each kind of user that is no process (unmount only):
+ *			leads to another mount, which is left alone);
+ *			detached (of a mount below, that somebody uses)
+ *     and for each user that is no process (unmount only):
  *	KERNEL		"swap", "loop" or "nfsd"
+ *	NAME PATH	the loop device; its file, the swap file, what is exported
+ *
+ * Those that act include what is made of files on DEV: file systems on loop
+ * devices, which are given back as well, and (mounts, unmount, detach) overlays.
  *
  * Exit status: 0 all done; 1 something is left, see the records; 2 wrong
  * usage; 3 could not work at all, see stderr.
@@ -52,6 +57,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -79,6 +85,13 @@ bool step_has_dev(const struct step *step, dg_dev_t dev)
 		if (step->devs[i] == dev)
 			return true;
 	return false;
+}
+
+void step_go_home(const struct step *step)
+{
+	/* Who may not come back could not leave either. */
+	if (step->home_fd >= 0)
+		(void)setns(step->home_fd, CLONE_NEWNS);
 }
 
 dg_dev_t step_dev(dev_t dev)
@@ -167,7 +180,7 @@ int main(int argc, char **argv)
 		{"proc", required_argument, NULL, 'p'},
 		{0},
 	};
-	struct step step = {.proc_fd = -1};
+	struct step step = {.proc_fd = -1, .home_fd = -1};
 	const char *proc = "/proc";
 	int c, status;
 
@@ -190,9 +203,12 @@ int main(int argc, char **argv)
 		fprintf(stderr, "daxguard-step: %s: %s\n", proc, strerror(errno));
 		return STEP_EXIT_FAILURE;
 	}
+	step.home_fd = openat(step.proc_fd, "thread-self/ns/mnt", O_RDONLY | O_CLOEXEC);
 	status = run(&step, argc - optind, argv + optind);
 	dg_record_writer_done(&step.writer);
 	free(step.devs);
+	if (step.home_fd >= 0)
+		close(step.home_fd);
 	close(step.proc_fd);
 	return status;
 }

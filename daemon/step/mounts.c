@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "step/mount-table.h"
 #include "step/namespaces.h"
+#include "step/nested.h"
 #include "step/step.h"
 #include "step/system-device.h"
 
@@ -37,9 +38,11 @@ static int each_namespace(struct step *step, const struct mount_namespace *space
 	int r;
 
 	/* Its last task may have left. */
-	if (mount_table_read(step->proc_fd, space->task, &table) < 0)
+	if (mount_namespace_table(step->proc_fd, space, &table) < 0)
 		return 0;
-	r = space->host ? system_device_reasons(step, &table, emit_reason, NULL) : 0;
+	r = nested_add_overlays(step, &table);
+	if (r >= 0 && space->host)
+		r = system_device_reasons(step, &table, emit_reason, NULL);
 	for (size_t i = 0; i < table.n_items && r >= 0; i++)
 		if (step_has_dev(step, table.items[i].dev))
 			r = emit_mount(step, &table.items[i], space);
@@ -52,7 +55,9 @@ int verb_mounts(struct step *step)
 	struct mount_namespaces namespaces;
 	int r;
 
-	r = mount_namespaces_read(step->proc_fd, &namespaces);
+	r = nested_add_loops(step);
+	if (r >= 0)
+		r = mount_namespaces_read(step->proc_fd, &namespaces);
 	if (r < 0)
 		return r;
 	for (size_t i = 0; i < namespaces.n_items && r >= 0; i++)

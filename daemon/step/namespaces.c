@@ -12,6 +12,16 @@
 
 #include "step/namespaces.h"
 
+/* From 6.12 on; not in Debian 12's header. */
+#ifndef NS_MNT_GET_NEXT
+struct mnt_ns_info {
+	uint32_t size, nr_mounts;
+	uint64_t mnt_ns_id;
+};
+#define NS_MNT_GET_NEXT _IOR(NSIO, 11, struct mnt_ns_info)
+#define NS_MNT_GET_PREV _IOR(NSIO, 12, struct mnt_ns_info)
+#endif
+
 struct walk {
 	int proc_fd;
 	uint64_t host, host_user;
@@ -29,58 +39,151 @@ static int open_namespace(int proc_fd, const char *task)
 }
 
 /* Who owns it; where the kernel does not say, its task's own user namespace. */
-static bool is_foreign(const struct walk *walk, const char *task)
+static bool is_foreign(const struct walk *walk, int fd, const char *task)
 {
 	uint64_t user = walk->host_user;
 	struct stat st;
-	int fd, owner;
+	int owner;
 
-	fd = open_namespace(walk->proc_fd, task);
 	owner = fd < 0 ? -1 : ioctl(fd, NS_GET_USERNS);
 	if (owner >= 0 && fstat(owner, &st) == 0)
 		user = st.st_ino;
-	else
+	else if (task)
 		(void)proc_namespace(walk->proc_fd, task, "user", &user);
 	if (owner >= 0)
 		close(owner);
-	if (fd >= 0)
-		close(fd);
 	return user != walk->host_user;
+}
+
+static struct mount_namespace *find(const struct walk *walk, uint64_t inode)
+{
+	for (size_t i = 0; i < walk->found.n_items; i++)
+		if (walk->found.items[i].inode == inode)
+			return &walk->found.items[i];
+	return NULL;
+}
+
+static struct mount_namespace *add(struct walk *walk, uint64_t inode)
+{
+	struct mount_namespaces *found = &walk->found;
+	struct mount_namespace *space;
+
+	space = reallocarray(found->items, found->n_items + 1, sizeof(*space));
+	if (!space)
+		return NULL;
+	found->items = space;
+	space += found->n_items++;
+	*space = (struct mount_namespace){
+		.inode = inode,
+		.host = inode == walk->host,
+		.fd = -1,
+	};
+	return space;
 }
 
 static int each_task(void *userdata, const char *task, pid_t pid, pid_t tid)
 {
 	struct walk *walk = userdata;
-	struct mount_namespaces *found = &walk->found;
-	struct mount_namespace *space = NULL;
+	struct mount_namespace *space;
 	uint64_t inode;
+	int fd;
 
 	/* It ended, is a zombie, or is not for us to see. */
 	if (proc_namespace(walk->proc_fd, task, "mnt", &inode) < 0)
 		return 0;
-	for (size_t i = 0; i < found->n_items && !space; i++)
-		if (found->items[i].inode == inode)
-			space = &found->items[i];
-	if (space && space->whole)
+	space = find(walk, inode);
+	if (space && (space->whole || !proc_root_is_whole(walk->proc_fd, task)))
 		return 0;
 	if (!space) {
-		space = reallocarray(found->items, found->n_items + 1, sizeof(*space));
+		space = add(walk, inode);
 		if (!space)
 			return -ENOMEM;
-		found->items = space;
-		space += found->n_items++;
-		*space = (struct mount_namespace){
-			.inode = inode,
-			.host = inode == walk->host,
-			.foreign = is_foreign(walk, task),
-		};
-	} else if (!proc_root_is_whole(walk->proc_fd, task)) {
-		return 0;
+		fd = open_namespace(walk->proc_fd, task);
+		space->foreign = is_foreign(walk, fd, task);
+		if (fd >= 0)
+			close(fd);
 	}
 	space->whole = proc_root_is_whole(walk->proc_fd, task);
 	space->pid = pid;
 	snprintf(space->task, sizeof(space->task), "%s", task);
 	return 0;
+}
+
+/* Takes the descriptor, of whatever it is. */
+static int add_taskless(struct walk *walk, int fd, uint64_t inode)
+{
+	struct mount_namespace *space = find(walk, inode) ? NULL : add(walk, inode);
+
+	if (!space) {
+		close(fd);
+		return find(walk, inode) ? 0 : -ENOMEM;
+	}
+	space->foreign = is_foreign(walk, fd, NULL);
+	space->whole = true;
+	space->fd = fd;
+	return 0;
+}
+
+/* From the host's on, in one direction. 1: all were told; 0: this kernel does not tell. */
+static int follow(struct walk *walk, unsigned long direction)
+{
+	struct mnt_ns_info info;
+	int fd = open_namespace(walk->proc_fd, "1"), next, r = 0;
+	struct stat st;
+
+	while (fd >= 0 && r >= 0) {
+		next = ioctl(fd, direction, &info);
+		if (next < 0) {
+			r = errno == ENOENT;
+			break;
+		}
+		close(fd);
+		fd = next;
+		if (fstat(fd, &st) < 0)
+			break;
+		next = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+		if (next >= 0)
+			r = add_taskless(walk, next, st.st_ino);
+	}
+	if (fd >= 0)
+		close(fd);
+	return r;
+}
+
+/* Those that the host has as bind mounts. */
+static int add_bound(struct walk *walk)
+{
+	struct mount_table table;
+	struct stat st;
+	int fd, r = 0;
+
+	if (mount_table_read(walk->proc_fd, "1", &table) < 0)
+		return 0;
+	for (size_t i = 0; i < table.n_items && r >= 0; i++) {
+		const struct mount *mount = &table.items[i];
+
+		if (strcmp(mount->type, "nsfs") != 0 || strncmp(mount->root, "mnt:[", 5) != 0)
+			continue;
+		fd = open(mount->path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+		if (fd < 0)
+			continue;
+		if (fstat(fd, &st) == 0 && st.st_ino == strtoull(mount->root + 5, NULL, 10))
+			r = add_taskless(walk, fd, st.st_ino);
+		else
+			close(fd);
+	}
+	mount_table_done(&table);
+	return r;
+}
+
+static int add_without_tasks(struct walk *walk)
+{
+	int r;
+
+	r = follow(walk, NS_MNT_GET_NEXT);
+	if (r == 0)
+		return add_bound(walk);
+	return r < 0 ? r : follow(walk, NS_MNT_GET_PREV);
 }
 
 /* Propagation takes most of the work off whoever comes later; who may make us wait comes last. */
@@ -113,6 +216,8 @@ int mount_namespaces_read(int proc_fd, struct mount_namespaces *ret)
 			return r;
 	}
 	r = proc_foreach_task(proc_fd, each_task, &walk);
+	if (r >= 0)
+		r = add_without_tasks(&walk);
 	if (r < 0) {
 		mount_namespaces_done(&walk.found);
 		return r;
@@ -125,8 +230,22 @@ int mount_namespaces_read(int proc_fd, struct mount_namespaces *ret)
 
 void mount_namespaces_done(struct mount_namespaces *namespaces)
 {
+	for (size_t i = 0; i < namespaces->n_items; i++)
+		if (namespaces->items[i].fd >= 0)
+			close(namespaces->items[i].fd);
 	free(namespaces->items);
 	*namespaces = (struct mount_namespaces){0};
+}
+
+int mount_namespace_table(int proc_fd, const struct mount_namespace *space,
+			  struct mount_table *ret)
+{
+	int r;
+
+	if (space->task[0])
+		return mount_table_read(proc_fd, space->task, ret);
+	r = mount_namespace_enter(proc_fd, space);
+	return r < 0 ? r : mount_table_read(proc_fd, "thread-self", ret);
 }
 
 int mount_namespace_enter(int proc_fd, const struct mount_namespace *space)
@@ -135,6 +254,8 @@ int mount_namespace_enter(int proc_fd, const struct mount_namespace *space)
 	struct stat st;
 	int fd, r = 0;
 
+	if (!space->task[0])
+		return setns(space->fd, CLONE_NEWNS) < 0 ? -errno : 0;
 	fd = open_namespace(proc_fd, space->task);
 	if (fd < 0)
 		return fd == -ENOENT ? -ESRCH : fd;

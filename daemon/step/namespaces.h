@@ -2,8 +2,9 @@
 /*
  * The mount namespaces of this machine, each by one task that lives in it.
  *
- * One without any task (held by a bind mount or a descriptor) is not found;
- * what is mounted there shows in the module's own look at the file systems.
+ * One without any task is told by the kernel, from 6.12 on; before, it is
+ * found where the host has it as a bind mount. Else (a descriptor keeps it) what
+ * is mounted there shows only in the module's own look at the file systems.
  */
 #pragma once
 
@@ -11,11 +12,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "step/mount-table.h"
 #include "step/proc.h"
 
 struct mount_namespace {
 	uint64_t inode;
-	char task[PROC_TASK_MAX];
+	char task[PROC_TASK_MAX]; /* "": it has none */
+	int fd;                   /* of the namespace, where it has none; else -1 */
 	pid_t pid;
 	bool host;    /* pid 1's */
 	bool foreign; /* of another user namespace: mounts from outside are locked there */
@@ -30,6 +33,13 @@ struct mount_namespaces {
 
 int mount_namespaces_read(int proc_fd, struct mount_namespaces *ret);
 void mount_namespaces_done(struct mount_namespaces *namespaces);
+
+/*
+ * Its mounts, as far as its task sees them. May leave us in it. -ENOENT,
+ * -ESRCH: the task has left.
+ */
+int mount_namespace_table(int proc_fd, const struct mount_namespace *space,
+			  struct mount_table *ret);
 
 /*
  * Go there, root and current directory become that namespace's root. The

@@ -22,6 +22,7 @@
 
 struct step {
 	int proc_fd; /* the host's /proc, also after setns() into some namespace */
+	int home_fd; /* the mount namespace that we came from; -1: not known */
 	dg_dev_t *devs;
 	size_t n_devs;
 	struct dg_record_writer writer;
@@ -29,6 +30,9 @@ struct step {
 
 bool step_has_dev(const struct step *step, dg_dev_t dev);
 dg_dev_t step_dev(dev_t dev); /* of stat(2) and mountinfo */
+
+/* Back to the mount namespace that we came from. */
+void step_go_home(const struct step *step);
 
 /* Close the record and write it out. Negative errno: there is no memory, or nobody reads. */
 int step_emit(struct step *step);

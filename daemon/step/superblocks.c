@@ -4,7 +4,9 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "step/covered.h"
 #include "step/mount-point.h"
+#include "step/nested.h"
 #include "step/superblocks.h"
 
 /* One that was seen and not reached yet. */
@@ -58,6 +60,8 @@ static int visit_mount(struct visit *visit, const struct mount *mount, int enter
 	if (pending->done)
 		return 0;
 	fd = entered < 0 ? entered : mount_point_open(visit->step->proc_fd, mount);
+	if (fd == -ESTALE && mount->covered)
+		fd = covered_open(visit->step->proc_fd, mount);
 	if (fd < 0) {
 		pending->error = fd;
 		return 0;
@@ -76,7 +80,7 @@ static bool may_have(struct step *step, const struct mount_namespace *space)
 
 	if (!space->whole)
 		return true;
-	if (mount_table_read(step->proc_fd, space->task, &table) < 0)
+	if (mount_namespace_table(step->proc_fd, space, &table) < 0)
 		return true;
 	for (size_t i = 0; i < table.n_items && !found; i++)
 		found = step_has_dev(step, table.items[i].dev);
@@ -94,7 +98,8 @@ static int visit_namespace(struct visit *visit, const struct mount_namespace *sp
 	entered = mount_namespace_enter(proc_fd, space);
 	if (entered == -ESRCH)
 		return 0;
-	r = mount_table_read(proc_fd, entered < 0 ? space->task : "thread-self", &table);
+	r = entered < 0 ? mount_namespace_table(proc_fd, space, &table) :
+			  mount_table_read(proc_fd, "thread-self", &table);
 	if (r < 0)
 		return entered < 0 ? 0 : r;
 	for (size_t i = 0; i < table.n_items && r == 0; i++)
@@ -104,12 +109,10 @@ static int visit_namespace(struct visit *visit, const struct mount_namespace *sp
 	return r;
 }
 
-int superblocks_visit(struct step *step,
-		      int (*func)(struct step *step, const struct mount *mount, int fd,
-				  void *userdata),
-		      void *userdata)
+/* Those of the step's devices, all at once. */
+static int visit_all(struct visit *visit)
 {
-	struct visit visit = {.step = step, .func = func, .userdata = userdata};
+	struct step *step = visit->step;
 	struct mount_namespaces namespaces;
 	int r;
 
@@ -117,17 +120,50 @@ int superblocks_visit(struct step *step,
 	if (r < 0)
 		return r;
 	for (size_t i = 0; i < namespaces.n_items && r == 0; i++)
-		r = visit_namespace(&visit, &namespaces.items[i]);
+		r = visit_namespace(visit, &namespaces.items[i]);
 	mount_namespaces_done(&namespaces);
-	for (size_t i = 0; i < visit.n_items; i++) {
-		struct pending *pending = &visit.items[i];
+	for (size_t i = 0; i < visit->n_items; i++) {
+		struct pending *pending = &visit->items[i];
 
 		if (!pending->done && r == 0)
-			r = func(step, &pending->mount, pending->error, userdata);
+			r = visit->func(step, &pending->mount, pending->error, visit->userdata);
 		free(pending->mount.path);
 		free(pending->mount.type);
 	}
-	free(visit.items);
+	free(visit->items);
+	return r;
+}
+
+int superblocks_visit(struct step *step,
+		      int (*func)(struct step *step, const struct mount *mount, int fd,
+				  void *userdata),
+		      void *userdata)
+{
+	dg_dev_t *all;
+	size_t n_own = step->n_devs, n_all;
+	int r;
+
+	r = nested_add_loops(step);
+	if (r < 0)
+		return r;
+	all = step->devs;
+	n_all = step->n_devs;
+	/* What a nested one writes must be there when its bearer is synced: from the inside out. */
+	for (size_t i = n_all; r == 0 && i > n_own; i--) {
+		struct visit visit = {.step = step, .func = func, .userdata = userdata};
+
+		step->devs = &all[i - 1];
+		step->n_devs = 1;
+		r = visit_all(&visit);
+	}
+	step->devs = all;
+	step->n_devs = n_own;
+	if (r == 0) {
+		struct visit visit = {.step = step, .func = func, .userdata = userdata};
+
+		r = visit_all(&visit);
+	}
+	step->n_devs = n_all;
 	return r;
 }
 

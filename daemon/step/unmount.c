@@ -4,9 +4,12 @@
 #include <string.h>
 #include <sys/mount.h>
 
+#include "step/covered.h"
 #include "step/kernel-users.h"
+#include "step/loops.h"
 #include "step/mount-point.h"
 #include "step/namespaces.h"
+#include "step/nested.h"
 #include "step/step.h"
 
 /*
@@ -98,16 +101,50 @@ static const char *name_failure(struct unmount *unmount, const struct mount *mou
 	}
 }
 
-static int try_mount(struct unmount *unmount, const struct mount *mount,
-		     const struct mount_namespace *space)
+/* Something of the devices is mounted below it. */
+static bool bears_devs(const struct unmount *unmount, const struct mount_table *table,
+		       const struct mount *mount)
 {
-	const char *failure;
+	for (size_t i = 0; i < table->n_items; i++) {
+		const struct mount *up = table->items[i].parent;
+
+		if (!step_has_dev(unmount->step, table->items[i].dev))
+			continue;
+		for (unsigned n = 0; n < table->n_items && up && up != mount; n++)
+			up = up->parent;
+		if (up == mount)
+			return true;
+	}
+	return false;
+}
+
+static int try_unmount(struct unmount *unmount, const struct mount_table *table,
+		       const struct mount *mount, const char **ret_result)
+{
 	int r;
 
+	*ret_result = "ok";
 	r = mount_point_unmount(mount, unmount->flags);
+	if (r == -ESTALE && mount->covered)
+		r = covered_unmount(unmount->step->proc_fd, mount, unmount->flags);
+	if (r != -EBUSY || step_has_dev(unmount->step, mount->dev) ||
+	    bears_devs(unmount, table, mount))
+		return r;
+	/* It only stands on one of ours: whoever uses it keeps it, but not its place. */
+	*ret_result = "detached";
+	return mount_point_unmount(mount, MNT_DETACH);
+}
+
+static int try_mount(struct unmount *unmount, const struct mount_table *table,
+		     const struct mount *mount, const struct mount_namespace *space)
+{
+	const char *failure, *result;
+	int r;
+
+	r = try_unmount(unmount, table, mount, &result);
 	if (r == 0) {
 		unmount->progress = true;
-		report(&unmount->step->writer, mount, space, "ok");
+		report(&unmount->step->writer, mount, space, result);
 		return step_emit(unmount->step);
 	}
 	failure = name_failure(unmount, mount, r);
@@ -137,7 +174,7 @@ static int unmount_table(struct unmount *unmount, const struct mount_table *tabl
 	if (n > 0)
 		qsort(wanted, n, sizeof(*wanted), compare_depth);
 	for (size_t i = 0; i < n && r == 0; i++)
-		r = try_mount(unmount, wanted[i], space);
+		r = try_mount(unmount, table, wanted[i], space);
 	free(wanted);
 	return r;
 }
@@ -171,7 +208,7 @@ static int unmount_namespace(struct unmount *unmount, const struct mount_namespa
 	int proc_fd = unmount->step->proc_fd, entered, r;
 	struct mount_table table;
 
-	r = mount_table_read(proc_fd, space->task, &table);
+	r = mount_namespace_table(proc_fd, space, &table);
 	if (r < 0)
 		return 0; /* it has ended: another pass finds another task of it */
 	if (space->whole && !table_has_devs(unmount, &table)) {
@@ -189,7 +226,9 @@ static int unmount_namespace(struct unmount *unmount, const struct mount_namespa
 	r = mount_table_read(proc_fd, "thread-self", &table);
 	if (r < 0)
 		return r;
-	r = unmount_table(unmount, &table, space);
+	r = nested_add_overlays(unmount->step, &table);
+	if (r >= 0)
+		r = unmount_table(unmount, &table, space);
 	mount_table_done(&table);
 	return r;
 }
@@ -208,14 +247,18 @@ static int unmount_pass(struct unmount *unmount)
 	for (size_t i = 0; i < namespaces.n_items && r == 0; i++)
 		r = unmount_namespace(unmount, &namespaces.items[i]);
 	mount_namespaces_done(&namespaces);
+	step_go_home(unmount->step);
+	if (loops_clear(unmount->step))
+		unmount->progress = true;
 	return r;
 }
 
 static int unmount_all(struct step *step, int flags)
 {
 	struct unmount unmount = {.step = step, .flags = flags};
-	int r = 0;
+	int r;
 
+	r = nested_add_loops(step);
 	for (int pass = 0; pass < PASSES_MAX && r == 0; pass++) {
 		r = unmount_pass(&unmount);
 		if (!unmount.progress)
@@ -234,7 +277,7 @@ int verb_unmount(struct step *step)
 	int status, r;
 
 	status = unmount_all(step, 0);
-	if (status < 0)
+	if (status != STEP_EXIT_LEFT)
 		return status;
 	r = kernel_users_report(step);
 	return r < 0 ? r : status;

@@ -165,6 +165,7 @@ void mounts(enum dg_job job, size_t n_system, size_t n_locked, size_t n_kernel)
 				     .n_items = 1,
 				     .n_system = n_system,
 				     .n_locked = n_locked,
+				     .n_failed = n_locked,
 				     .n_kernel = n_kernel};
 
 	dg_incident_mounts(&world.incident, job, &list, &world.effects);

@@ -453,22 +453,60 @@ static void a_mapper_that_slipped_in_while_unmounting(void **state)
 	expect("+sync +scan holder:10 >acting sigbus:10!no-handler term:10");
 }
 
-static void locked_mounts_and_kernel_users_are_not_waited_for(void **state)
+static void locked_mounts_are_not_waited_for(void **state)
 {
 	to_unmounting();
 	mounts(DG_JOB_UNMOUNT, 0, 1, 1);
 	ended(DG_JOB_UNMOUNT, DG_JOB_FAILED);
-	expect("mark=mount-locked mark=pinned-by-kernel +sync +scan");
+	expect("+sync +scan");
 	ok(DG_JOB_SYNC);
 	scanned(NULL, 0, LIVE);
-	expect("+shutdown");
+	expect("mark=mount-locked mark=pinned-by-kernel +shutdown");
 	ended(DG_JOB_SHUTDOWN, DG_JOB_FAILED);
+	mounts(DG_JOB_DETACH, 0, 1, 0);
 	ended(DG_JOB_DETACH, DG_JOB_FAILED);
 	expect("mark=detached-pinned +detach >verifying +scan");
+	/* It is mounted there still; nobody has mounted it anew. */
+	scanned(NULL, 0, LIVE);
+	answered(0);
+	kernel_done(DG_RESULT_RELEASED, DG_REVOKE_CLEAN);
+	expect("mark=released release >acked end:done=mount-locked");
+}
+
+static void kernel_users_are_tried_a_few_times(void **state)
+{
+	to_unmounting();
+	for (unsigned n = 1; n <= 3; n++) {
+		mounts(DG_JOB_UNMOUNT, 0, 0, 1);
+		ended(DG_JOB_UNMOUNT, DG_JOB_FAILED);
+		expect("+sync +scan");
+		ok(DG_JOB_SYNC);
+		scanned(NULL, 0, LIVE);
+		if (n == 3)
+			break;
+		expect("");
+		after(50 * MSEC);
+		expect("+unmount");
+	}
+	expect("mark=pinned-by-kernel +shutdown");
+}
+
+static void a_kernel_user_that_goes_is_not_told(void **state)
+{
+	to_unmounting();
+	mounts(DG_JOB_UNMOUNT, 0, 0, 1);
+	ended(DG_JOB_UNMOUNT, DG_JOB_FAILED);
+	ok(DG_JOB_SYNC);
+	scanned(NULL, 0, LIVE);
+	expect("+sync +scan");
+	after(50 * MSEC);
+	mounts(DG_JOB_UNMOUNT, 0, 0, 0);
+	ok(DG_JOB_UNMOUNT);
+	expect("+unmount >verifying +scan");
 	scanned(NULL, 0, 0);
 	answered(0);
 	kernel_done(DG_RESULT_ACKED, DG_REVOKE_CLEAN);
-	expect("ack mark=acked >acked end:done=mount-locked");
+	expect("ack mark=acked >acked end:done=clean");
 }
 
 static void an_unmount_that_hangs(void **state)
@@ -730,7 +768,9 @@ int main(void)
 		TEST(who_was_left_is_detached_under),
 		TEST(a_detached_mount_that_is_kept_alive),
 		TEST(a_mapper_that_slipped_in_while_unmounting),
-		TEST(locked_mounts_and_kernel_users_are_not_waited_for),
+		TEST(locked_mounts_are_not_waited_for),
+		TEST(kernel_users_are_tried_a_few_times),
+		TEST(a_kernel_user_that_goes_is_not_told),
 		TEST(an_unmount_that_hangs),
 		TEST(somebody_mounts_again),
 		TEST(who_cannot_be_ended_still_maps),

@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <dirent.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <linux/loop.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include "step/loops.h"
+
+/* lo_device is the kernel's encoding of the dev_t that fstat() would show. */
+static bool is_on_devs(const struct step *step, const struct loop_info64 *info)
+{
+	return step_has_dev(step, step_dev(info->lo_device)) ||
+	       step_has_dev(step, step_dev(info->lo_rdevice));
+}
+
+static void read_file(const char *name, char *buffer, size_t size)
+{
+	char path[sizeof("/sys/block//loop/backing_file") + NAME_MAX];
+	ssize_t n = -1;
+	int fd;
+
+	snprintf(path, sizeof(path), "/sys/block/%s/loop/backing_file", name);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd >= 0) {
+		n = read(fd, buffer, size - 1);
+		close(fd);
+	}
+	buffer[n > 0 ? n - 1 : 0] = 0; /* its newline */
+}
+
+/* Not of its partitions: "loop0p1". */
+static bool is_loop(const struct dirent *entry)
+{
+	const char *number = entry->d_name + strlen("loop");
+
+	return entry->d_type == DT_BLK && strncmp(entry->d_name, "loop", 4) == 0 && *number &&
+	       !number[strspn(number, "0123456789")];
+}
+
+int loops_foreach(struct step *step,
+		  int (*func)(struct step *step, const struct loop *loop, void *userdata),
+		  void *userdata)
+{
+	const struct dirent *entry;
+	DIR *dir;
+	int r = 0;
+
+	dir = opendir("/dev");
+	if (!dir)
+		return 0;
+	while (r == 0 && (entry = readdir(dir))) {
+		struct loop_info64 info;
+		char file[4096];
+		struct loop loop = {.name = entry->d_name, .file = file};
+
+		if (!is_loop(entry))
+			continue;
+		loop.fd = openat(dirfd(dir), entry->d_name, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+		if (loop.fd < 0)
+			continue;
+		if (ioctl(loop.fd, LOOP_GET_STATUS64, &info) == 0 && is_on_devs(step, &info)) {
+			read_file(entry->d_name, file, sizeof(file));
+			loop.leaving = info.lo_flags & LO_FLAGS_AUTOCLEAR;
+			r = func(step, &loop, userdata);
+		}
+		close(loop.fd);
+	}
+	closedir(dir);
+	return r;
+}
+
+static int clear_loop(struct step *step, const struct loop *loop, void *userdata)
+{
+	bool *any = userdata;
+
+	if (!loop->leaving && ioctl(loop->fd, LOOP_CLR_FD, 0) == 0)
+		*any = true;
+	return 0;
+}
+
+bool loops_clear(struct step *step)
+{
+	bool any = false;
+
+	(void)loops_foreach(step, clear_loop, &any);
+	return any;
+}
