@@ -263,6 +263,9 @@ static int print_mounts(FILE *f, const struct table_style *style, json_object *i
 		table_cell(table, TABLE_PLAIN, json_str(mount, "Type"));
 		if (json_flag(mount, "Host"))
 			table_cell(table, TABLE_PLAIN, "host");
+		else if (json_num(mount, "Pid") > 0)
+			table_printf(table, TABLE_PLAIN, "%" PRIu64 " (of %" PRIu64 ")",
+				     json_num(mount, "Namespace"), json_num(mount, "Pid"));
 		else
 			table_printf(table, TABLE_PLAIN, "%" PRIu64, json_num(mount, "Namespace"));
 		table_cell(table, print_colour(result), result);

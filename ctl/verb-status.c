@@ -73,6 +73,32 @@ static int print_list(FILE *f, const struct table_style *style, json_object *sta
 	return r;
 }
 
+/* "pmem0 by sleep (17), left by incident 3". */
+static int print_pinned(FILE *f, const struct table_style *style, json_object *status)
+{
+	size_t n = json_count(status, "Pinned");
+	int r = 0;
+
+	for (size_t i = 0; r >= 0 && i < n; i++) {
+		json_object *pinned = json_item(status, "Pinned", i);
+		char *line =
+			text_append(json_text(pinned, "Device"), " by ", json_text(pinned, "Comm"));
+
+		line = text_append(line, " ",
+				   text_format("(%" PRIu64 ")", json_num(pinned, "Pid")));
+		if (*json_str(pinned, "Path") || json_count(pinned, "Path") > 0)
+			line = text_append(line, ", whose namespace has it on ",
+					   json_text(pinned, "Path"));
+		line = text_append(line, ", left by incident ",
+				   text_format("%" PRIu64, json_num(pinned, "Incident")));
+		r = print_line(f, style, i == 0 ? "Pinned" : "", TABLE_WARN, line);
+	}
+	if (r >= 0 && n > 0)
+		r = print_line(f, style, "", TABLE_WARN,
+			       strdup("such a device cannot be mounted before they have ended"));
+	return r;
+}
+
 static int print_protected(FILE *f, const struct table_style *style, json_object *status)
 {
 	char *all = strdup("");
@@ -101,6 +127,8 @@ int print_status(FILE *f, const struct table_style *style, json_object *status)
 		r = print_module(f, style, status);
 	if (r >= 0)
 		r = print_counts(f, style, status);
+	if (r >= 0)
+		r = print_pinned(f, style, status);
 	if (r >= 0)
 		r = print_list(f, style, status, "ConfigFiles", "Configured by", TABLE_PLAIN);
 	if (r >= 0)

@@ -53,6 +53,19 @@ static void put_protected(struct dict *d, struct manager *m)
 	dict_list_end(d);
 }
 
+static void put_pinned(void *userdata, const struct manager_pinned *pinned)
+{
+	struct dict *d = userdata;
+
+	dict_begin(d);
+	dict_u64(d, "Incident", pinned->incident);
+	dict_bytes(d, "Device", pinned->device);
+	dict_u32(d, "Pid", (uint32_t)pinned->pid);
+	dict_bytes(d, "Comm", pinned->comm);
+	dict_bytes(d, "Path", pinned->path);
+	dict_end(d);
+}
+
 static void put_status(struct dict *d, struct manager *m)
 {
 	struct manager_status status;
@@ -80,6 +93,9 @@ static void put_status(struct dict *d, struct manager *m)
 	dict_texts(d, "ConfigFiles", status.config_files, SIZE_MAX);
 	dict_texts(d, "ConfigErrors", status.config_errors, SIZE_MAX);
 	put_protected(d, m);
+	dict_list_begin(d, "Pinned");
+	manager_foreach_pinned(m, put_pinned, d);
+	dict_list_end(d);
 	dict_end(d);
 }
 

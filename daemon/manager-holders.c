@@ -46,6 +46,30 @@ static int read_start(struct manager *m, pid_t pid, uint64_t *ret_start_ns)
 	return r;
 }
 
+bool manager_is_alive(struct manager *m, struct dg_process process)
+{
+	struct dg_procstat stat;
+
+	return read_stat(m, process.pid, process.pid, &stat) >= 0 && !stat.exiting &&
+	       dg_start_equal(dg_procstat_start_ns(&stat, sysconf(_SC_CLK_TCK)), process.start_ns);
+}
+
+void manager_read_comm(struct manager *m, pid_t pid, char ret[static DG_COMM_LEN])
+{
+	char path[64];
+	ssize_t n = -1;
+	int fd;
+
+	snprintf(path, sizeof(path), "%s/%d/comm", m->paths->proc, pid);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd >= 0) {
+		n = read(fd, ret, DG_COMM_LEN - 1);
+		close(fd);
+	}
+	ret[n > 0 ? n : 0] = '\0';
+	ret[strcspn(ret, "\n")] = '\0';
+}
+
 int manager_read_self(struct manager *m)
 {
 	m->self.pid = getpid();

@@ -10,6 +10,7 @@
  *	manager-scan.c	    one scan at a time, as the module keeps one snapshot
  *	manager-query.c	    who uses a device, for a client
  *	manager-devices.c   topology and protected processes, while nothing is held
+ *	manager-pinned.c    who keeps what is gone
  *	manager-history.c   incidents that are over
  *	manager-record.c    the record of an incident, and its story
  *	manager-log.c	    the journal
@@ -148,6 +149,8 @@ void incident_unwatch_all(struct incident *incident);
 int manager_merge_holders(struct manager *m, const struct dg_request *request,
 			  const struct dg_usage_list *rows, struct dg_holder_list *ret);
 int manager_read_self(struct manager *m);
+bool manager_is_alive(struct manager *m, struct dg_process process);
+void manager_read_comm(struct manager *m, pid_t pid, char ret[static DG_COMM_LEN]);
 
 /* manager-scan.c; by id or, if that is 0, by dev. One answer, from the event loop. */
 int scan_start(struct manager *m, uint64_t id, dg_dev_t dev, uint64_t timeout_us, scan_func func,

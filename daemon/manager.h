@@ -78,6 +78,17 @@ struct manager_protected {
 };
 const struct manager_protected *manager_protected(struct manager *m, size_t *ret_n);
 
+/* Who keeps a file system of a device that was removed; the newest incident's first. */
+struct manager_pinned {
+	uint64_t incident;
+	const char *device; /* the disk, or what was removed */
+	pid_t pid;
+	char comm[DG_COMM_LEN];
+	const char *path; /* of the mount that is left in his namespace; "" for none */
+};
+typedef void (*manager_pinned_func)(void *userdata, const struct manager_pinned *pinned);
+void manager_foreach_pinned(struct manager *m, manager_pinned_func func, void *userdata);
+
 /* Devices, as the last look at the topology found them (never during a hold). */
 struct manager_mount {
 	char *path; /* bytes */

@@ -81,8 +81,7 @@ void dg_incident_mounts(struct dg_incident *i, enum dg_job job, const struct dg_
 			dg_mark(i, DG_MARK_SYSTEM, fx);
 		return;
 	}
-	i->stuck = mounts->n_failed > 0 &&
-		   mounts->n_failed == mounts->n_locked + mounts->n_covered;
+	i->stuck = mounts->n_failed > 0 && mounts->n_failed == mounts->n_locked + mounts->n_covered;
 	i->locked = mounts->n_locked > 0;
 	if (job == DG_JOB_UNMOUNT)
 		i->by_kernel = mounts->n_kernel > 0;

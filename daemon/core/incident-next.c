@@ -7,8 +7,8 @@
 #define ROUNDS_MAX 8    /* back from settling, unmounting or verifying to acting */
 #define UNMOUNTS_MAX 20 /* tries while only the kernel is still cleaning up */
 #define KERNEL_UNMOUNTS_MAX 3
-#define REMOUNTS_MAX 3  /* times that somebody mounted again behind our back */
-#define LOOKS_MAX 100   /* looks at an umount of somebody else's that goes on */
+#define REMOUNTS_MAX 3 /* times that somebody mounted again behind our back */
+#define LOOKS_MAX 100  /* looks at an umount of somebody else's that goes on */
 
 #define SCAN_FIRST_US (20 * MSEC) /* after an action; doubles up to the last */
 #define SCAN_LAST_US (500 * MSEC)

@@ -123,7 +123,8 @@ static int join_propagation(int proc_fd, int from, const struct mount *to)
 	if (fd < 0)
 		return fd;
 	if (move_mount(from, "", fd, "",
-		       MOVE_MOUNT_SET_GROUP | MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) < 0)
+		       MOVE_MOUNT_SET_GROUP | MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) <
+	    0)
 		r = -errno;
 	close(fd);
 	return r;

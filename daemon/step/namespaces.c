@@ -237,8 +237,7 @@ void mount_namespaces_done(struct mount_namespaces *namespaces)
 	*namespaces = (struct mount_namespaces){0};
 }
 
-int mount_namespace_table(int proc_fd, const struct mount_namespace *space,
-			  struct mount_table *ret)
+int mount_namespace_table(int proc_fd, const struct mount_namespace *space, struct mount_table *ret)
 {
 	int r;
 

@@ -113,8 +113,7 @@ int nested_add_overlays(struct step *step, const struct mount_table *table)
 			const struct mount *mount = &table->items[i];
 
 			if (strcmp(mount->type, "overlay") == 0 &&
-			    !step_has_dev(step, mount->dev) &&
-			    overlay_on_devs(step, table, mount))
+			    !step_has_dev(step, mount->dev) && overlay_on_devs(step, table, mount))
 				r = add_dev(step, mount->dev);
 		}
 	} while (r >= 0 && step->n_devs > before);

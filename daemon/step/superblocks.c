@@ -98,8 +98,8 @@ static int visit_namespace(struct visit *visit, const struct mount_namespace *sp
 	entered = mount_namespace_enter(proc_fd, space);
 	if (entered == -ESRCH)
 		return 0;
-	r = entered < 0 ? mount_namespace_table(proc_fd, space, &table) :
-			  mount_table_read(proc_fd, "thread-self", &table);
+	r = entered < 0 ? mount_namespace_table(proc_fd, space, &table)
+			: mount_table_read(proc_fd, "thread-self", &table);
 	if (r < 0)
 		return entered < 0 ? 0 : r;
 	for (size_t i = 0; i < table.n_items && r == 0; i++)

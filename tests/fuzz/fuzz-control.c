@@ -45,6 +45,14 @@ const struct manager_protected *manager_protected(struct manager *m, size_t *ret
 	return &init;
 }
 
+void manager_foreach_pinned(struct manager *m, manager_pinned_func func, void *userdata)
+{
+	struct manager_pinned pinned = {
+		.incident = 3, .device = "pmem0", .pid = 7, .comm = "a\xfe", .path = mount_path};
+
+	func(userdata, &pinned);
+}
+
 const struct manager_device *manager_devices(struct manager *m, size_t *ret_n)
 {
 	*ret_n = 1;

@@ -101,6 +101,14 @@ const struct manager_protected *manager_protected(struct manager *m, size_t *ret
 	return &init;
 }
 
+void manager_foreach_pinned(struct manager *m, manager_pinned_func func, void *userdata)
+{
+	struct manager_pinned pinned = {
+		.incident = 4, .device = "pmem0", .pid = 7, .comm = "a\xff", .path = ""};
+
+	func(userdata, &pinned);
+}
+
 const struct manager_device *manager_devices(struct manager *m, size_t *ret_n)
 {
 	*ret_n = 1;
@@ -318,6 +326,8 @@ static void test_status(void **state)
 	assert_json(json_get(status, "ConfigFiles"), "[]");
 	assert_json(json_get(status, "Protected"),
 		    "[{\"Pid\":1,\"Name\":\"systemd\",\"Why\":\"init\"}]");
+	assert_json(json_get(status, "Pinned"), "[{\"Incident\":4,\"Device\":\"pmem0\",\"Pid\":7,"
+						"\"Comm\":[97,255],\"Path\":\"\"}]");
 	json_object_put(status);
 }
 

@@ -42,11 +42,19 @@ static void test_status_held(void **state)
 	      "{\"Version\":\"1\",\"ModuleLoaded\":true,\"Registered\":true,"
 	      "\"ModuleVersion\":\"1\",\"HoldMsec\":20000,\"CapMsec\":60000,"
 	      "\"ActivationMsec\":3000,\"OpenIncidents\":1,\"KeptIncidents\":4,"
+	      "\"Pinned\":[{\"Incident\":3,\"Device\":\"pmem0\",\"Pid\":17,\"Comm\":\"a\\nb\","
+	      "\"Path\":\"\"},{\"Incident\":2,\"Device\":\"pmem1\",\"Pid\":18,\"Comm\":\"sleep\","
+	      "\"Path\":[47,255]}],"
 	      "\"Protected\":[{\"Pid\":1,\"Name\":\"systemd\"},{\"Pid\":9,\"Name\":\"dbus\"}]}",
 	      "Daemon       daxguardd 1\n"
 	      "Removals     are held\n"
 	      "Module       1, hold 20000 ms, cap 60000 ms, activation 3000 ms\n"
 	      "Incidents    1 open, 4 kept\n"
+	      "Pinned       pmem0 by a\\nb (17), left by incident 3\n"
+	      "             pmem1 by sleep (18), whose namespace has it on /\\xff, left by "
+	      "incident "
+	      "2\n"
+	      "             such a device cannot be mounted before they have ended\n"
 	      "Protected    systemd (1), dbus (9)\n");
 }
 
