@@ -4,11 +4,11 @@
 
 #include <errno.h>
 
-#define ROUNDS_MAX 8    /* back from settling, unmounting or verifying to acting */
-#define UNMOUNTS_MAX 20 /* tries while only the kernel is still cleaning up */
-#define KERNEL_UNMOUNTS_MAX 3
-#define REMOUNTS_MAX 3 /* times that somebody mounted again behind our back */
-#define LOOKS_MAX 100  /* looks at an umount of somebody else's that goes on */
+#define ROUNDS_MAX 8        /* back from settling, unmounting or verifying to acting */
+#define UNMOUNTS_MAX 20     /* tries while only the kernel is still cleaning up */
+#define USED_UNMOUNTS_MAX 3 /* while somebody is there whom nobody asks to go */
+#define REMOUNTS_MAX 3      /* times that somebody mounted again behind our back */
+#define LOOKS_MAX 100       /* looks at an umount of somebody else's that goes on */
 
 #define SCAN_FIRST_US (20 * MSEC) /* after an action; doubles up to the last */
 #define SCAN_LAST_US (500 * MSEC)
@@ -206,15 +206,21 @@ enum { PHASE_UNMOUNT, PHASE_LOOK, PHASE_SHUTDOWN, PHASE_DETACH };
 
 /*
  * It is busy. Nobody left there: the kernel is still closing files of those
- * who have just ended, so try again soon; with a loop device, which udev may
- * have open for a moment, now and then. Else it is ours to end it under them.
+ * who have just ended. Else it may be somebody who only passes by, or udev that
+ * has a look at a loop device. So try again soon; and then end it under them.
  */
+static unsigned unmounts_max(const struct dg_incident *i)
+{
+	if (i->stuck || i->findings.n_mapped > 0)
+		return 1;
+	if (i->by_kernel || (i->findings.scanned && i->findings.n_processes > 0))
+		return USED_UNMOUNTS_MAX;
+	return UNMOUNTS_MAX;
+}
+
 static void after_look(struct dg_incident *i, uint64_t now_us, struct dg_effects *fx)
 {
-	bool nobody = !i->findings.scanned || i->findings.n_processes == 0;
-	unsigned most = i->by_kernel ? KERNEL_UNMOUNTS_MAX : UNMOUNTS_MAX;
-
-	if (nobody && !i->stuck && ++i->n_unmounts < most && dg_left(i, now_us) > ENOUGH_US) {
+	if (++i->n_unmounts < unmounts_max(i) && dg_left(i, now_us) > ENOUGH_US) {
 		i->phase = PHASE_UNMOUNT;
 		i->retry_us = now_us + RETRY_US;
 		dg_wake_at(i, i->retry_us);

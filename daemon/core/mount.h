@@ -21,7 +21,7 @@ struct dg_mount {
 
 /* A user that is no process. */
 struct dg_kernel_user {
-	const char *kind; /* loop, swap, nfsd */
+	const char *kind; /* loop, swap, overlay, nfsd */
 	const char *name; /* of the loop device, or "" */
 	const char *path; /* the file, or what is exported; or "" */
 };

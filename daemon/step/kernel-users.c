@@ -10,6 +10,7 @@
 
 #include "step/kernel-users.h"
 #include "step/loops.h"
+#include "step/mount-table.h"
 
 /* The file lies on one of the devices, or is one. */
 static bool path_on_devs(const struct step *step, const char *path)
@@ -79,11 +80,29 @@ static int report_loop(struct step *step, const struct loop *loop, void *userdat
 	return report(step, "loop", name, loop->file);
 }
 
+/* Their users are not seen as users of what they are made of. */
+static int report_overlays(struct step *step)
+{
+	struct mount_table table;
+	int r = 0;
+
+	if (mount_table_read(step->proc_fd, "thread-self", &table) < 0)
+		return 0;
+	for (size_t i = 0; i < table.n_items && r >= 0; i++)
+		if (strcmp(table.items[i].type, "overlay") == 0 &&
+		    step_has_dev(step, table.items[i].dev))
+			r = report(step, "overlay", NULL, table.items[i].path);
+	mount_table_done(&table);
+	return r;
+}
+
 int kernel_users_report(struct step *step)
 {
 	int r;
 
 	r = find_listed(step, "swaps", "swap");
+	if (r >= 0)
+		r = report_overlays(step);
 	if (r >= 0)
 		r = loops_foreach(step, report_loop, NULL);
 	if (r >= 0)

@@ -45,8 +45,9 @@
  *			leads to another mount, which is left alone);
  *			detached (of a mount below, that somebody uses)
  *     and for each user that is no process (unmount only):
- *	KERNEL		"swap", "loop" or "nfsd"
- *	NAME PATH	the loop device; its file, the swap file, what is exported
+ *	KERNEL		"swap", "loop", "overlay" or "nfsd"
+ *	NAME PATH	the loop device; its file, the swap file, where the overlay
+ *			is mounted, what is exported
  *
  * Those that act include what is made of files on DEV: file systems on loop
  * devices, which are given back as well, and (mounts, unmount, detach) overlays.

@@ -20,7 +20,8 @@
 
 struct unmount {
 	struct step *step;
-	int flags; /* 0 or MNT_DETACH */
+	int flags;    /* 0 or MNT_DETACH */
+	size_t n_own; /* of the step's devices; the others are made of their files */
 	bool progress;
 	size_t n_left;                    /* mounts of the devices, in this pass */
 	struct dg_record_writer failures; /* of this pass */
@@ -43,6 +44,14 @@ static bool is_wanted(const struct unmount *unmount, const struct mount *mount)
 	for (unsigned i = 0; i < mount->depth && child->parent; i++, child = child->parent)
 		if (child->parent->parent && step_has_dev(unmount->step, child->parent->dev) &&
 		    strcmp(child->path, child->parent->path) != 0)
+			return true;
+	return false;
+}
+
+static bool is_own(const struct unmount *unmount, const struct mount *mount)
+{
+	for (size_t i = 0; i < unmount->n_own; i++)
+		if (unmount->step->devs[i] == mount->dev)
 			return true;
 	return false;
 }
@@ -158,12 +167,43 @@ static int try_mount(struct unmount *unmount, const struct mount_table *table,
 	return dg_record_end(&unmount->failures);
 }
 
+/* Not tried: what is made of it is still there, and would be without a path to its bearer. */
+static int keep_mount(struct unmount *unmount, const struct mount *mount,
+		      const struct mount_namespace *space)
+{
+	unmount->n_left++;
+	report(&unmount->failures, mount, space, "busy");
+	return dg_record_end(&unmount->failures);
+}
+
+/* What is made of their files, and what is mounted below, then the devices' own. */
+static int unmount_wanted(struct unmount *unmount, const struct mount_table *table,
+			  const struct mount_namespace *space, const struct mount **wanted,
+			  size_t n)
+{
+	size_t n_before = unmount->n_left;
+	bool keep;
+	int r = 0;
+
+	for (size_t i = 0; i < n && r == 0; i++)
+		if (!is_own(unmount, wanted[i]))
+			r = try_mount(unmount, table, wanted[i], space);
+	keep = !unmount->flags && unmount->n_left > n_before;
+	for (size_t i = 0; i < n && r == 0; i++) {
+		if (!is_own(unmount, wanted[i]))
+			continue;
+		r = keep ? keep_mount(unmount, wanted[i], space)
+			 : try_mount(unmount, table, wanted[i], space);
+	}
+	return r;
+}
+
 static int unmount_table(struct unmount *unmount, const struct mount_table *table,
 			 const struct mount_namespace *space)
 {
 	const struct mount **wanted;
 	size_t n = 0;
-	int r = 0;
+	int r;
 
 	wanted = calloc(table->n_items + 1, sizeof(*wanted));
 	if (!wanted)
@@ -173,8 +213,7 @@ static int unmount_table(struct unmount *unmount, const struct mount_table *tabl
 			wanted[n++] = &table->items[i];
 	if (n > 0)
 		qsort(wanted, n, sizeof(*wanted), compare_depth);
-	for (size_t i = 0; i < n && r == 0; i++)
-		r = try_mount(unmount, table, wanted[i], space);
+	r = unmount_wanted(unmount, table, space, wanted, n);
 	free(wanted);
 	return r;
 }
@@ -255,7 +294,7 @@ static int unmount_pass(struct unmount *unmount)
 
 static int unmount_all(struct step *step, int flags)
 {
-	struct unmount unmount = {.step = step, .flags = flags};
+	struct unmount unmount = {.step = step, .flags = flags, .n_own = step->n_devs};
 	int r;
 
 	r = nested_add_loops(step);

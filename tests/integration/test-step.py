@@ -358,9 +358,15 @@ class StepTest(unittest.TestCase):
         self.mount("-t", "overlay", "-o", f"lowerdir={lower}:{escaped}", "mine", where)
         self.mount("-t", "overlay", "-o", f"lowerdir={lower}:{lower2}", "innocent", other)
         self.child(":", "-m", "--propagation", "private")
+        user = self.child(f"cd {where}")
+        found = step("unmount", self.dev, status=1)
+        # Without its own path it could not be synced, nor the overlay told again.
+        self.assertEqual({(r["PATH"], r.get("RESULT", r.get("KERNEL"))) for r in found if r.get("HOST") != b"0"},
+                         {(where.encode(), b"busy"), (where.encode(), b"overlay"), (self.mnt.encode(), b"busy")})
+        user.stop()
         found = step("unmount", self.dev, status=0)
-        self.assertEqual({(r["PATH"], r["RESULT"]) for r in found},
-                         {(where.encode(), b"ok"), (self.mnt.encode(), b"ok")})
+        self.assertEqual([(r["PATH"], r["RESULT"]) for r in found],
+                         [(where.encode(), b"ok"), (self.mnt.encode(), b"ok")])
         self.assertEqual(self.mine(), [other.encode()])
         os.close(os.open(self.loop, os.O_RDONLY | os.O_EXCL))
 
