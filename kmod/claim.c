@@ -49,78 +49,157 @@ bool dg_trylock(bool (*try)(void *lock), void *lock)
 }
 
 /*
- * Superblocks, open files and XFS mounts come from the slab; a holder that
- * does not is a file_system_type, which btrfs and erofs claim with, and before
- * 6.6 every mount does: of which superblock, it does not say. Not where the
- * device carries others: then it is dm's or a claimed partition's mark.
+ * Superblocks, open files, XFS mounts and swap areas come from the slab; a
+ * holder that does not is a file_system_type, which btrfs and erofs claim with,
+ * and before 6.6 every mount does: of which superblock, it does not say. Not
+ * where the device carries others: then it is dm's or a claimed partition's mark.
  */
 static bool dg_holder_is_object(const void *holder)
 {
 	return virt_addr_valid(holder) && PageSlab(virt_to_head_page(holder));
 }
 
-static enum dg_claim dg_super_claim(const struct super_block *sb)
+/* What claims one device. */
+struct dg_claimed {
+	bool get;			/* in: reference the superblock, if there is one */
+	struct super_block *sb;		/* without a reference it may only be compared */
+	struct dg_stacked mounted;	/* where it is mounted from */
+	bool survives;
+};
+
+static enum dg_claim dg_claim_super(struct super_block *sb, struct dg_claimed *ret)
 {
-	return atomic_read(&sb->s_active) ? DG_CLAIM_FS : DG_CLAIM_DYING;
+	ret->sb = sb;
+	strscpy(ret->mounted.name, sb->s_id, sizeof(ret->mounted.name));
+	ret->mounted.dev = sb->s_dev;
+	ret->survives = dg_super_survives(sb);
+	if (ret->get ? atomic_inc_not_zero(&sb->s_active) : !!atomic_read(&sb->s_active))
+		return DG_CLAIM_FS;
+	return DG_CLAIM_DYING;
 }
 
 /*
- * The claim on one device. *ret is set for DG_CLAIM_FS; with @get it is an
- * active reference, else it may only be compared. @end: for how long to try.
+ * An object that is no superblock: a file, if a process has the device open
+ * exclusively (ndctl, mkfs; from 6.10 on swap does the same), else something of
+ * the kernel's. The caller keeps it from leaving.
  */
+static enum dg_claim dg_claim_object(struct block_device *bdev, void *holder)
+{
+	struct address_space *mapping = dg_bdev_mapping(bdev);
+	const struct file *file = holder;
+
+	if (ksize(holder) >= sizeof(*file) && file->f_mapping == mapping &&
+	    !IS_SWAPFILE(mapping->host))
+		return DG_CLAIM_OTHER;
+	return DG_CLAIM_KERNEL;
+}
+
+/* The claim on one device. @end: for how long to try. */
 #ifdef DG_BD_SUPER
-static enum dg_claim dg_bdev_claim(const struct dg_layer *layer, bool get, unsigned long end,
-				   struct super_block **ret)
+struct dg_by_holder {
+	const void *holder;
+	struct dg_claimed *ret;
+	enum dg_claim claim;
+};
+
+/* Is the holder the superblock of this device, or XFS's mount of it? */
+static int dg_match_holder(struct device *dev, void *data)
+{
+	struct dg_by_holder *by = data;
+	struct super_block *sb;
+
+	rcu_read_lock();
+	sb = READ_ONCE(dev_to_bdev(dev)->bd_super);
+	if (sb && (sb == by->holder || sb->s_fs_info == by->holder))
+		by->claim = dg_claim_super(sb, by->ret);
+	rcu_read_unlock();
+	return by->claim != DG_CLAIM_NONE;
+}
+
+/* An object's: the journal of ext4, the log or real-time device of XFS, … */
+static enum dg_claim dg_claim_by_object(struct block_device *bdev, struct dg_claimed *ret)
+{
+	struct dg_by_holder by = { .holder = bdev->bd_holder, .ret = ret };
+
+	if (!by.holder)
+		return DG_CLAIM_NONE;
+	class_for_each_device(bdev->bd_device.class, NULL, &by, dg_match_holder);
+	return by.claim ?: dg_claim_object(bdev, bdev->bd_holder);
+}
+
+static enum dg_claim dg_bdev_claim(const struct dg_layer *layer, unsigned long end,
+				   struct dg_claimed *ret)
 {
 	struct block_device *bdev = layer->bdev;
-	enum dg_claim claim = DG_CLAIM_NONE;
+	struct super_block *sb;
+	enum dg_claim claim;
 	const void *holder;
 
 	/* Superblocks are freed through RCU. */
 	rcu_read_lock();
 	holder = READ_ONCE(bdev->bd_holder);
-	*ret = READ_ONCE(bdev->bd_super);
-	if (*ret)
-		claim = dg_super_claim(*ret);
-	else if (holder && !layer->carries && !dg_holder_is_object(holder))
-		/* an umount clears bd_super first; btrfs never sets it */
-		claim = DG_CLAIM_TYPE;
-	else if (holder)
-		claim = DG_CLAIM_OTHER;
-	if (claim == DG_CLAIM_FS && get && !atomic_inc_not_zero(&(*ret)->s_active))
-		claim = DG_CLAIM_DYING;
+	sb = READ_ONCE(bdev->bd_super);
+	claim = sb ? dg_claim_super(sb, ret) : DG_CLAIM_NONE;
 	rcu_read_unlock();
+	if (sb || !holder)
+		return claim;
+	if (layer->carries)
+		return DG_CLAIM_OTHER;
+	if (!dg_holder_is_object(holder))
+		/* an umount clears bd_super first; btrfs never sets it */
+		return DG_CLAIM_TYPE;
+	/* The holder cannot leave while this is held. */
+	if (!dg_trylock_until(dg_try_mutex, &bdev->bd_disk->open_mutex, end))
+		return DG_CLAIM_LOCKED;
+	claim = dg_claim_by_object(bdev, ret);
+	mutex_unlock(&bdev->bd_disk->open_mutex);
 	return claim;
 }
 #else
-static enum dg_claim dg_bdev_claim(const struct dg_layer *layer, bool get, unsigned long end,
-				   struct super_block **ret)
+static enum dg_claim dg_bdev_claim(const struct dg_layer *layer, unsigned long end,
+				   struct dg_claimed *ret)
 {
 	struct block_device *bdev = layer->bdev;
 	enum dg_claim claim = DG_CLAIM_NONE;
+	void *holder;
 
 	/* The holder cannot leave while this is held. */
 	if (!dg_trylock_until(dg_try_mutex, &bdev->bd_holder_lock, end))
 		return DG_CLAIM_LOCKED;
-	*ret = bdev->bd_holder;
-	if (*ret && !dg_holder_is_object(*ret))
+	holder = bdev->bd_holder;
+	if (holder && !dg_holder_is_object(holder))
 		claim = layer->carries ? DG_CLAIM_OTHER : DG_CLAIM_TYPE;
-	else if (*ret && dg_holder_ops_are_vfs(bdev->bd_holder_ops))
-		claim = dg_super_claim(*ret);
-	else if (*ret)
-		claim = DG_CLAIM_OTHER;
-	if (claim == DG_CLAIM_FS && get && !atomic_inc_not_zero(&(*ret)->s_active))
-		claim = DG_CLAIM_DYING;
+	else if (holder && dg_holder_ops_are_vfs(bdev->bd_holder_ops))
+		claim = dg_claim_super(holder, ret);
+	else if (holder)
+		claim = layer->carries ? DG_CLAIM_OTHER : dg_claim_object(bdev, holder);
 	mutex_unlock(&bdev->bd_holder_lock);
 	return claim;
 }
 #endif
+
+/*
+ * The device from which the file system on a layer is mounted, if it is another
+ * one: its journal, log or real-time device is here, its data elsewhere. Not of
+ * one that can do without this device.
+ */
+bool dg_layer_mounted(const struct dg_layer *layer, unsigned long end, struct dg_stacked *ret)
+{
+	struct dg_claimed claimed = {};
+
+	if (dg_bdev_claim(layer, end, &claimed) != DG_CLAIM_FS || claimed.survives ||
+	    claimed.mounted.dev == layer->bdev->bd_dev)
+		return false;
+	*ret = claimed.mounted;
+	return true;
+}
 
 static void dg_claims_count(struct dg_claims *claims, enum dg_claim claim)
 {
 	claims->fs += claim == DG_CLAIM_FS;
 	claims->dying += claim == DG_CLAIM_DYING;
 	claims->type += claim == DG_CLAIM_TYPE;
+	claims->kernel += claim == DG_CLAIM_KERNEL;
 	claims->unseen |= claim == DG_CLAIM_LOCKED;
 }
 
@@ -132,7 +211,6 @@ void dg_claims_look(struct dg_target *target, unsigned long end, const struct su
 		    struct dg_claims *ret, bool *found)
 {
 	struct dg_layers *layers = kzalloc(sizeof(*layers), GFP_KERNEL);
-	struct super_block *sb;
 	unsigned int i;
 
 	memset(ret, 0, sizeof(*ret));
@@ -144,11 +222,12 @@ void dg_claims_look(struct dg_target *target, unsigned long end, const struct su
 	ret->unseen = layers->truncated;
 	ret->stacked = layers->md;
 	for (i = 0; i < layers->nr; i++) {
-		enum dg_claim claim = dg_bdev_claim(&layers->at[i], false, end, &sb);
+		struct dg_claimed claimed = {};
+		enum dg_claim claim = dg_bdev_claim(&layers->at[i], end, &claimed);
 
 		dg_claims_count(ret, claim);
 		ret->stacked += layers->at[i].stacked;
-		if (found && claim == DG_CLAIM_FS && sb == wanted)
+		if (found && claim == DG_CLAIM_FS && claimed.sb == wanted)
 			*found = true;
 	}
 	ret->dax_held = target->dax && dax_holder(target->dax);
@@ -198,7 +277,6 @@ void dg_supers_collect(struct dg_target *target, struct dg_supers *supers)
 {
 	struct dg_layers *layers = kzalloc(sizeof(*layers), GFP_KERNEL);
 	unsigned long end = jiffies + msecs_to_jiffies(dg_lock_ms);
-	struct super_block *sb;
 	struct dg_pages pages;
 	unsigned int i;
 
@@ -209,11 +287,12 @@ void dg_supers_collect(struct dg_target *target, struct dg_supers *supers)
 	}
 	dg_layers_collect(target, layers, end);
 	for (i = 0; i < layers->nr; i++) {
-		enum dg_claim claim = dg_bdev_claim(&layers->at[i], true, end, &sb);
+		struct dg_claimed claimed = { .get = true };
+		enum dg_claim claim = dg_bdev_claim(&layers->at[i], end, &claimed);
 
 		dg_claims_count(&supers->claims, claim);
 		if (claim == DG_CLAIM_FS)
-			dg_supers_add(supers, sb, layers->at[i].bdev->bd_dev);
+			dg_supers_add(supers, claimed.sb, layers->at[i].bdev->bd_dev);
 	}
 	supers->truncated |= layers->truncated || supers->claims.unseen;
 	supers->claims.dax_held = target->dax && dax_holder(target->dax);
@@ -230,16 +309,17 @@ void dg_supers_put(struct dg_supers *supers)
 }
 
 /*
- * In use: a file system's claim, a dm or md claim, a holder of the DAX device,
- * or a mapping of a device-dax. Openers do not count: ndctl and udev open idle devices at will.
+ * In use: a claim of a file system, of dm or md, of the kernel itself (swap), a
+ * holder of the DAX device, or a mapping of a device-dax. Openers do not count,
+ * also exclusive ones: ndctl and udev open idle devices at will.
  */
 bool dg_target_in_use(struct dg_target *target)
 {
 	struct dg_claims claims;
 
 	dg_claims_look(target, jiffies + msecs_to_jiffies(dg_lock_ms), NULL, &claims, NULL);
-	return claims.fs || claims.dying || claims.type || claims.stacked || claims.dax_held ||
-	       claims.unseen || claims.mapped;
+	return claims.fs || claims.dying || claims.type || claims.kernel || claims.stacked ||
+	       claims.dax_held || claims.unseen || claims.mapped;
 }
 
 int dg_super_sync(struct super_block *sb)

@@ -35,6 +35,15 @@ static inline u8 dg_partno(const struct block_device *bdev)
 #endif
 }
 
+static inline struct address_space *dg_bdev_mapping(const struct block_device *bdev)
+{
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 10, 0)
+	return bdev->bd_inode->i_mapping;
+#else
+	return bdev->bd_mapping;
+#endif
+}
+
 /* The attributes of a dump request, in its start(). */
 static inline struct nlattr **dg_dump_attrs(struct netlink_callback *cb)
 {

@@ -83,7 +83,10 @@ struct dg_layers {
 	struct dg_layer at[DG_LAYERS_MAX];
 };
 
-/* A layer's name and number, as announced: what was there when the hold began. */
+/*
+ * A layer's name and number, as announced, or those of the device from which a
+ * file system on it is mounted: what was there when the hold began.
+ */
 struct dg_stacked {
 	char name[DISK_NAME_LEN + 8];
 	dev_t dev;
@@ -176,13 +179,14 @@ enum dg_claim {
 	DG_CLAIM_FS,			/* a superblock's */
 	DG_CLAIM_DYING,			/* an umount (or mount) is under way */
 	DG_CLAIM_TYPE,			/* a file system's, of which no superblock is known */
+	DG_CLAIM_KERNEL,		/* swap, and what else keeps its owner to itself */
 	DG_CLAIM_OTHER,			/* an exclusive open, dm, … */
 	DG_CLAIM_LOCKED,		/* could not be seen in time */
 };
 
 /* What claims a target, looked at without taking a reference. */
 struct dg_claims {
-	unsigned int fs, dying, type, stacked;
+	unsigned int fs, dying, type, kernel, stacked;
 	bool dax_held;			/* the DAX device has a holder */
 	bool mapped;			/* a device-dax is, by a process */
 	bool unseen;			/* a lock could not be had */
@@ -208,6 +212,7 @@ bool dg_supers_has(const struct dg_supers *supers, const struct super_block *sb)
 void dg_claims_look(struct dg_target *target, unsigned long end, const struct super_block *wanted,
 		    struct dg_claims *ret, bool *found);
 bool dg_target_in_use(struct dg_target *target);
+bool dg_layer_mounted(const struct dg_layer *layer, unsigned long end, struct dg_stacked *ret);
 int dg_super_sync(struct super_block *sb);
 int dg_super_shutdown(struct super_block *sb, bool surprise);
 void dg_super_thaw(struct super_block *sb);

@@ -76,7 +76,7 @@ static void dg_scan_super(struct dg_scan *scan, const struct dg_super *super)
 static void dg_scan_claims(struct dg_scan *scan)
 {
 	const struct dg_claims *claims = &scan->supers.claims;
-	unsigned int i, unknown = claims->type;
+	unsigned int i, unknown = claims->type + claims->kernel;
 
 	if (claims->dax_held && !scan->supers.nr && !claims->dying)
 		unknown = max(unknown, 1U);

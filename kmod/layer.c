@@ -125,26 +125,41 @@ void dg_layers_put(struct dg_layers *layers)
 		put_device(&layers->at[--layers->nr].bdev->bd_device);
 }
 
+static void dg_stack_add(struct dg_target *target, const struct dg_stacked *entry)
+{
+	unsigned int i;
+
+	if (entry->dev == disk_devt(target->disk))
+		return;
+	for (i = 0; i < target->nr_stack; i++)
+		if (target->stack[i].dev == entry->dev)
+			return;
+	target->stack[target->nr_stack++] = *entry;
+}
+
 /* Note names and numbers, for the announcement. -ENOMEM: there is no list. */
 int dg_target_name_stack(struct dg_target *target)
 {
 	struct dg_layers *layers = kzalloc(sizeof(*layers), GFP_KERNEL);
+	unsigned long end = jiffies + msecs_to_jiffies(dg_lock_ms);
+	struct dg_stacked entry;
 	unsigned int i;
 
 	if (!layers)
 		return -ENOMEM;
-	dg_layers_collect(target, layers, jiffies + msecs_to_jiffies(dg_lock_ms));
-	target->stack = kcalloc(layers->nr + 1, sizeof(*target->stack), GFP_KERNEL);
+	dg_layers_collect(target, layers, end);
+	/* A layer may have one file system, which may be mounted from elsewhere. */
+	target->stack = kcalloc(2 * layers->nr + 1, sizeof(*target->stack), GFP_KERNEL);
 	for (i = 0; target->stack && i < layers->nr; i++) {
 		struct block_device *bdev = layers->at[i].bdev;
-		struct dg_stacked *entry = &target->stack[target->nr_stack];
 
-		if (bdev == target->disk->part0)
-			continue;
-		strscpy(entry->name, kobject_name(&bdev->bd_device.kobj), sizeof(entry->name));
-		entry->dev = bdev->bd_dev;
-		target->nr_stack++;
+		strscpy(entry.name, kobject_name(&bdev->bd_device.kobj), sizeof(entry.name));
+		entry.dev = bdev->bd_dev;
+		dg_stack_add(target, &entry);
 	}
+	for (i = 0; target->stack && i < layers->nr; i++)
+		if (dg_layer_mounted(&layers->at[i], end, &entry))
+			dg_stack_add(target, &entry);
 	dg_layers_put(layers);
 	kfree(layers);
 	return target->stack ? 0 : -ENOMEM;

@@ -132,7 +132,7 @@ static void dg_wait_umounts(struct dg_revoke_ctx *ctx)
 
 	for (;;) {
 		dg_claims_look(ctx->target, jiffies, NULL, &claims, NULL);
-		if (!claims.dying && !claims.type)
+		if (!claims.dying && !claims.type && !(claims.kernel && claims.dax_held))
 			return;
 		if (time_after_eq(jiffies, ctx->umounts_end))
 			return;
@@ -226,7 +226,7 @@ static void dg_revoke_with(struct dg_revoke_ctx *ctx, struct dg_supers *supers,
 	dg_revoke_phase(target, "umount-wait", &since);
 	dg_supers_collect(target, supers);
 	used = target->in_use || supers->nr || supers->claims.dying || supers->claims.type ||
-	       supers->claims.dax_held;
+	       supers->claims.kernel || supers->claims.dax_held;
 	dg_shut_down_supers(supers, NULL, ctx);
 	dg_revoke_phase(target, "shutdown", &since);
 	if (target->dax) {
@@ -322,6 +322,8 @@ const char *dg_request_live_fs(struct dg_request *req)
 			return "a file system still claims it";
 		if (claims.mapped)
 			return "a process still maps it";
+		if (claims.kernel)
+			return "the kernel itself claims it";
 		if (claims.unseen)
 			return "a claim on it could not be looked at, try again";
 	}

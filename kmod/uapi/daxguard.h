@@ -241,7 +241,9 @@ enum daxguard_use {
  *	instance); absent where there is none.
  * @DAXGUARD_A_RANGE: (nest, repeated) {START, LEN} physical, of the data.
  * @DAXGUARD_A_STACK: (nest, repeated) {NAME, DEV} partitions, and dm or md
- *	devices built on it, the disk itself not included. Bottom up.
+ *	devices built on it, the disk itself not included. Bottom up. Then the
+ *	devices from which file systems are mounted that have only a part of
+ *	themselves on one of these: a journal, a log, a real-time device.
  * @DAXGUARD_A_IN_USE: (flag) somebody claims it.
  *
  * Of DONE:
