@@ -189,6 +189,7 @@ static int read_output(struct job *job, const struct step_outcome *outcome)
 			return 0;
 		return devices_set_protected(job->incident->m, outcome->output, outcome->n_output);
 	case DG_JOB_SYNC:
+	case DG_JOB_CLAIM:
 	case DG_JOB_SHUTDOWN:
 	case DG_JOB_PROCSCAN:
 	case DG_JOB_SCAN:
@@ -290,6 +291,7 @@ static int start(struct job *job, uint64_t timeout_us)
 	case DG_JOB_SYNC:
 	case DG_JOB_MOUNTS:
 	case DG_JOB_PROTECTED:
+	case DG_JOB_CLAIM:
 	case DG_JOB_UNMOUNT:
 	case DG_JOB_SHUTDOWN:
 	case DG_JOB_DETACH:

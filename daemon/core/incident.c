@@ -8,8 +8,9 @@
  *	scanning    scan                                  it has ended       scanning
  *	acting      ladders, scans now and then           nobody climbs      scanning
  *	settling    sync, scan                            nobody is new      settling
- *	unmounting  unmount; scan and sync, shut down,    no mount is left   unmounting
- *	            detach where somebody was left
+ *	unmounting  unmount, and claim it (that goes on   no mount is left   unmounting
+ *	            to the end); scan and sync, shut
+ *	            down, detach where somebody was left
  *	verifying   scan; ACK or RELEASE                  the kernel agrees  verifying
  *	acked       (the kernel revokes)                  DONE               verifying
  *	revoking    (likewise, but it was not our doing)  DONE               verifying
@@ -37,7 +38,8 @@ const struct dg_state_row dg_state_table[_DG_STATE_MAX] = {
 	[DG_STATE_SCANNING] = {JOB(SCAN), dg_next_scanning, DG_STATE_SCANNING},
 	[DG_STATE_ACTING] = {0, dg_next_acting, DG_STATE_SCANNING},
 	[DG_STATE_SETTLING] = {JOB(SYNC) | JOB(SCAN), dg_next_settling, DG_STATE_SETTLING},
-	[DG_STATE_UNMOUNTING] = {JOB(UNMOUNT), dg_next_unmounting, DG_STATE_UNMOUNTING},
+	[DG_STATE_UNMOUNTING] = {JOB(CLAIM) | JOB(UNMOUNT), dg_next_unmounting,
+				 DG_STATE_UNMOUNTING},
 	[DG_STATE_VERIFYING] = {JOB(SCAN), dg_next_verifying, DG_STATE_VERIFYING},
 	[DG_STATE_ACKED] = {0, dg_next_acked, DG_STATE_VERIFYING},
 	[DG_STATE_REVOKING] = {0, dg_next_revoking, DG_STATE_VERIFYING},
@@ -60,6 +62,7 @@ static const struct {
 	[DG_JOB_SYNC] = {"sync", 0, 2, true, true},
 	[DG_JOB_MOUNTS] = {"mounts", 2 * SEC, 2, true, false},
 	[DG_JOB_PROTECTED] = {"protected", 2 * SEC, 2, false, false},
+	[DG_JOB_CLAIM] = {"claim", 60 * SEC, 1, true, false},
 	[DG_JOB_UNMOUNT] = {"unmount", 0, 1, true, false},
 	[DG_JOB_SHUTDOWN] = {"shutdown", 0, 1, true, false},
 	[DG_JOB_DETACH] = {"detach", 0, 1, true, false},
@@ -73,7 +76,7 @@ static const struct {
 #define SHORTEST_US (100 * MSEC)
 
 /* Runs beside the states; none waits for it. */
-#define BACKGROUND JOB(KERNEL_SYNC)
+#define BACKGROUND (JOB(CLAIM) | JOB(KERNEL_SYNC))
 
 /* The kernel ends a hold at its deadline. When nothing was heard by then, ask. */
 #define OVERDUE_US (2 * SEC)

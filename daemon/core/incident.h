@@ -21,6 +21,7 @@ enum dg_job {
 	DG_JOB_SYNC,      /* through a path; thaws what is frozen */
 	DG_JOB_MOUNTS,    /* what is mounted where; is it a system device */
 	DG_JOB_PROTECTED, /* who must not be signalled */
+	DG_JOB_CLAIM,     /* nobody mounts it again; goes on until it is canceled */
 	DG_JOB_UNMOUNT,
 	DG_JOB_SHUTDOWN,    /* sync and shut down, through a path */
 	DG_JOB_DETACH,      /* unmount lazily */

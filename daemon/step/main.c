@@ -48,6 +48,8 @@
  *	KERNEL		"swap", "loop", "overlay" or "nfsd"
  *	NAME PATH	the loop device; its file, the swap file, where the overlay
  *			is mounted, what is exported
+ *   claim DEV…		take each exclusively as soon as it can be had, so that
+ *			nobody mounts it, and keep it until killed
  *
  * Those that act include what is made of files on DEV: file systems on loop
  * devices, which are given back as well, and (mounts, unmount, detach) overlays.
@@ -74,10 +76,15 @@ static const struct {
 	int (*func)(struct step *step);
 	bool takes_devs;
 } verbs[] = {
-	{"detach", verb_detach, true},      {"mounts", verb_mounts, true},
-	{"procscan", verb_procscan, true},  {"protected", verb_protected, false},
-	{"shutdown", verb_shutdown, true},  {"sync", verb_sync, true},
-	{"topology", verb_topology, false}, {"unmount", verb_unmount, true},
+	{"claim", verb_claim, true},
+	{"detach", verb_detach, true},
+	{"mounts", verb_mounts, true},
+	{"procscan", verb_procscan, true},
+	{"protected", verb_protected, false},
+	{"shutdown", verb_shutdown, true},
+	{"sync", verb_sync, true},
+	{"topology", verb_topology, false},
+	{"unmount", verb_unmount, true},
 };
 
 bool step_has_dev(const struct step *step, dg_dev_t dev)

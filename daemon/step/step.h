@@ -42,6 +42,7 @@ int step_write(const char *records, size_t n);
 const char *step_result(int r);
 
 /* The verbs, see main.c; each returns an exit status or a negative errno. */
+int verb_claim(struct step *step); /* does not return */
 int verb_detach(struct step *step);
 int verb_mounts(struct step *step);
 int verb_procscan(struct step *step);

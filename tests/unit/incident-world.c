@@ -220,5 +220,5 @@ void to_unmounting(void)
 	scanned(NULL, 0, DG_FS_LIVE | DG_FS_MOUNTED);
 	ok(DG_JOB_SYNC);
 	scanned(NULL, 0, DG_FS_LIVE | DG_FS_MOUNTED);
-	expect(">acting >settling +sync +scan >unmounting +unmount");
+	expect(">acting >settling +sync +scan >unmounting +claim +unmount");
 }

@@ -22,7 +22,7 @@ static void nobody_there(void **state)
 	expect(">acting >settling +sync +scan");
 	scanned(NULL, 0, LIVE);
 	ok(DG_JOB_SYNC);
-	expect(">unmounting +unmount");
+	expect(">unmounting +claim +unmount");
 	ok(DG_JOB_UNMOUNT);
 	expect(">verifying +scan");
 	scanned(NULL, 0, 0);
@@ -30,7 +30,7 @@ static void nobody_there(void **state)
 	answered(0);
 	expect("mark=acked >acked");
 	kernel_done(DG_RESULT_ACKED, DG_REVOKE_CLEAN);
-	expect("end:done=clean");
+	expect("cancel end:done=clean");
 	assert_int_equal(world.incident.wake_us, UINT64_MAX);
 }
 
@@ -316,7 +316,7 @@ static void without_any_scan(void **state)
 	to_scanning();
 	ended(DG_JOB_SCAN, DG_JOB_TIMEOUT);
 	ended(DG_JOB_PROCSCAN, DG_JOB_FAILED);
-	expect("+procscan mark=scan-failed >unmounting +unmount");
+	expect("+procscan mark=scan-failed >unmounting +claim +unmount");
 	ok(DG_JOB_UNMOUNT);
 	expect(">verifying +scan");
 	ended(DG_JOB_SCAN, DG_JOB_FAILED);
@@ -332,7 +332,7 @@ static void what_has_no_path_is_synced_by_the_kernel(void **state)
 	ok(DG_JOB_SYNC);
 	scanned(NULL, 0, PATHLESS);
 	/* In the background: nothing waits for it. */
-	expect(">unmounting +unmount");
+	expect(">unmounting +claim +unmount");
 	ok(DG_JOB_UNMOUNT);
 	ok(DG_JOB_KERNEL_SYNC);
 	expect(">verifying +scan");
@@ -344,7 +344,7 @@ static void what_has_no_path_is_synced_by_the_kernel(void **state)
 	expect("ack");
 	answered(0);
 	kernel_done(DG_RESULT_ACKED, DG_REVOKE_CLEAN);
-	expect("mark=acked >acked end:done=shut-down");
+	expect("mark=acked >acked cancel end:done=shut-down");
 }
 
 static void a_lazily_unmounted_one_has_no_path_either(void **state)
@@ -367,7 +367,7 @@ static void a_lazily_unmounted_one_has_no_path_either(void **state)
 	scanned(left, 1, LIVE);
 	no_mounts(DG_JOB_UNMOUNT);
 	ok(DG_JOB_UNMOUNT);
-	expect(">unmounting +unmount >verifying +scan");
+	expect(">unmounting +claim +unmount >verifying +scan");
 	scanned(left, 1, LIVE);
 	ok(DG_JOB_KERNEL_SHUTDOWN);
 	expect("+kernel-shutdown mark=shut-down +scan");
@@ -375,7 +375,7 @@ static void a_lazily_unmounted_one_has_no_path_either(void **state)
 	expect("mark=released release");
 	answered(0);
 	kernel_done(DG_RESULT_RELEASED, DG_REVOKE_CLEAN);
-	expect(">acked end:done=shut-down");
+	expect(">acked cancel end:done=shut-down");
 }
 
 static void the_kernel_is_closing_files_still(void **state)
@@ -423,7 +423,7 @@ static void who_passes_by_is_waited_for(void **state)
 	scanned(NULL, 0, 0);
 	answered(0);
 	kernel_done(DG_RESULT_ACKED, DG_REVOKE_CLEAN);
-	expect("ack mark=acked >acked end:done=clean");
+	expect("ack mark=acked >acked cancel end:done=clean");
 }
 
 static void who_was_left_is_detached_under(void **state)
@@ -435,7 +435,7 @@ static void who_was_left_is_detached_under(void **state)
 	expect(">acting holder:12 freed:12=left >settling +sync +scan");
 	scanned(left, 1, LIVE);
 	ok(DG_JOB_SYNC);
-	expect(">unmounting +unmount");
+	expect(">unmounting +claim +unmount");
 	busy_by(left, 1);
 	ok(DG_JOB_SHUTDOWN);
 	expect("mark=detached-pinned +detach");
@@ -445,7 +445,7 @@ static void who_was_left_is_detached_under(void **state)
 	expect("ack");
 	answered(0);
 	kernel_done(DG_RESULT_ACKED, DG_REVOKE_CLEAN);
-	expect("mark=acked >acked end:done=detached-pinned");
+	expect("mark=acked >acked cancel end:done=detached-pinned");
 }
 
 static void a_detached_mount_that_is_kept_alive(void **state)
@@ -456,7 +456,7 @@ static void a_detached_mount_that_is_kept_alive(void **state)
 	scanned(left, 1, LIVE);
 	scanned(left, 1, LIVE);
 	ok(DG_JOB_SYNC);
-	expect(">acting holder:12 freed:12=left >settling +sync +scan >unmounting +unmount");
+	expect(">acting holder:12 freed:12=left >settling +sync +scan >unmounting +claim +unmount");
 	busy_by(left, 1);
 	ok(DG_JOB_SHUTDOWN);
 	ok(DG_JOB_DETACH);
@@ -465,7 +465,7 @@ static void a_detached_mount_that_is_kept_alive(void **state)
 	expect("mark=released release");
 	answered(0);
 	kernel_done(DG_RESULT_RELEASED, DG_REVOKE_CLEAN);
-	expect(">acked end:done=detached-pinned");
+	expect(">acked cancel end:done=detached-pinned");
 }
 
 static void a_mapper_that_slipped_in_while_unmounting(void **state)
@@ -496,7 +496,7 @@ static void locked_mounts_are_not_waited_for(void **state)
 	scanned(NULL, 0, LIVE);
 	answered(0);
 	kernel_done(DG_RESULT_RELEASED, DG_REVOKE_CLEAN);
-	expect("mark=released release >acked end:done=mount-locked");
+	expect("mark=released release >acked cancel end:done=mount-locked");
 }
 
 static void kernel_users_are_tried_a_few_times(void **state)
@@ -532,7 +532,7 @@ static void a_kernel_user_that_goes_is_not_told(void **state)
 	scanned(NULL, 0, 0);
 	answered(0);
 	kernel_done(DG_RESULT_ACKED, DG_REVOKE_CLEAN);
-	expect("ack mark=acked >acked end:done=clean");
+	expect("ack mark=acked >acked cancel end:done=clean");
 }
 
 static void an_unmount_that_hangs(void **state)
@@ -562,7 +562,7 @@ static void somebody_mounts_again(void **state)
 	expect(">verifying +scan mark=busy mark=released release");
 	answered(0);
 	kernel_done(DG_RESULT_RELEASED, DG_REVOKE_CLEAN);
-	expect(">acked end:done=busy");
+	expect(">acked cancel end:done=busy");
 }
 
 static void who_cannot_be_ended_still_maps(void **state)
@@ -584,7 +584,7 @@ static void who_cannot_be_ended_still_maps(void **state)
 	expect("mark=still-mapped mark=released release");
 	answered(0);
 	kernel_done(DG_RESULT_RELEASED, DG_REVOKE_PINNED);
-	expect(">acked end:done=pages-pinned");
+	expect(">acked cancel end:done=pages-pinned");
 }
 
 static void our_own_steps_are_nobody(void **state)
@@ -645,7 +645,7 @@ static void the_ack_crosses_the_end(void **state)
 	answered(-ENOENT);
 	expect(">verifying +scan ack >revoking");
 	kernel_done(DG_RESULT_KILLED, DG_REVOKE_CLEAN);
-	expect("end:expired=expired");
+	expect("cancel end:expired=expired");
 }
 
 static void a_done_that_was_lost(void **state)
@@ -658,7 +658,7 @@ static void a_done_that_was_lost(void **state)
 	after(SEC);
 	expect("pending");
 	dg_incident_gone(&world.incident, world.now, &world.effects);
-	expect("end:done=clean");
+	expect("cancel end:done=clean");
 	assert_int_equal(dg_result(DG_STATE_DONE, world.incident.marks, NULL), DG_RESULT_ACKED);
 	assert_int_equal(dg_result(DG_STATE_ABANDONED, world.incident.marks, NULL), DG_RESULT_NONE);
 }

@@ -38,7 +38,8 @@ static void each_state(void **state)
 	go_on_from(DG_STATE_SCANNING, ">announced +protected take pending >scanning +scan");
 	go_on_from(DG_STATE_ACTING, ">announced +protected take pending >scanning +scan");
 	go_on_from(DG_STATE_SETTLING, ">announced +protected take pending >settling +sync +scan");
-	go_on_from(DG_STATE_UNMOUNTING, ">announced +protected take pending >unmounting +unmount");
+	go_on_from(DG_STATE_UNMOUNTING,
+		   ">announced +protected take pending >unmounting +claim +unmount");
 	go_on_from(DG_STATE_VERIFYING, ">announced +protected take pending >verifying +scan");
 	go_on_from(DG_STATE_ACKED, ">announced +protected take pending >verifying +scan");
 	go_on_from(DG_STATE_REVOKING, ">announced +protected take pending >verifying +scan");
