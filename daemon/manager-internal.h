@@ -52,6 +52,7 @@ struct manager {
 	struct incident *open[DG_INCIDENTS_OPEN_MAX]; /* by ascending id */
 	size_t n_open;
 	uint64_t n_total, n_unrecorded, n_taken_over, n_lost_steps;
+	uint64_t refused_id; /* the last hold that there was no room for */
 	struct dg_story **kept; /* over, by ascending id */
 	size_t n_kept;
 

@@ -62,6 +62,16 @@ void manager_holds_changed(struct manager *m)
 	OBSERVE(m, status_changed);
 }
 
+/* Once for each: the kernel says it again every second. */
+static void log_refused(struct manager *m, const struct dg_request *request, int error)
+{
+	if (request->id <= m->refused_id)
+		return;
+	m->refused_id = request->id;
+	log_message(m, LOG_ERR, NULL, "Removal of %s is left to the kernel: %s", request->device,
+		    error == -ENOSPC ? "too many are under way" : strerror(-error));
+}
+
 static void on_request(struct manager *m, const struct dg_request *request)
 {
 	struct incident *incident = incident_find(m, request->id);
@@ -74,8 +84,7 @@ static void on_request(struct manager *m, const struct dg_request *request)
 	}
 	r = incident_open(m, request);
 	if (r < 0)
-		log_message(m, LOG_ERR, NULL, "Removal of %s is left to the kernel's deadline: %s",
-			    request->device, strerror(-r));
+		log_refused(m, request, r);
 }
 
 /* The dump is copied first: commands during it would mix with it. */

@@ -56,6 +56,19 @@ class IncidentTest(DaemonCase):
         self.unblock("sync")
         self.assertEqual(self.module.wait(), "ACKED")
 
+    def test_one_too_many(self):
+        """Of 65 at once the last is not taken: the kernel goes on without us."""
+        self.block("sync")
+        self.start()
+        for number in range(1, 66):
+            self.module.hold(number, hold_s=4)
+        self.assertEqual(self.module.wait(65), "NO_DAEMON")
+        self.assertEqual({words[1] for words in self.module.said("TAKE")},
+                         {str(number) for number in range(1, 65)})
+        text = "Removal of pfn0.0 is left to the kernel: too many are under way"
+        eventually(lambda: text in self.journal.texts(), 15)
+        self.assertEqual(self.journal.texts().count(text), 1)
+
     def test_killed(self):
         holder = self.holder(IGNORE_TERM)
         self.start()
