@@ -2,7 +2,8 @@
 /*
  * What is there, for people, and who is protected: learnt from steps while
  * nothing is held. A hold needs none of it, and both may block while there is
- * one, so they are stopped when it begins and started again after it.
+ * one, so they are stopped when it begins and started again after it. Then
+ * there is time, too, to have steps ready for the next one.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -12,6 +13,7 @@
 
 #include "core/record.h"
 #include "manager-internal.h"
+#include "names.h"
 
 #define SETTLE_US 500000ULL /* many uevents come at once */
 #define TOPOLOGY_US 20000000ULL
@@ -233,6 +235,7 @@ static int on_timer(sd_event_source *source, uint64_t usec, void *userdata)
 		m->topology_step = NULL;
 	if (step_start(m->steps, protected, PROTECTED_US, on_protected, m, &m->protected_step) < 0)
 		m->protected_step = NULL;
+	steps_keep_ready(m->steps, DG_STEPS_READY);
 	return 0;
 }
 

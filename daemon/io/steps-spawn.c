@@ -11,7 +11,7 @@
 #include "core/procstat.h"
 #include "io/steps-spawn.h"
 
-int spawn_pipe(int ret[2])
+int spawn_pipe(int ours, int ret[2])
 {
 	int fds[2], r = 0;
 
@@ -30,7 +30,7 @@ int spawn_pipe(int ret[2])
 		close(fds[i]);
 		fds[i] = high;
 	}
-	if (r == 0 && fcntl(fds[0], F_SETFL, O_NONBLOCK) < 0)
+	if (r == 0 && fcntl(fds[ours], F_SETFL, O_NONBLOCK) < 0)
 		r = -errno;
 	if (r < 0) {
 		close(fds[0]);
@@ -42,15 +42,17 @@ int spawn_pipe(int ret[2])
 	return 0;
 }
 
-static int spawn_actions(posix_spawn_file_actions_t *actions, int output, int error)
+static int spawn_actions(posix_spawn_file_actions_t *actions, const struct spawn_fds *fds)
 {
-	int r;
+	const int from[] = {fds->input, fds->output, fds->error};
+	int r = 0;
 
-	r = posix_spawn_file_actions_addopen(actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
-	if (r == 0)
-		r = posix_spawn_file_actions_adddup2(actions, output, STDOUT_FILENO);
-	if (r == 0)
-		r = posix_spawn_file_actions_adddup2(actions, error, STDERR_FILENO);
+	for (int to = STDIN_FILENO; to <= STDERR_FILENO && r == 0; to++) {
+		if (from[to] >= 0)
+			r = posix_spawn_file_actions_adddup2(actions, from[to], to);
+		else
+			r = posix_spawn_file_actions_addopen(actions, to, "/dev/null", O_RDWR, 0);
+	}
 	/*
 	 * Everything is close-on-exec; this is for what a library forgot: a
 	 * copy of the netlink socket in a child outlives us, registered.
@@ -76,7 +78,8 @@ static int spawn_attributes(posix_spawnattr_t *attributes)
 	return -r;
 }
 
-int spawn_step(const char *binary, const char *const verb[], int output, int error, pid_t *ret)
+int spawn_step(const char *binary, const char *const verb[], const struct spawn_fds *fds,
+	       pid_t *ret)
 {
 	/* Nothing of ours (NOTIFY_SOCKET, LISTEN_FDS, …) concerns a step. */
 	static char *const environment[] = {"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL=C", NULL};
@@ -95,7 +98,7 @@ int spawn_step(const char *binary, const char *const verb[], int output, int err
 	memcpy(argv + 1, verb, n * sizeof(*argv));
 	posix_spawn_file_actions_init(&actions);
 	posix_spawnattr_init(&attributes);
-	r = spawn_actions(&actions, output, error);
+	r = spawn_actions(&actions, fds);
 	if (r == 0)
 		r = spawn_attributes(&attributes);
 	if (r == 0)

@@ -5,15 +5,23 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-/* Close-on-exec; the reading end [0] non-blocking, the writing end as programs expect it. */
-int spawn_pipe(int ret[2]);
+/*
+ * Close-on-exec and not 0, 1 or 2; the end [ours] non-blocking, the other one as
+ * programs expect it.
+ */
+int spawn_pipe(int ours, int ret[2]);
+
+/* What a step gets; -1: /dev/null. */
+struct spawn_fds {
+	int input, output, error;
+};
 
 /*
  * binary with verb as its arguments, a clean environment and signal state,
- * output and error (neither is 0, 1 or 2) as stdout and stderr, nothing else
- * open. Returns after the exec.
+ * these as stdin, stdout and stderr, nothing else open. Returns after the exec.
  */
-int spawn_step(const char *binary, const char *const verb[], int output, int error, pid_t *ret);
+int spawn_step(const char *binary, const char *const verb[], const struct spawn_fds *fds,
+	       pid_t *ret);
 
 /* Of a child that nobody has reaped, so that pid is its own. 0: not to be read. */
 uint64_t spawn_start_ns(pid_t pid);

@@ -10,6 +10,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "io/steps-pipe.h"
 #include "io/steps-spawn.h"
 #include "io/steps.h"
 
@@ -19,16 +20,8 @@
 /* A deadline may be late by this much. */
 #define ACCURACY_US 1000
 
-/* Enough to empty a pipe, few enough to leave a step that pours without end. */
-#define READS_PER_TURN 32
-
-struct pipe_end {
-	int fd;
-	sd_event_source *source;
-	char *data;
-	size_t n, size, max;
-	bool overflow;
-};
+/* Of one that waits for its verb: what a pipe takes at once on every machine. */
+#define WORDS_MAX 4096
 
 struct step {
 	struct steps *steps;
@@ -36,6 +29,7 @@ struct step {
 	pid_t pid;
 	uint64_t start_ns;
 	int pidfd;
+	int input; /* where it waits for its verb, or -1: it has one */
 	sd_event_source *exit_source;
 	sd_event_source *deadline_source;
 	struct pipe_end output, error;
@@ -76,18 +70,18 @@ static uint64_t now_us(void)
 	return (uint64_t)now.tv_sec * USEC_PER_SEC + (uint64_t)now.tv_nsec / NSEC_PER_USEC;
 }
 
-static void pipe_end_close(struct pipe_end *end)
+static void input_close(struct step *step)
 {
-	end->source = sd_event_source_disable_unref(end->source);
-	if (end->fd >= 0)
-		close(end->fd);
-	end->fd = -1;
+	if (step->input >= 0)
+		close(step->input);
+	step->input = -1;
 }
 
 static void step_close(struct step *step)
 {
 	pipe_end_close(&step->output);
 	pipe_end_close(&step->error);
+	input_close(step);
 	step->exit_source = sd_event_source_disable_unref(step->exit_source);
 	step->deadline_source = sd_event_source_disable_unref(step->deadline_source);
 	if (step->pidfd >= 0)
@@ -119,49 +113,9 @@ static void step_abandon(struct step *step)
 	(void)pidfd_send_signal(step->pidfd, SIGKILL, NULL, 0);
 	step->func = NULL;
 	step->deadline_source = sd_event_source_disable_unref(step->deadline_source);
+	input_close(step);
 	pipe_end_close(&step->output);
 	pipe_end_close(&step->error);
-}
-
-/* Room for another read; false: none, or none wanted. */
-static bool pipe_end_grow(struct pipe_end *end)
-{
-	size_t size = end->size ? end->size * 2 : 1024;
-	char *grown;
-
-	if (end->n < end->size)
-		return true;
-	if (size > end->max)
-		size = end->max;
-	if (size == end->size)
-		return false;
-	grown = realloc(end->data, size);
-	if (!grown)
-		return false;
-	end->data = grown;
-	end->size = size;
-	return true;
-}
-
-/* What is in the pipe now; what finds no room is counted out. The end closes it. */
-static void pipe_end_read(struct pipe_end *end)
-{
-	for (int i = 0; end->fd >= 0 && i < READS_PER_TURN; i++) {
-		char rest[4096];
-		bool room = pipe_end_grow(end);
-		ssize_t n;
-
-		n = room ? read(end->fd, end->data + end->n, end->size - end->n)
-			 : read(end->fd, rest, sizeof(rest));
-		if (n < 0 && (errno == EINTR || errno == EAGAIN))
-			return;
-		if (n <= 0)
-			pipe_end_close(end);
-		else if (room)
-			end->n += (size_t)n;
-		else
-			end->overflow = true;
-	}
 }
 
 static int on_output(sd_event_source *source, int fd, uint32_t revents, void *userdata)
@@ -246,14 +200,15 @@ static int on_deadline(sd_event_source *source, uint64_t usec, void *userdata)
 	return 0;
 }
 
-static int watch(struct step *step, uint64_t timeout_us)
+/* From here on it works for somebody. */
+static int step_watch(struct step *step, uint64_t timeout_us, step_func func, void *userdata)
 {
 	sd_event *event = step->steps->event;
 	int r;
 
-	r = sd_event_add_io(event, &step->exit_source, step->pidfd, EPOLLIN, on_gone, step);
-	if (r < 0)
-		return r;
+	step->started_us = now_us();
+	step->func = func;
+	step->userdata = userdata;
 	r = sd_event_add_io(event, &step->output.source, step->output.fd, EPOLLIN, on_output, step);
 	if (r < 0)
 		return r;
@@ -262,30 +217,6 @@ static int watch(struct step *step, uint64_t timeout_us)
 		return r;
 	return sd_event_add_time(event, &step->deadline_source, CLOCK_MONOTONIC,
 				 step->started_us + timeout_us, ACCURACY_US, on_deadline, step);
-}
-
-/* Spawn with both pipes; what is opened belongs to step, also on failure. */
-static int spawn_piped(struct step *step, const char *const argv[])
-{
-	int output[2], error[2], r;
-
-	r = spawn_pipe(output);
-	if (r < 0)
-		return r;
-	step->output.fd = output[0];
-	r = spawn_pipe(error);
-	if (r < 0) {
-		close(output[1]);
-		return r;
-	}
-	step->error.fd = error[0];
-	r = spawn_step(step->steps->binary, argv, output[1], error[1], &step->pid);
-	close(output[1]);
-	close(error[1]);
-	if (r < 0)
-		return r;
-	step->pidfd = pidfd_open(step->pid, 0);
-	return step->pidfd < 0 ? -errno : 0;
 }
 
 /*
@@ -319,9 +250,9 @@ static struct step *step_new(struct steps *steps)
 		.steps = steps,
 		.next = steps->first,
 		.pidfd = -1,
+		.input = -1,
 		.output = {.fd = -1, .max = STEP_OUTPUT_MAX},
 		.error = {.fd = -1, .max = STEP_ERROR_MAX},
-		.started_us = now_us(),
 	};
 	if (steps->first)
 		steps->first->prev = step;
@@ -329,8 +260,44 @@ static struct step *step_new(struct steps *steps)
 	return step;
 }
 
-int step_start(struct steps *steps, const char *const argv[], uint64_t timeout_us, step_func func,
-	       void *userdata, struct step **ret)
+static int hold_process(struct step *step)
+{
+	step->pidfd = pidfd_open(step->pid, 0);
+	return step->pidfd < 0 ? -errno : 0;
+}
+
+static int watch_exit(struct step *step)
+{
+	return sd_event_add_io(step->steps->event, &step->exit_source, step->pidfd, EPOLLIN,
+			       on_gone, step);
+}
+
+/* Spawn with all pipes; what is opened belongs to step, also on failure. */
+static int spawn_piped(struct step *step, const char *const argv[], bool waits)
+{
+	int input[2] = {-1, -1}, output[2] = {-1, -1}, error[2] = {-1, -1}, r;
+
+	r = waits ? spawn_pipe(1, input) : 0;
+	step->input = input[1];
+	if (r >= 0)
+		r = spawn_pipe(0, output);
+	step->output.fd = output[0];
+	if (r >= 0)
+		r = spawn_pipe(0, error);
+	step->error.fd = error[0];
+	if (r >= 0)
+		r = spawn_step(step->steps->binary, argv,
+			       &(struct spawn_fds){input[0], output[1], error[1]}, &step->pid);
+	if (input[0] >= 0)
+		close(input[0]);
+	if (output[1] >= 0)
+		close(output[1]);
+	if (error[1] >= 0)
+		close(error[1]);
+	return r;
+}
+
+static int step_spawn(struct steps *steps, const char *const argv[], bool waits, struct step **ret)
 {
 	struct step *step;
 	int r;
@@ -339,22 +306,87 @@ int step_start(struct steps *steps, const char *const argv[], uint64_t timeout_u
 	step = step_new(steps);
 	if (!step)
 		return -ENOMEM;
-	step->func = func;
-	step->userdata = userdata;
-	r = spawn_piped(step, argv);
-	if (r < 0 && step->pid == 0) {
+	r = spawn_piped(step, argv, waits);
+	if (r < 0) {
 		step_free(step);
 		return r;
 	}
 	step->start_ns = spawn_start_ns(step->pid);
+	r = hold_process(step);
 	if (r >= 0)
-		r = watch(step, timeout_us);
+		r = watch_exit(step);
 	if (r < 0) {
 		step_give_up(step);
 		return r;
 	}
 	*ret = step;
 	return 0;
+}
+
+static bool tell_verb(struct step *step, const char *const argv[])
+{
+	char words[WORDS_MAX];
+	size_t n = 0;
+	bool told;
+
+	for (; *argv; argv++) {
+		size_t size = strlen(*argv) + 1;
+
+		if (size > sizeof(words) - n)
+			return false;
+		memcpy(words + n, *argv, size);
+		n += size;
+	}
+	/* The pipe is empty and takes it all; its end is the end of the words. */
+	told = write(step->input, words, n) == (ssize_t)n;
+	input_close(step);
+	return told;
+}
+
+static struct step *take_ready(struct steps *steps, const char *const argv[])
+{
+	struct step *step = steps->first;
+
+	while (step && step->input < 0)
+		step = step->next;
+	if (!step || tell_verb(step, argv))
+		return step;
+	/* More words than it can be told, or it has died: one that starts with them does. */
+	step_abandon(step);
+	return NULL;
+}
+
+int step_start(struct steps *steps, const char *const argv[], uint64_t timeout_us, step_func func,
+	       void *userdata, struct step **ret)
+{
+	struct step *step = take_ready(steps, argv);
+	int r;
+
+	if (!step) {
+		r = step_spawn(steps, argv, false, &step);
+		if (r < 0)
+			return r;
+	}
+	r = step_watch(step, timeout_us, func, userdata);
+	if (r < 0) {
+		step_abandon(step);
+		return r;
+	}
+	*ret = step;
+	return 0;
+}
+
+void steps_keep_ready(struct steps *steps, size_t n)
+{
+	static const char *const argv[] = {"--wait", NULL};
+	struct step *step;
+	size_t ready = 0;
+
+	for (step = steps->first; step; step = step->next)
+		ready += step->input >= 0;
+	/* What cannot be started now is started when it is needed, or fails there. */
+	while (ready++ < n && step_spawn(steps, argv, true, &step) >= 0)
+		;
 }
 
 int step_adopt(struct steps *steps, pid_t pid, uint64_t start_ns)
@@ -366,14 +398,12 @@ int step_adopt(struct steps *steps, pid_t pid, uint64_t start_ns)
 		return -ENOMEM;
 	step->pid = pid;
 	step->start_ns = start_ns;
-	step->pidfd = pidfd_open(pid, 0);
-	r = step->pidfd < 0 ? -errno : 0;
+	r = hold_process(step);
 	/* Held first, then looked at: the pid may be another's by now. */
 	if (r >= 0 && (start_ns == 0 || spawn_start_ns(pid) != start_ns))
 		r = -ESRCH;
 	if (r >= 0)
-		r = sd_event_add_io(steps->event, &step->exit_source, step->pidfd, EPOLLIN, on_gone,
-				    step);
+		r = watch_exit(step);
 	if (r < 0) {
 		step_free(step);
 		return r;
@@ -441,6 +471,6 @@ size_t steps_stuck(const struct steps *steps)
 	size_t n = 0;
 
 	for (const struct step *step = steps->first; step; step = step->next)
-		n += !step->func;
+		n += !step->func && step->input < 0;
 	return n;
 }

@@ -7,6 +7,9 @@
  * its deadline; one that cannot be killed (D state) is reported as timed out
  * at once and kept as "stuck" until it is gone, for the record.
  *
+ * Some may be kept ready: started, and waiting for their verb. Then a step costs
+ * no exec when it counts, of a program that may lie on what is being removed.
+ *
  * Output: records (core/record.h), at most STEP_OUTPUT_MAX bytes; more is an
  * error of that step. What a step prints to stderr is kept (first 1 KiB) for
  * the record.
@@ -70,7 +73,14 @@ int step_adopt(struct steps *steps, pid_t pid, uint64_t start_ns);
 pid_t step_pid(const struct step *step);
 uint64_t step_start_ns(const struct step *step); /* since boot; from /proc/PID/stat: 10 ms steps */
 
-/* Calls func for each running or stuck step. They are exempt from policy. */
+/*
+ * Have this many wait, started as "binary --wait": they read their verb and its
+ * arguments from stdin, each with a NUL at its end, and exit when it ends at
+ * once. step_start() uses them up; nothing but this call starts others.
+ */
+void steps_keep_ready(struct steps *steps, size_t n);
+
+/* Calls func for each running, waiting or stuck step. They are exempt from policy. */
 void steps_foreach(struct steps *steps, void (*func)(void *userdata, pid_t pid, uint64_t start_ns),
 		   void *userdata);
 

@@ -3,6 +3,10 @@
  * daxguard-step: does one thing that may block, for daxguardd.
  *
  *	daxguard-step [--proc=DIR] VERB [DEV…]
+ *	daxguard-step [--proc=DIR] --wait
+ *
+ * With --wait verb and devices are read from stdin, each ended by a NUL, when
+ * they come: all that a start costs has been paid by then.
  *
  * DEV is the MAJOR:MINOR of a block device (a disk, a partition, a dm or md
  * device); what is said of it holds for the file systems whose st_dev it is.
@@ -70,6 +74,8 @@
 #include <unistd.h>
 
 #include "step/step.h"
+
+#define WORDS_MAX 4096 /* bytes; as many as the daemon says */
 
 static const struct {
 	const char *name;
@@ -142,7 +148,8 @@ const char *step_result(int r)
 static int usage(const char *reason, const char *what)
 {
 	fprintf(stderr, "daxguard-step: %s%s%s\n", reason, what ? ": " : "", what ?: "");
-	fprintf(stderr, "usage: daxguard-step [--proc=DIR] VERB [MAJOR:MINOR...]\n");
+	fprintf(stderr, "usage: daxguard-step [--proc=DIR] VERB [MAJOR:MINOR...]\n"
+			"       daxguard-step [--proc=DIR] --wait\n");
 	return STEP_EXIT_USAGE;
 }
 
@@ -182,13 +189,49 @@ static int run(struct step *step, int argc, char **argv)
 	return usage("unknown verb", name);
 }
 
+/* Words that are waited for; 0: the daemon needs us no more. */
+static int wait_for_words(char text[static WORDS_MAX], char *words[static WORDS_MAX / 2])
+{
+	size_t n = 0;
+	int n_words = 0;
+	ssize_t r;
+
+	while (n < WORDS_MAX && (r = read(STDIN_FILENO, text + n, WORDS_MAX - n)) != 0) {
+		if (r < 0)
+			return -errno;
+		n += (size_t)r;
+	}
+	/* Half of what was meant is not done. */
+	if (n > 0 && text[n - 1] != 0)
+		return -EBADMSG;
+	for (size_t at = 0; at < n && n_words < WORDS_MAX / 2; at += strlen(text + at) + 1)
+		words[n_words++] = text + at;
+	return n_words;
+}
+
+static int wait_and_run(struct step *step)
+{
+	char text[WORDS_MAX], *words[WORDS_MAX / 2];
+	int n;
+
+	n = wait_for_words(text, words);
+	if (n > 0)
+		return run(step, n, words);
+	if (n == 0)
+		return STEP_EXIT_OK;
+	fprintf(stderr, "daxguard-step: stdin: %s\n", strerror(-n));
+	return STEP_EXIT_FAILURE;
+}
+
 int main(int argc, char **argv)
 {
 	static const struct option options[] = {
 		{"proc", required_argument, NULL, 'p'},
+		{"wait", no_argument, NULL, 'w'},
 		{0},
 	};
 	struct step step = {.proc_fd = -1, .home_fd = -1};
+	bool wait = false;
 	const char *proc = "/proc";
 	int c, status;
 
@@ -200,19 +243,22 @@ int main(int argc, char **argv)
 	 */
 	(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
 	while ((c = getopt_long(argc, argv, "+", options, NULL)) != -1) {
-		if (c != 'p')
+		if (c == 'w')
+			wait = true;
+		else if (c == 'p')
+			proc = optarg;
+		else
 			return usage("wrong option", NULL);
-		proc = optarg;
 	}
-	if (optind >= argc)
-		return usage("no verb", NULL);
+	if (wait != (optind >= argc))
+		return usage(wait ? "a verb, and none is waited for" : "no verb", NULL);
 	step.proc_fd = open(proc, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (step.proc_fd < 0) {
 		fprintf(stderr, "daxguard-step: %s: %s\n", proc, strerror(errno));
 		return STEP_EXIT_FAILURE;
 	}
 	step.home_fd = openat(step.proc_fd, "thread-self/ns/mnt", O_RDONLY | O_CLOEXEC);
-	status = run(&step, argc - optind, argv + optind);
+	status = wait ? wait_and_run(&step) : run(&step, argc - optind, argv + optind);
 	dg_record_writer_done(&step.writer);
 	free(step.devs);
 	if (step.home_fd >= 0)

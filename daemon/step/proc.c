@@ -6,9 +6,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "step/proc.h"
+
+/* Of /proc/PID/task: its two own, and one for each thread. */
+#define LINKS_OF_ONE_TASK 3
 
 int proc_foreach(int proc_fd, const char *dir, int (*func)(void *userdata, pid_t id),
 		 void *userdata)
@@ -65,6 +69,7 @@ static int each_process(void *userdata, pid_t pid)
 {
 	struct tasks *tasks = userdata;
 	char task[PROC_TASK_MAX];
+	struct stat st;
 	int r;
 
 	snprintf(task, sizeof(task), "%d", pid);
@@ -72,6 +77,9 @@ static int each_process(void *userdata, pid_t pid)
 	if (r != 0)
 		return r;
 	snprintf(task, sizeof(task), "%d/task", pid);
+	/* Most have one thread, and to list it costs more than all else here. */
+	if (fstatat(tasks->proc_fd, task, &st, 0) == 0 && st.st_nlink == LINKS_OF_ONE_TASK)
+		return 0;
 	tasks->pid = pid;
 	r = proc_foreach(tasks->proc_fd, task, each_thread, tasks);
 	/* It may have ended since it was listed. */

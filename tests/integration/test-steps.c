@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include <cmocka.h>
@@ -300,6 +301,106 @@ static void test_clean_state(void **state)
 	assert_string_equal(seen.error, "SigBlk 0000000\nSigIgn 0000000\n0\n1\n2\nnone");
 }
 
+static void kill_one(void *userdata, pid_t pid, uint64_t start_ns)
+{
+	siginfo_t info;
+
+	assert_int_equal(kill(pid, SIGKILL), 0);
+	/* Its end of the pipe is closed by then. */
+	assert_int_equal(waitid(P_PID, (id_t)pid, &info, WEXITED | WNOWAIT), 0);
+}
+
+/* A program that waits: it is told its words, and starts no other. */
+static const char waiting[] = "#!/bin/sh\n"
+			      "[ \"$1\" = --wait ] || exit 9\n"
+			      "set -- $(tr '\\0' ' ')\n"
+			      "[ $# -gt 0 ] || exit 0\n"
+			      "printf '%s,' \"$@\"\n";
+
+/* Without a child that would keep the pipe. */
+static const char deaf[] = "#!/bin/sh\n"
+			   "[ \"$1\" = --wait ] || exit 9\n"
+			   "read words\n";
+
+static struct steps *steps_of_script(const char *script, char path[static 32])
+{
+	struct steps *steps;
+	sd_event *event;
+	int fd;
+
+	strcpy(path, "/tmp/test-steps-XXXXXX");
+	fd = mkstemp(path);
+	assert_true(fd >= 0);
+	assert_int_equal(write(fd, script, strlen(script)), strlen(script));
+	fchmod(fd, 0700);
+	close(fd);
+	assert_true(sd_event_default(&event) >= 0);
+	assert_int_equal(steps_new(event, path, &steps), 0);
+	sd_event_unref(event);
+	return steps;
+}
+
+static void test_ready(void **state)
+{
+	const char *argv[] = {"verb", "1:2", NULL};
+	struct seen seen = {0};
+	struct step *step;
+	struct steps *steps;
+	char path[32];
+
+	steps = steps_of_script(waiting, path);
+	steps_keep_ready(steps, 2);
+	steps_keep_ready(steps, 2);
+	assert_int_equal(running(steps), 2);
+	assert_int_equal(steps_stuck(steps), 0);
+	assert_int_equal(step_start(steps, argv, 10 * SECOND, on_step, &seen, &step), 0);
+	assert_int_equal(running(steps), 2);
+	for (int i = 0; i < 100 && seen.calls == 0; i++)
+		turn(SECOND / 10);
+	assert_int_equal(seen.end, STEP_OK);
+	assert_int_equal(seen.n_output, strlen("verb,1:2,"));
+	assert_memory_equal(seen.output, "verb,1:2,", seen.n_output);
+	assert_int_equal(running(steps), 1);
+	steps_keep_ready(steps, 2);
+	assert_int_equal(running(steps), 2);
+	steps_free(steps);
+	for (int i = 0; i < 2; i++)
+		assert_true(waitpid(-1, NULL, 0) > 1);
+	unlink(path);
+}
+
+/* One that died while it waited, and words that are too many: started as ever. */
+static void test_ready_is_of_no_use(void **state)
+{
+	const char *argv[] = {"verb", NULL, NULL};
+	char long_word[5000];
+	struct seen seen = {0};
+	struct step *step;
+	struct steps *steps;
+	char path[32];
+
+	memset(long_word, 'x', sizeof(long_word) - 1);
+	long_word[sizeof(long_word) - 1] = 0;
+	steps = steps_of_script(deaf, path);
+	for (int pass = 0; pass < 2; pass++) {
+		seen.calls = 0;
+		steps_keep_ready(steps, 1);
+		if (pass == 0)
+			steps_foreach(steps, kill_one, NULL);
+		else
+			argv[1] = long_word;
+		assert_int_equal(step_start(steps, argv, 10 * SECOND, on_step, &seen, &step), 0);
+		for (int i = 0; i < 100 && seen.calls == 0; i++)
+			turn(SECOND / 10);
+		/* Who is started with a verb says so. */
+		assert_int_equal(seen.end, STEP_FAILED);
+		assert_int_equal(seen.status, 9);
+		assert_all_gone(steps);
+	}
+	steps_free(steps);
+	unlink(path);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -314,7 +415,10 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_not_watched, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_adopted, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_clean_state, setup, teardown),
+		cmocka_unit_test(test_ready),
+		cmocka_unit_test(test_ready_is_of_no_use),
 	};
 
+	signal(SIGPIPE, SIG_IGN); /* as the daemon does */
 	return cmocka_run_group_tests_name("steps", tests, NULL, NULL);
 }
