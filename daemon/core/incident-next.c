@@ -10,7 +10,7 @@
 #define REMOUNTS_MAX 3      /* times that somebody mounted again behind our back */
 #define LOOKS_MAX 100       /* looks at an umount of somebody else's that goes on */
 
-#define SCAN_FIRST_US (20 * MSEC) /* after an action; doubles up to the last */
+#define SCAN_FIRST_US (2 * MSEC) /* after an action; doubles up to the last */
 #define SCAN_LAST_US (500 * MSEC)
 #define RETRY_US (50 * MSEC)
 #define TAKE_AGAIN_US (500 * MSEC)

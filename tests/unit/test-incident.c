@@ -166,7 +166,24 @@ static void scans_slow_down(void **state)
 			scanned(one, 1, LIVE);
 		}
 	}
-	assert_in_range(scans, 4, 9);
+	assert_in_range(scans, 5, 11);
+}
+
+/* Of the time no more than half is spent looking, however long a look takes. */
+static void slow_scans_pause(void **state)
+{
+	struct dg_holder one[] = {mapper(10, true)};
+
+	to_scanning();
+	scanned(one, 1, LIVE);
+	after(10 * MSEC);
+	after(100 * MSEC);
+	scanned(one, 1, LIVE);
+	world.log[0] = '\0';
+	after(90 * MSEC);
+	expect("");
+	after(20 * MSEC);
+	expect("+scan");
 }
 
 static void new_holders_after_settling(void **state)
@@ -779,6 +796,7 @@ int main(void)
 		TEST(nobody_is_killed_blindly),
 		TEST(a_look_before_the_next_rung),
 		TEST(scans_slow_down),
+		TEST(slow_scans_pause),
 		TEST(new_holders_after_settling),
 		TEST(newcomers_do_not_use_up_the_time),
 		TEST(a_system_device_is_let_alone),
