@@ -13,8 +13,8 @@
 #include "step/step.h"
 
 /*
- * Passes over all namespaces. One is enough where nothing changes meanwhile;
- * what is mounted again faster than this does not stay away for long either.
+ * Passes over all namespaces, as long as one leaves something and gets somewhere.
+ * What is mounted again faster than this does not stay away for long either.
  */
 #define PASSES_MAX 8
 
@@ -300,7 +300,8 @@ static int unmount_all(struct step *step, int flags)
 	r = nested_add_loops(step);
 	for (int pass = 0; pass < PASSES_MAX && r == 0; pass++) {
 		r = unmount_pass(&unmount);
-		if (!unmount.progress)
+		/* What has come meanwhile is seen by the kernel module, and asked for again. */
+		if (!unmount.progress || unmount.n_left == 0)
 			break;
 	}
 	if (r == 0)
