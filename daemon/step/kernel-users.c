@@ -12,15 +12,16 @@
 #include "step/loops.h"
 #include "step/mount-table.h"
 
-/* The file lies on one of the devices, or is one. */
-static bool path_on_devs(const struct step *step, const char *path)
+/* The file lies on one of the devices, by its name: it is not asked. Or it is one of them. */
+static bool path_on_devs(const struct step *step, const struct mount_table *table, const char *path)
 {
+	const struct mount *mount = mount_table_covering(table, path);
 	struct stat st;
 
-	if (stat(path, &st) < 0)
-		return false;
-	return step_has_dev(step, step_dev(st.st_dev)) ||
-	       (S_ISBLK(st.st_mode) && step_has_dev(step, step_dev(st.st_rdev)));
+	if (mount && step_has_dev(step, mount->dev))
+		return true;
+	return strncmp(path, "/dev/", 5) == 0 && stat(path, &st) == 0 && S_ISBLK(st.st_mode) &&
+	       step_has_dev(step, step_dev(st.st_rdev));
 }
 
 static int report(struct step *step, const char *kind, const char *name, const char *path)
@@ -36,10 +37,31 @@ static int report(struct step *step, const char *kind, const char *name, const c
  * The lines of the file that begin with the name of something on the devices:
  * 1 at the first one, or, if kind is given, a record for each.
  */
-static int find_listed(struct step *step, const char *name, const char *kind)
+static int find_in_file(struct step *step, FILE *file, const struct mount_table *table,
+			const char *kind)
 {
 	size_t size = 0;
 	char *line = NULL;
+	int r = 0;
+
+	while (r == 0 && getline(&line, &size, file) > 0) {
+		char *path;
+
+		line[strcspn(line, " \t\n")] = 0;
+		if (line[0] != '/')
+			continue;
+		path = mnt_unmangle(line); /* \040 and the like */
+		if (path && path_on_devs(step, table, path))
+			r = kind ? report(step, kind, NULL, path) : 1;
+		free(path);
+	}
+	free(line);
+	return r;
+}
+
+static int find_listed(struct step *step, const char *name, const char *kind)
+{
+	struct mount_table table;
 	FILE *file;
 	int fd, r = 0;
 
@@ -51,18 +73,10 @@ static int find_listed(struct step *step, const char *name, const char *kind)
 		close(fd);
 		return 0;
 	}
-	while (r == 0 && getline(&line, &size, file) > 0) {
-		char *path;
-
-		line[strcspn(line, " \t\n")] = 0;
-		if (line[0] != '/')
-			continue;
-		path = mnt_unmangle(line); /* \040 and the like */
-		if (path && path_on_devs(step, path))
-			r = kind ? report(step, kind, NULL, path) : 1;
-		free(path);
+	if (mount_table_read(step->proc_fd, "thread-self", &table) >= 0) {
+		r = find_in_file(step, file, &table, kind);
+		mount_table_done(&table);
 	}
-	free(line);
 	fclose(file);
 	return r;
 }

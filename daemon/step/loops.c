@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "step/loops.h"
+#include "step/mount-table.h"
 
 /* lo_device is the kernel's encoding of the dev_t that fstat() would show. */
 static bool is_on_devs(const struct step *step, const struct loop_info64 *info)
@@ -41,35 +42,57 @@ static bool is_loop(const struct dirent *entry)
 	       !number[strspn(number, "0123456789")];
 }
 
+/* By its name: to ask the file itself would be to wait for its file system. */
+static bool may_be_on_devs(const struct step *step, const struct mount_table *table,
+			   const char *file)
+{
+	const struct mount *mount = mount_table_covering(table, file);
+
+	return strncmp(file, "/dev/", 5) == 0 || (mount && step_has_dev(step, mount->dev));
+}
+
+static int visit_loop(struct step *step, int dev_fd, const char *name, const char *file,
+		      int (*func)(struct step *step, const struct loop *loop, void *userdata),
+		      void *userdata)
+{
+	struct loop loop = {.name = name, .file = file};
+	struct loop_info64 info;
+	int r = 0;
+
+	loop.fd = openat(dev_fd, name, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+	if (loop.fd < 0)
+		return 0;
+	if (ioctl(loop.fd, LOOP_GET_STATUS64, &info) == 0 && is_on_devs(step, &info)) {
+		loop.leaving = info.lo_flags & LO_FLAGS_AUTOCLEAR;
+		r = func(step, &loop, userdata);
+	}
+	close(loop.fd);
+	return r;
+}
+
 int loops_foreach(struct step *step,
 		  int (*func)(struct step *step, const struct loop *loop, void *userdata),
 		  void *userdata)
 {
+	struct mount_table table;
 	const struct dirent *entry;
+	char file[4096];
 	DIR *dir;
 	int r = 0;
 
-	dir = opendir("/dev");
-	if (!dir)
+	if (mount_table_read(step->proc_fd, "thread-self", &table) < 0)
 		return 0;
-	while (r == 0 && (entry = readdir(dir))) {
-		struct loop_info64 info;
-		char file[4096];
-		struct loop loop = {.name = entry->d_name, .file = file};
-
+	dir = opendir("/dev");
+	while (dir && r == 0 && (entry = readdir(dir))) {
 		if (!is_loop(entry))
 			continue;
-		loop.fd = openat(dirfd(dir), entry->d_name, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
-		if (loop.fd < 0)
-			continue;
-		if (ioctl(loop.fd, LOOP_GET_STATUS64, &info) == 0 && is_on_devs(step, &info)) {
-			read_file(entry->d_name, file, sizeof(file));
-			loop.leaving = info.lo_flags & LO_FLAGS_AUTOCLEAR;
-			r = func(step, &loop, userdata);
-		}
-		close(loop.fd);
+		read_file(entry->d_name, file, sizeof(file));
+		if (file[0] && may_be_on_devs(step, &table, file))
+			r = visit_loop(step, dirfd(dir), entry->d_name, file, func, userdata);
 	}
-	closedir(dir);
+	if (dir)
+		closedir(dir);
+	mount_table_done(&table);
 	return r;
 }
 

@@ -1,12 +1,16 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Loop devices that have a file on one of the devices, or one of them, for their disk. */
+/*
+ * Loop devices that have a file on one of the devices, or one of them, for their
+ * disk. Only those are asked whose file has its name there, in the mount
+ * namespace that we are in: others may have theirs where nobody answers.
+ */
 #pragma once
 
 #include "step/step.h"
 
 struct loop {
 	const char *name; /* "loop0" */
-	const char *file; /* as the kernel shows it, or "" */
+	const char *file; /* as the kernel shows it */
 	int fd;           /* of the loop device */
 	bool leaving;     /* it goes when its last user does */
 };
