@@ -78,7 +78,7 @@
  *	Starts the deadline. Idempotent.
  * @DAXGUARD_CMD_ACK: {ID, COOKIE} The device is free; go on. -EBUSY with a
  *	reason while the module still sees a file system on it that has not
- *	been unmounted; the hold stays. Idempotent: 0 also for a request that
+ *	been unmounted, or a mapping of a device-dax; the hold stays. Idempotent: 0 also for a request that
  *	an ACK has ended, as long as the teardown is under way.
  * @DAXGUARD_CMD_RELEASE: {ID, COOKIE} As ACK, without that check: the daemon
  *	has done what it may, somebody stays (policy says so, a system device,
@@ -94,7 +94,7 @@
  *	socket: the next SCAN replaces it, the socket's end frees it. A scan
  *	of a request that ends meanwhile stops with ERROR ENOENT. -EBUSY:
  *	one of this socket's is still being made. -ENODEV: DEV is no device
- *	that daxguard guards. -ENOSPC: too many sockets keep one.
+ *	that daxguard guards (a disk or a device-dax). -ENOSPC: too many sockets keep one.
  * @DAXGUARD_CMD_GET_HOLDERS: dump. {TOKEN} One message per use (HOLDER_*).
  *	-EAGAIN: not ready. -ENOENT: no such snapshot of this socket.
  * @DAXGUARD_CMD_GET_FS: dump. {TOKEN} One message per superblock (FS_*).
@@ -190,7 +190,7 @@ enum daxguard_use {
 };
 
 /* DAXGUARD_A_FLAGS of a request, u32 */
-#define DAXGUARD_F_SURPRISE	(1U << 0)	/* hardware is gone: no sync */
+#define DAXGUARD_F_SURPRISE	(1U << 0)	/* the bus says it was pulled: no sync */
 #define DAXGUARD_F_TAKEN_OVER	(1U << 1)	/* a second daemon has it */
 
 /* DAXGUARD_A_HOLDER_FLAGS, u32 */
