@@ -45,7 +45,8 @@ find_fsdax() {
 	NS=namespace${REGION#region}.0
 	PFN='' PMEM=''
 	local dev
-	for dev in /sys/bus/nd/devices/"$REGION"/pfn*/; do
+	# Where a region has no labels, the namespace itself may carry the pages.
+	for dev in /sys/bus/nd/devices/"$REGION"/{pfn,namespace}*/; do
 		dev=${dev%/}
 		if [ -d "$dev/block" ]; then
 			PFN=$(basename "$dev")
