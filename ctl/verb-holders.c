@@ -118,7 +118,7 @@ static char *name_device(const char *argument)
 enum ctl_exit verb_holders(const struct ctl *ctl, int argc, char *argv[])
 {
 	char *name = name_device(argv[0]);
-	json_object *answer;
+	json_object *answer = NULL;
 	enum ctl_exit code;
 
 	if (!name)

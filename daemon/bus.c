@@ -312,8 +312,10 @@ struct bus *bus_free(struct bus *bus)
 	if (!bus)
 		return NULL;
 	manager_observe(bus->manager, NULL, NULL);
-	while (bus->clients)
-		client_free(bus->clients);
+	for (struct client *client = bus->clients, *next; client; client = next) {
+		next = client->next;
+		client_free(client);
+	}
 	bus_api_free(bus->api);
 	if (bus->source) { /* it listened: the file is ours */
 		sd_event_source_disable_unref(bus->source);

@@ -75,7 +75,7 @@ static int add_device(struct list *list, struct record record)
 {
 	struct manager_device *device =
 		reallocarray(list->items, list->n_items + 1, sizeof(*device));
-	const char *numa = get(record, "NUMA");
+	uint64_t numa;
 
 	if (!device)
 		return -ENOMEM;
@@ -89,8 +89,8 @@ static int add_device(struct list *list, struct record record)
 	COPY(record, "BUS", device->bus);
 	COPY(record, "DRIVER", device->driver);
 	COPY(record, "UUID", device->uuid);
-	if (numa)
-		device->numa = atoi(numa);
+	if (dg_record_get_u64(record.text, record.n, "NUMA", &numa) >= 0 && numa <= INT32_MAX)
+		device->numa = (int)numa;
 	/* What a record does not say stays 0. */
 	(void)!dg_record_get_u64(record.text, record.n, "SIZE", &device->size);
 	(void)!dg_record_get_dev(record.text, record.n, "DEV", &device->dev);

@@ -205,7 +205,7 @@ bool incident_has_exited(struct incident *incident, size_t entry)
 	struct watch *watch = watch_of(incident, entry);
 	struct pollfd pollfd = {.events = POLLIN};
 	pid_t pid = holder->process.pid, tid = holder->tid ?: pid;
-	struct dg_procstat stat;
+	struct dg_procstat stat = {};
 
 	if (!watch || watch->exited || watch->fd < 0)
 		return watch && watch->exited;

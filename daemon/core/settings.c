@@ -128,7 +128,7 @@ static int parse_number(struct parser *p, struct piece value, uint64_t *ret, str
 
 static int parse_value(struct parser *p, const struct key *key, struct piece value)
 {
-	struct piece unit;
+	struct piece unit = value;
 	uint64_t number = 0;
 	char text[40];
 	size_t i = 0;

@@ -223,7 +223,7 @@ int klink_extend(struct klink *link, uint64_t id, const uint8_t cookie[DG_COOKIE
 /* A command that is answered by a token now and by COMPLETED later. */
 static int queued(struct klink *link, struct nl_msg *msg, uint32_t *ret_token)
 {
-	uint32_t token;
+	uint32_t token = 0;
 	struct answer answer = {.decode = decode_token, .to = &token};
 	int r;
 

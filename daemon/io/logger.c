@@ -46,22 +46,22 @@ static bool send_line(struct logger *logger, const struct line *line);
 int logger_new(sd_event *event, const char *journal, const char *kmsg,
 	       const struct logger_limits *limits, struct logger **ret)
 {
-	struct logger *logger;
+	struct logger *logger = calloc(1, sizeof(*logger));
+	struct line *ring = calloc(limits->ring_max, sizeof(*ring));
 	int r;
 
-	logger = calloc(1, sizeof(*logger));
-	if (!logger)
+	if (!logger || !ring) {
+		free(logger);
+		free(ring);
 		return -ENOMEM;
+	}
 	logger->kmsg_fd = open(kmsg, O_WRONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 	logger->journal_fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	logger->journal.sun_family = AF_UNIX;
 	snprintf(logger->journal.sun_path, sizeof(logger->journal.sun_path), "%s", journal);
 	logger->limits = *limits;
-	logger->ring = calloc(limits->ring_max, sizeof(*logger->ring));
-	r = logger->ring ? 0 : -ENOMEM;
-	if (r >= 0)
-		r = sd_event_add_time(event, &logger->timer, CLOCK_MONOTONIC, 0, 0, on_timer,
-				      logger);
+	logger->ring = ring;
+	r = sd_event_add_time(event, &logger->timer, CLOCK_MONOTONIC, 0, 0, on_timer, logger);
 	if (r >= 0)
 		r = sd_event_source_set_enabled(logger->timer, SD_EVENT_OFF);
 	if (r < 0) {

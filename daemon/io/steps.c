@@ -449,9 +449,10 @@ struct steps *steps_free(struct steps *steps)
 {
 	if (!steps)
 		return NULL;
-	while (steps->first) {
-		step_abandon(steps->first);
-		step_free(steps->first);
+	for (struct step *step = steps->first, *next; step; step = next) {
+		next = step->next;
+		step_abandon(step);
+		step_free(step);
 	}
 	sd_event_unref(steps->event);
 	free(steps->binary);

@@ -68,7 +68,7 @@ static int add_entries(struct layers *layers, const char *name, const char *dir,
 
 static int add(struct layers *layers, const char *name, unsigned depth)
 {
-	dg_dev_t dev, *grown;
+	dg_dev_t dev = 0, *grown;
 	int r;
 
 	r = read_dev(name, &dev);
