@@ -83,28 +83,6 @@ def holders_are_found(check):
         scenario.sh("umount $MNT")
 
 
-def left_open(check):
-    """Who only has a file open, or its directory there, is left; it is told who."""
-    scenario = Scenario(check.guest, "ext4")
-    check.start_daemon()
-    scenario.prepare()
-    try:
-        cwd, _ = start(scenario, "cwd")
-        result = scenario.begin_removal(timeout=75).wait()
-        check.equal("exit status of the removal", result.rc, 0)
-        incident = check.incident()
-        check.equal("outcome", incident["Outcome"], "detached-pinned")
-        check.equal("result of the hold", incident["Result"], "released")
-        check.equal("result of the revoke", incident["Revoke"], "clean")
-        pinners = {holder["Pid"]: holder["End"] for holder in incident["Holders"]}
-        check.equal("who was left", pinners.get(cwd), "left")
-        check.expect(scenario.sh(f"kill -0 {cwd}").rc == 0, "it was killed")
-    finally:
-        end_all(check)
-    check.equal("the device comes back", scenario.come_back().rc, 0)
-    check.equal("it can be mounted again", scenario.sh("mount_dax $DEV && umount $MNT", timeout=60).rc, 0)
-
-
 def pathless(check):
     """A file system that was unmounted lazily before, and lives on by a process
     in it: no path leads there, and what it has not written is saved all the same."""
@@ -172,7 +150,6 @@ def pinned_go(check):
 
 CASES = {
     "odd/holders": holders_are_found,
-    "odd/left-open": left_open,
     "odd/pathless": pathless,
     "odd/pinned-wait": pinned_wait,
     "odd/pinned-go": Case(pinned_go, spoils=True),

@@ -8,6 +8,8 @@
  *	sibling		two processes share one memory (CLONE_VM); prints the second
  *	cwd, root, exe	as the name says
  *	private		a private mapping with a page of its own
+ *	shared		a shared one, of any page; SIGUSR1 writes to it again
+ *	reader		a shared one of the file "kept", which it may only read
  *	pipe		a page of a file is in a pipe, the file open but not mapped;
  *			SIGUSR1 drains the pipe
  *	unlinked	maps a file that has no name any more
@@ -152,6 +154,38 @@ static void private_mapping(void)
 	wait_for_the_end();
 }
 
+static char *shared_at;
+
+static void write_again(int sig)
+{
+	(void)sig;
+	memset(shared_at, 'y', LENGTH);
+}
+
+static void shared_mapping(void)
+{
+	int fd = open_file("odd-shared");
+
+	shared_at = map_file(fd, MAP_SHARED);
+	close(fd);
+	signal(SIGUSR1, write_again);
+	announce(getpid(), getpid());
+	wait_for_the_end();
+}
+
+static void reader(void)
+{
+	int fd = open("kept", O_RDONLY | O_CLOEXEC);
+
+	if (fd < 0)
+		die("kept");
+	if (mmap(NULL, 4096, PROT_READ, MAP_SHARED, fd, 0) == MAP_FAILED)
+		die("mmap");
+	close(fd);
+	announce(getpid(), getpid());
+	wait_for_the_end();
+}
+
 static int pipe_fds[2];
 
 static void drain(int sig)
@@ -214,6 +248,8 @@ int main(int argc, char *argv[])
 		{"root", in_root},
 		{"waiting", waiting},
 		{"private", private_mapping},
+		{"shared", shared_mapping},
+		{"reader", reader},
 		{"pipe", page_in_pipe},
 		{"unlinked", unlinked},
 	};
