@@ -60,8 +60,8 @@ static const struct {
 	bool writes;      /* senseless when the hardware is gone */
 } jobs[_DG_JOB_MAX] = {
 	[DG_JOB_SYNC] = {"sync", 0, 2, true, true},
-	[DG_JOB_MOUNTS] = {"mounts", 2 * SEC, 2, true, false},
-	[DG_JOB_PROTECTED] = {"protected", 2 * SEC, 2, false, false},
+	[DG_JOB_MOUNTS] = {"mounts", 5 * SEC, 2, true, false},
+	[DG_JOB_PROTECTED] = {"protected", 5 * SEC, 2, false, false},
 	[DG_JOB_CLAIM] = {"claim", 60 * SEC, 1, true, false},
 	[DG_JOB_UNMOUNT] = {"unmount", 0, 1, true, false},
 	[DG_JOB_SHUTDOWN] = {"shutdown", 0, 1, true, false},
