@@ -101,11 +101,6 @@ static int decode_token(void *to, const void *data, size_t len)
 	return klink_decode_token(data, len, to);
 }
 
-static int decode_deadline(void *to, const void *data, size_t len)
-{
-	return klink_decode_deadline(data, len, to);
-}
-
 int klink_register(struct klink *link, struct klink_info *ret)
 {
 	struct klink_info info;
@@ -196,28 +191,6 @@ int klink_ack(struct klink *link, uint64_t id, const uint8_t cookie[DG_COOKIE_LE
 int klink_release(struct klink *link, uint64_t id, const uint8_t cookie[DG_COOKIE_LEN])
 {
 	return simple(link, DAXGUARD_CMD_RELEASE, id, cookie);
-}
-
-int klink_extend(struct klink *link, uint64_t id, const uint8_t cookie[DG_COOKIE_LEN], uint32_t ms,
-		 uint32_t *ret_deadline_ms)
-{
-	uint32_t deadline_ms;
-	struct answer answer = {.decode = decode_deadline, .to = &deadline_ms};
-	struct nl_msg *msg;
-	int r;
-
-	if (!module_there(link))
-		return -ENOENT;
-	msg = command_for(link, DAXGUARD_CMD_EXTEND, id, cookie);
-	if (msg && nla_put_u32(msg, DAXGUARD_A_MS, ms) < 0) {
-		nlmsg_free(msg);
-		msg = NULL;
-	}
-	r = ask(link, msg, &answer);
-	if (r < 0)
-		return r;
-	*ret_deadline_ms = deadline_ms;
-	return 0;
 }
 
 /* A command that is answered by a token now and by COMPLETED later. */

@@ -298,30 +298,20 @@ int klink_decode_info(const void *data, size_t len, struct klink_info *ret)
 	return 0;
 }
 
-static int decode_number(const void *data, size_t len, uint16_t type, uint32_t *ret)
-{
-	const struct klink_field fields[] = {
-		{.type = type, .kind = KLINK_U32, .required = true},
-	};
-	const struct klink_layout layout = KLINK_LAYOUT(fields);
-	uint32_t value = 0;
-	int r;
-
-	r = decode_message(data, len, &layout, &value, NULL);
-	if (r < 0)
-		return r;
-	*ret = value;
-	return 0;
-}
-
 int klink_decode_token(const void *data, size_t len, uint32_t *ret)
 {
-	return decode_number(data, len, DAXGUARD_A_TOKEN, ret);
-}
+	static const struct klink_field fields[] = {
+		{.type = DAXGUARD_A_TOKEN, .kind = KLINK_U32, .required = true},
+	};
+	static const struct klink_layout layout = KLINK_LAYOUT(fields);
+	uint32_t token = 0;
+	int r;
 
-int klink_decode_deadline(const void *data, size_t len, uint32_t *ret)
-{
-	return decode_number(data, len, DAXGUARD_A_DEADLINE_MS, ret);
+	r = decode_message(data, len, &layout, &token, NULL);
+	if (r < 0)
+		return r;
+	*ret = token;
+	return 0;
 }
 
 static int decode_any(const void *data, size_t len)
@@ -356,8 +346,6 @@ static int decode_any(const void *data, size_t len)
 	case DAXGUARD_CMD_SYNC:
 	case DAXGUARD_CMD_SHUTDOWN:
 		return klink_decode_token(data, len, &number);
-	case DAXGUARD_CMD_EXTEND:
-		return klink_decode_deadline(data, len, &number);
 	default:
 		return -EOPNOTSUPP;
 	}

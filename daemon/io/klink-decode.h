@@ -32,9 +32,8 @@ int klink_decode_usage(const void *data, size_t len, struct dg_usage *ret);
 int klink_decode_fs(const void *data, size_t len, struct dg_fs *ret);
 int klink_decode_info(const void *data, size_t len, struct klink_info *ret);
 
-/* A reply that is one number: TOKEN of SCAN, SYNC, SHUTDOWN; DEADLINE_MS of EXTEND. */
+/* The reply to SCAN, SYNC and SHUTDOWN. */
 int klink_decode_token(const void *data, size_t len, uint32_t *ret);
-int klink_decode_deadline(const void *data, size_t len, uint32_t *ret);
 
 /*
  * For fuzzers: whatever kind of message data says it is (any alignment),

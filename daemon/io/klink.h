@@ -51,8 +51,6 @@ int klink_get_pending(struct klink *link,
 int klink_take(struct klink *link, uint64_t id);
 int klink_ack(struct klink *link, uint64_t id, const uint8_t cookie[DG_COOKIE_LEN]);
 int klink_release(struct klink *link, uint64_t id, const uint8_t cookie[DG_COOKIE_LEN]);
-int klink_extend(struct klink *link, uint64_t id, const uint8_t cookie[DG_COOKIE_LEN], uint32_t ms,
-		 uint32_t *ret_deadline_ms);
 
 /* Queue a scan; completed() names the token when it is ready to be fetched. */
 int klink_scan_request(struct klink *link, uint64_t id, uint32_t *ret_token);

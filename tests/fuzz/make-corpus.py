@@ -77,7 +77,6 @@ MESSAGES = {
     "info": message("REGISTER", text("VERSION", "1"), text("BOOT_ID", "01234567-89ab-cdef-0123-456789abcdef"),
                     u32("HOLD_MS", 20000), u32("CAP_MS", 60000), u32("ACTIVATION_MS", 3000)),
     "token": message("SCAN", u32("TOKEN", 5)),
-    "deadline": message("EXTEND", u32("DEADLINE_MS", 5)),
 }
 for name, data in MESSAGES.items():
     (out / name).write_bytes(data)

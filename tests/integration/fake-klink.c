@@ -357,16 +357,6 @@ int klink_release(struct klink *link, uint64_t id, const uint8_t cookie[DG_COOKI
 	return ask(link, NULL, "RELEASE %" PRIu64 " %s", id, hex(cookie));
 }
 
-int klink_extend(struct klink *link, uint64_t id, const uint8_t cookie[DG_COOKIE_LEN], uint32_t ms,
-		 uint32_t *ret_deadline_ms)
-{
-	struct answer answer;
-	int r;
-
-	r = ask(link, &answer, "EXTEND %" PRIu64 " %s %" PRIu32, id, hex(cookie), ms);
-	return r < 0 ? r : only_message(&answer, klink_decode_deadline, ret_deadline_ms);
-}
-
 static int queued(struct klink *link, const char *command, uint64_t what, uint32_t *ret_token)
 {
 	struct answer answer;

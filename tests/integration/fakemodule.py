@@ -344,14 +344,6 @@ class FakeModule:
             self._answer(conn)
             self._end(request, "RELEASED")
 
-    def do_EXTEND(self, conn, number, cookie, ms):
-        request = self._open(conn, number, cookie)
-        if request:
-            request.deadline = min(time.monotonic() + int(ms) / 1000, request.begin + 60)
-            left = int((request.deadline - time.monotonic()) * 1000)
-            self._answer(conn, 0, "", self.encoder.message(
-                "EXTEND", self.encoder.u32("DEADLINE_MS", left)))
-
     def _queue(self, conn, command, result):
         self.tokens += 1
         token = self.tokens
