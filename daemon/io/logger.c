@@ -17,7 +17,9 @@
 #include "names.h"
 
 #define BATCH 64
-#define RETRY_US 200000ULL
+/* Soon while the journal reads, seldom while it does not. */
+#define RETRY_FIRST_US 10000ULL
+#define RETRY_LAST_US 1000000ULL
 #define KMSG_WINDOW_US 5000000ULL
 #define IDENTIFIER "daxguardd"
 
@@ -34,7 +36,7 @@ struct logger {
 	struct logger_limits limits;
 	struct line *ring;
 	size_t first, n_lines;
-	uint64_t dropped, dropped_said;
+	uint64_t dropped, dropped_said, retry_us;
 	bool holding;
 	uint64_t kmsg_since_us;
 	unsigned kmsg_lines;
@@ -60,6 +62,7 @@ int logger_new(sd_event *event, const char *journal, const char *kmsg,
 	logger->journal.sun_family = AF_UNIX;
 	snprintf(logger->journal.sun_path, sizeof(logger->journal.sun_path), "%s", journal);
 	logger->limits = *limits;
+	logger->retry_us = RETRY_FIRST_US;
 	logger->ring = ring;
 	r = sd_event_add_time(event, &logger->timer, CLOCK_MONOTONIC, 0, 0, on_timer, logger);
 	if (r >= 0)
@@ -234,7 +237,10 @@ static int on_timer(sd_event_source *source, uint64_t usec, void *userdata)
 
 	for (unsigned i = 0; i < BATCH && logger->n_lines > 0 && !logger->holding; i++) {
 		if (!send_line(logger, &logger->ring[logger->first])) {
-			flush_soon(logger, RETRY_US);
+			logger->retry_us = i > 0 ? RETRY_FIRST_US : logger->retry_us * 2;
+			if (logger->retry_us > RETRY_LAST_US)
+				logger->retry_us = RETRY_LAST_US;
+			flush_soon(logger, logger->retry_us);
 			return 0;
 		}
 		drop_first(logger);

@@ -58,12 +58,15 @@ class Journal:
 
     def __init__(self, path):
         self.entries = []
+        self.reads = threading.Event()
+        self.reads.set()
         self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self.socket.bind(path)
         threading.Thread(target=self._read, daemon=True).start()
 
     def _read(self):
         while True:
+            self.reads.wait()
             try:
                 packet = self.socket.recv(1 << 18)
             except OSError:

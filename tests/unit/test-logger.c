@@ -191,7 +191,7 @@ static void a_slow_journal_is_not_waited_for(void **state)
 	while (receive(text, sizeof(text)) > 0)
 		n++;
 	assert_true(n > 0);
-	turn(300000);
+	turn(1200000);
 	assert_true(receive(text, sizeof(text)) > 0);
 }
 
