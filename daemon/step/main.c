@@ -223,6 +223,20 @@ static int wait_and_run(struct step *step)
 	return STEP_EXIT_FAILURE;
 }
 
+/*
+ * Where the service's own limit of memory is reached, a step can be killed for
+ * it; if nobody can, who needs a page tries for ever. Anybody else goes first.
+ */
+static void stand_aside(void)
+{
+	int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
+
+	if (fd < 0)
+		return;
+	(void)!write(fd, "-999", 4);
+	close(fd);
+}
+
 int main(int argc, char **argv)
 {
 	static const struct option options[] = {
@@ -242,6 +256,7 @@ int main(int argc, char **argv)
 	 * holder. Nor may we unmount what comes later under the same number.
 	 */
 	(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+	stand_aside();
 	while ((c = getopt_long(argc, argv, "+", options, NULL)) != -1) {
 		if (c == 'w')
 			wait = true;
