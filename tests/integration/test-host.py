@@ -10,9 +10,13 @@ import ctypes
 import errno
 import os
 import resource
+import signal
 
 from daemoncase import EXIT_ON_TERM, DaemonCase, eventually, libc, main
 from fakemodule import is_mounted
+
+# DG_STEPS_READY
+READY = 5
 
 
 class HostTest(DaemonCase):
@@ -24,9 +28,17 @@ class HostTest(DaemonCase):
             self.module.usage(4000000 + i, 10**9, "MAPPED", "crowd") for i in range(n)]
 
     @staticmethod
-    def children(pid):
+    def idle_steps(pid):
+        """Children that wait to be told what to do; none if there are others."""
+        idle = []
         with open(f"/proc/{pid}/task/{pid}/children", encoding="ascii") as file:
-            return file.read().split()
+            children = file.read().split()
+        for child in children:
+            with open(f"/proc/{child}/cmdline", "rb") as file:
+                if b"--wait" not in file.read():
+                    return []
+            idle.append(int(child))
+        return idle
 
     def small_run(self):
         if libc.mount(b"none", self.path("run").encode(), b"tmpfs", 0, b"size=64k") < 0:
@@ -72,23 +84,40 @@ class HostTest(DaemonCase):
         self.assertTrue(self.ctl("Incident", "show", "7")["TakenOver"])
         self.assertEqual(self.ctl("Status", "status")["TakenOver"], 1)
 
-    def test_no_descriptors(self):
+    def hold_without_descriptors(self, before):
+        """The incident, and its holder, of a daemon that can open no more files."""
         holder = self.holder(EXIT_ON_TERM)
         daemon = self.start()
-        eventually(lambda: "topology" in self.steps())
+        # The step that looked at the topology is over, those for the first hold wait.
+        eventually(lambda: len(self.idle_steps(daemon.pid)) == READY)
         eventually(lambda: os.path.exists(self.path("run/control")))
-        eventually(lambda: not self.children(daemon.pid))
+        before(daemon.pid)
         n = len(os.listdir(f"/proc/{daemon.pid}/fd"))
         _, hard = resource.prlimit(daemon.pid, resource.RLIMIT_NOFILE)
         resource.prlimit(daemon.pid, resource.RLIMIT_NOFILE, (n, hard))
         self.module.hold()
-        self.assertEqual(self.module.wait(), "RELEASED")
+        result = self.module.wait()
         resource.prlimit(daemon.pid, resource.RLIMIT_NOFILE, (hard, hard))
+        eventually(lambda: self.ctl("Incident", "show", "7")["State"] == "done")
+        return result, self.ctl("Incident", "show", "7"), holder
+
+    def test_no_descriptors(self):
+        # What a removal needs was started before.
+        result, incident, holder = self.hold_without_descriptors(lambda pid: None)
+        self.assertEqual((result, incident["Outcome"]), ("ACKED", "clean"))
+        self.assertEqual(holder.wait(5), 0)
+
+    def test_no_descriptors_and_no_step(self):
+        def kill_idle(pid):
+            for child in self.idle_steps(pid):
+                os.kill(child, signal.SIGKILL)
+            eventually(lambda: not self.idle_steps(pid))
+
+        result, incident, holder = self.hold_without_descriptors(kill_idle)
+        self.assertEqual((result, incident["Outcome"]), ("RELEASED", "mounts-unknown"))
+        self.assertIn("protected-unknown", incident["Marks"])
         self.assertIsNone(holder.poll())
         self.assertTrue(is_mounted(self.dev))
-        incident = self.ctl("Incident", "show", "7")
-        self.assertEqual(incident["Outcome"], "mounts-unknown")
-        self.assertIn("protected-unknown", incident["Marks"])
         self.assertGreaterEqual(self.ctl("Status", "status")["LostSteps"], 4)
 
     def test_journal_that_does_not_read(self):
