@@ -1,15 +1,24 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <string.h>
+
+#include "step/foreign.h"
 #include "step/mount-table.h"
 #include "step/namespaces.h"
 #include "step/nested.h"
 #include "step/step.h"
 #include "step/system-device.h"
 
+/* Of the keys and the short values. */
+#define RECORD_SIZE 256
+
 static int emit_mount(struct step *step, const struct mount *mount,
 		      const struct mount_namespace *space)
 {
 	struct dg_record_writer *writer = &step->writer;
 
+	if (space->foreign && !foreign_may_tell(RECORD_SIZE + strlen(mount->path) +
+						strlen(mount->root) + strlen(mount->options)))
+		return 0;
 	dg_record_field_dev(writer, "DEV", mount->dev);
 	dg_record_field(writer, "TYPE", mount->type);
 	dg_record_field(writer, "PATH", mount->path);
@@ -43,7 +52,7 @@ static int each_namespace(struct step *step, const struct mount_namespace *space
 	r = nested_add_overlays(step, &table);
 	if (r >= 0 && space->host)
 		r = system_device_reasons(step, &table, emit_reason, NULL);
-	for (size_t i = 0; i < table.n_items && r >= 0; i++)
+	for (size_t i = 0; i < table.n_items && r >= 0 && mount_namespace_has_time(space); i++)
 		if (step_has_dev(step, table.items[i].dev))
 			r = emit_mount(step, &table.items[i], space);
 	mount_table_done(&table);
@@ -61,7 +70,8 @@ int verb_mounts(struct step *step)
 	if (r < 0)
 		return r;
 	for (size_t i = 0; i < namespaces.n_items && r >= 0; i++)
-		r = each_namespace(step, &namespaces.items[i]);
+		if (mount_namespace_has_time(&namespaces.items[i]))
+			r = each_namespace(step, &namespaces.items[i]);
 	mount_namespaces_done(&namespaces);
 	return r < 0 ? r : STEP_EXIT_OK;
 }

@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "step/foreign.h"
 #include "step/namespaces.h"
 
 /* From 6.12 on; not in Debian 12's header. */
@@ -237,14 +238,33 @@ void mount_namespaces_done(struct mount_namespaces *namespaces)
 	*namespaces = (struct mount_namespaces){0};
 }
 
+static int read_table(int proc_fd, const struct mount_namespace *space, const char *task,
+		      struct mount_table *ret)
+{
+	if (space->foreign && foreign_is_long(proc_fd, task))
+		return -E2BIG;
+	return mount_table_read(proc_fd, task, ret);
+}
+
 int mount_namespace_table(int proc_fd, const struct mount_namespace *space, struct mount_table *ret)
 {
 	int r;
 
 	if (space->task[0])
-		return mount_table_read(proc_fd, space->task, ret);
+		return read_table(proc_fd, space, space->task, ret);
 	r = mount_namespace_enter(proc_fd, space);
-	return r < 0 ? r : mount_table_read(proc_fd, "thread-self", ret);
+	return r < 0 ? r : mount_namespace_own_table(proc_fd, space, ret);
+}
+
+int mount_namespace_own_table(int proc_fd, const struct mount_namespace *space,
+			      struct mount_table *ret)
+{
+	return read_table(proc_fd, space, "thread-self", ret);
+}
+
+bool mount_namespace_has_time(const struct mount_namespace *space)
+{
+	return !space->foreign || foreign_has_time();
 }
 
 int mount_namespace_enter(int proc_fd, const struct mount_namespace *space)

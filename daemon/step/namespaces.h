@@ -36,10 +36,15 @@ void mount_namespaces_done(struct mount_namespaces *namespaces);
 
 /*
  * Its mounts, as far as its task sees them. May leave us in it. -ENOENT,
- * -ESRCH: the task has left.
+ * -ESRCH: the task has left. -E2BIG: a foreign one with too many.
  */
 int mount_namespace_table(int proc_fd, const struct mount_namespace *space,
 			  struct mount_table *ret);
+/* The same once we are in it, where paths are those that we can walk. */
+int mount_namespace_own_table(int proc_fd, const struct mount_namespace *space,
+			      struct mount_table *ret);
+/* False for a foreign one when they have had their share, see foreign.h. */
+bool mount_namespace_has_time(const struct mount_namespace *space);
 
 /*
  * Go there, root and current directory become that namespace's root. The

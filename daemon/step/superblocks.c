@@ -77,11 +77,13 @@ static bool may_have(struct step *step, const struct mount_namespace *space)
 {
 	struct mount_table table;
 	bool found = false;
+	int r;
 
 	if (!space->whole)
 		return true;
-	if (mount_namespace_table(step->proc_fd, space, &table) < 0)
-		return true;
+	r = mount_namespace_table(step->proc_fd, space, &table);
+	if (r < 0)
+		return r != -E2BIG;
 	for (size_t i = 0; i < table.n_items && !found; i++)
 		found = step_has_dev(step, table.items[i].dev);
 	mount_table_done(&table);
@@ -99,10 +101,10 @@ static int visit_namespace(struct visit *visit, const struct mount_namespace *sp
 	if (entered == -ESRCH)
 		return 0;
 	r = entered < 0 ? mount_namespace_table(proc_fd, space, &table)
-			: mount_table_read(proc_fd, "thread-self", &table);
+			: mount_namespace_own_table(proc_fd, space, &table);
 	if (r < 0)
-		return entered < 0 ? 0 : r;
-	for (size_t i = 0; i < table.n_items && r == 0; i++)
+		return entered < 0 || r == -E2BIG ? 0 : r;
+	for (size_t i = 0; i < table.n_items && r == 0 && mount_namespace_has_time(space); i++)
 		if (step_has_dev(visit->step, table.items[i].dev))
 			r = visit_mount(visit, &table.items[i], entered);
 	mount_table_done(&table);
@@ -120,7 +122,8 @@ static int visit_all(struct visit *visit)
 	if (r < 0)
 		return r;
 	for (size_t i = 0; i < namespaces.n_items && r == 0; i++)
-		r = visit_namespace(visit, &namespaces.items[i]);
+		if (mount_namespace_has_time(&namespaces.items[i]))
+			r = visit_namespace(visit, &namespaces.items[i]);
 	mount_namespaces_done(&namespaces);
 	for (size_t i = 0; i < visit->n_items; i++) {
 		struct pending *pending = &visit->items[i];

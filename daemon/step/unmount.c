@@ -5,6 +5,7 @@
 #include <sys/mount.h>
 
 #include "step/covered.h"
+#include "step/foreign.h"
 #include "step/kernel-users.h"
 #include "step/loops.h"
 #include "step/mount-point.h"
@@ -80,6 +81,14 @@ static void report(struct dg_record_writer *writer, const struct mount *mount,
 	dg_record_field(writer, "RESULT", result);
 }
 
+/* Of the keys and the short values. */
+#define RECORD_SIZE 256
+
+static bool may_tell(const struct mount *mount, const struct mount_namespace *space)
+{
+	return !space->foreign || foreign_may_tell(RECORD_SIZE + strlen(mount->path));
+}
+
 /* The mount of this id is still there, whatever its path leads to. */
 static bool still_mounted(int proc_fd, int id)
 {
@@ -153,6 +162,8 @@ static int try_mount(struct unmount *unmount, const struct mount_table *table,
 	r = try_unmount(unmount, table, mount, &result);
 	if (r == 0) {
 		unmount->progress = true;
+		if (!may_tell(mount, space))
+			return 0;
 		report(&unmount->step->writer, mount, space, result);
 		return step_emit(unmount->step);
 	}
@@ -163,6 +174,8 @@ static int try_mount(struct unmount *unmount, const struct mount_table *table,
 	}
 	if (step_has_dev(unmount->step, mount->dev))
 		unmount->n_left++;
+	if (!may_tell(mount, space))
+		return 0;
 	report(&unmount->failures, mount, space, failure);
 	return dg_record_end(&unmount->failures);
 }
@@ -185,11 +198,11 @@ static int unmount_wanted(struct unmount *unmount, const struct mount_table *tab
 	bool keep;
 	int r = 0;
 
-	for (size_t i = 0; i < n && r == 0; i++)
+	for (size_t i = 0; i < n && r == 0 && mount_namespace_has_time(space); i++)
 		if (!is_own(unmount, wanted[i]))
 			r = try_mount(unmount, table, wanted[i], space);
 	keep = !unmount->flags && unmount->n_left > n_before;
-	for (size_t i = 0; i < n && r == 0; i++) {
+	for (size_t i = 0; i < n && r == 0 && mount_namespace_has_time(space); i++) {
 		if (!is_own(unmount, wanted[i]))
 			continue;
 		r = keep ? keep_mount(unmount, wanted[i], space)
@@ -262,9 +275,9 @@ static int unmount_namespace(struct unmount *unmount, const struct mount_namespa
 	}
 	mount_table_done(&table);
 	/* The same from inside: of the namespace's root, with paths that we can walk. */
-	r = mount_table_read(proc_fd, "thread-self", &table);
+	r = mount_namespace_own_table(proc_fd, space, &table);
 	if (r < 0)
-		return r;
+		return r == -E2BIG ? 0 : r;
 	r = nested_add_overlays(unmount->step, &table);
 	if (r >= 0)
 		r = unmount_table(unmount, &table, space);
@@ -284,7 +297,8 @@ static int unmount_pass(struct unmount *unmount)
 	if (r < 0)
 		return r;
 	for (size_t i = 0; i < namespaces.n_items && r == 0; i++)
-		r = unmount_namespace(unmount, &namespaces.items[i]);
+		if (mount_namespace_has_time(&namespaces.items[i]))
+			r = unmount_namespace(unmount, &namespaces.items[i]);
 	mount_namespaces_done(&namespaces);
 	step_go_home(unmount->step);
 	if (loops_clear(unmount->step))

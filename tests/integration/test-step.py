@@ -22,6 +22,7 @@ import unittest
 from stepcase import Child, PythonChild
 
 PIVOT_ROOT = {"x86_64": 155, "aarch64": 41, "ppc64le": 203}[os.uname().machine]
+STEP_OUTPUT_MAX = 4 << 20  # io/steps.h
 STEP = None
 libc = ctypes.CDLL(None, use_errno=True)
 
@@ -126,6 +127,28 @@ class StepTest(unittest.TestCase):
         self.child(":", "-U", "-r", "-m")
         found = step("mounts", self.dev, status=0)
         self.assertEqual(sorted(r["LOCKED"] for r in found), [b"0", b"1"])
+
+    def test_user_namespaces_full_of_mounts(self):
+        """Anybody may make them; the host's own are unmounted, in time, and told."""
+        fill = ("check(libc.unshare(0x10020000))\n"
+                "for name, text in (('setgroups', 'deny'), ('uid_map', '0 0 1'), ('gid_map', '0 0 1')):\n"
+                " with open('/proc/self/' + name, 'w') as file:\n"
+                "  file.write(text)\n"
+                "check(libc.mount(b'', b'/mnt', b'tmpfs', 0, None))\n"
+                "for i in range({}):\n"
+                " os.mkdir(f'/mnt/{{i}}')\n"
+                f" check(libc.mount(b'{self.mnt}', f'/mnt/{{{{i}}}}'.encode(), None, 0x1000, None))")
+        for n in [10000] + [1500] * 20:
+            self.children.append(PythonChild(fill.format(n)))
+        found = step("mounts", self.dev, status=0)
+        self.assertEqual([r["PATH"] for r in found if r["HOST"] == b"1"], [self.mnt.encode()])
+        self.assertLess(sum(len(b"".join(r.values())) for r in found), 1 << 20)
+        for verb in ("sync", "unmount", "detach"):
+            started = time.monotonic()
+            done = subprocess.run([STEP, verb, self.dev], stdout=subprocess.PIPE, timeout=60, check=False)
+            self.assertLess(time.monotonic() - started, 10, verb)
+            self.assertLess(len(done.stdout), STEP_OUTPUT_MAX, verb)
+        self.assertEqual(self.mine(), [])
 
     def test_mounts_seen_from_a_chroot(self):
         # The first task of its namespace sees nothing of it, a later one does.
