@@ -49,7 +49,8 @@ static int each_namespace(struct step *step, const struct mount_namespace *space
 	/* Its last task may have left. */
 	if (mount_namespace_table(step->proc_fd, space, &table) < 0)
 		return 0;
-	r = nested_add_overlays(step, &table);
+	/* Where anybody may mount, names of layers prove nothing for other namespaces. */
+	r = space->foreign ? 0 : nested_add_overlays(step, &table);
 	if (r >= 0 && space->host)
 		r = system_device_reasons(step, &table, emit_reason, NULL);
 	for (size_t i = 0; i < table.n_items && r >= 0 && mount_namespace_has_time(space); i++)

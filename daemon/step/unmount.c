@@ -259,6 +259,7 @@ static int unmount_namespace(struct unmount *unmount, const struct mount_namespa
 {
 	int proc_fd = unmount->step->proc_fd, entered, r;
 	struct mount_table table;
+	size_t n_devs;
 
 	r = mount_namespace_table(proc_fd, space, &table);
 	if (r < 0)
@@ -278,9 +279,13 @@ static int unmount_namespace(struct unmount *unmount, const struct mount_namespa
 	r = mount_namespace_own_table(proc_fd, space, &table);
 	if (r < 0)
 		return r == -E2BIG ? 0 : r;
+	n_devs = unmount->step->n_devs;
 	r = nested_add_overlays(unmount->step, &table);
 	if (r >= 0)
 		r = unmount_table(unmount, &table, space);
+	/* Where anybody may mount, names of layers prove nothing for other namespaces. */
+	if (space->foreign)
+		unmount->step->n_devs = n_devs;
 	mount_table_done(&table);
 	return r;
 }

@@ -393,6 +393,15 @@ class StepTest(unittest.TestCase):
         self.assertEqual(self.mine(), [other.encode()])
         os.close(os.open(self.loop, os.O_RDONLY | os.O_EXCL))
 
+    def test_unmount_no_overlay_by_somebodys_word(self):
+        # In a namespace of his own anybody can make a layer's name lead to the device.
+        where, lower, lower2 = (self.mkdir(name) for name in ("overlay", "lower", "lower2"))
+        self.mount("-t", "overlay", "-o", f"lowerdir={lower}:{lower2}", "innocent", where)
+        self.child(f"mount --bind {self.mnt} {lower}", "-U", "-r", "-m", "--propagation", "private")
+        for verb in ("mounts", "unmount", "detach"):
+            step(verb, self.dev)
+        self.assertEqual(self.mine(), [where.encode()])
+
     def test_unmount_child_in_use(self):
         os.mkdir(self.mnt + "/sub")
         self.mount("-t", "tmpfs", "none", self.mnt + "/sub")
