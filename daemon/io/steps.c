@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,6 +23,8 @@
 
 /* Of one that waits for its verb: what a pipe takes at once on every machine. */
 #define WORDS_MAX 4096
+
+#define AWAIT_EXIT_MS 100
 
 struct step {
 	struct steps *steps;
@@ -445,13 +448,27 @@ int steps_new(sd_event *event, const char *binary, struct steps **ret)
 	return 0;
 }
 
+/* Of one that slept: the service manager complains of what is left in the unit. */
+static void await_exit(struct step *step)
+{
+	struct pollfd pollfd = {.fd = step->pidfd, .events = POLLIN};
+	siginfo_t info;
+
+	if (poll(&pollfd, 1, AWAIT_EXIT_MS) > 0)
+		(void)waitid(P_PIDFD, (id_t)step->pidfd, &info, WEXITED | WNOHANG);
+}
+
 struct steps *steps_free(struct steps *steps)
 {
 	if (!steps)
 		return NULL;
 	for (struct step *step = steps->first, *next; step; step = next) {
+		bool waits = step->input >= 0;
+
 		next = step->next;
 		step_abandon(step);
+		if (waits)
+			await_exit(step);
 		step_free(step);
 	}
 	sd_event_unref(steps->event);
