@@ -21,7 +21,7 @@ def two_hundred_rounds(check):
     try:
         check.start_daemon()
         scenario.prepare()
-        pfn, disk = scenario.sh("umount $MNT; echo $PFN $DEV; unbind_pfn", check=True).split()[-2:]
+        pfn, disk = scenario.sh("umount $MNT; echo $PFN $DEV; unbind_pfn", check=True).out.split()[-2:]
         before = check.counters()
         for last in range(EVERY, LAST + 1, EVERY):
             check.run(f"{ROUNDS} {pfn} {disk} xfs /mnt/pmem {last - EVERY + 1} {last}", timeout=120)
