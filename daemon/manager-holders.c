@@ -48,7 +48,7 @@ static int read_start(struct manager *m, pid_t pid, uint64_t *ret_start_ns)
 
 bool manager_is_alive(struct manager *m, struct dg_process process)
 {
-	struct dg_procstat stat;
+	struct dg_procstat stat = {};
 
 	return read_stat(m, process.pid, process.pid, &stat) >= 0 && !stat.exiting &&
 	       dg_start_equal(dg_procstat_start_ns(&stat, sysconf(_SC_CLK_TCK)), process.start_ns);

@@ -198,7 +198,7 @@ static int wait_for_words(char text[static WORDS_MAX], char *words[static WORDS_
 
 	while (n < WORDS_MAX && (r = read(STDIN_FILENO, text + n, WORDS_MAX - n)) != 0) {
 		if (r < 0)
-			return -errno;
+			return -EIO;
 		n += (size_t)r;
 	}
 	/* Half of what was meant is not done. */
