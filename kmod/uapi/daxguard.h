@@ -78,8 +78,9 @@
  *	Starts the deadline. Idempotent.
  * @DAXGUARD_CMD_ACK: {ID, COOKIE} The device is free; go on. -EBUSY with a
  *	reason while the module still sees a file system on it that has not
- *	been unmounted, or a mapping of a device-dax; the hold stays. Idempotent: 0 also for a request that
- *	an ACK has ended, as long as the teardown is under way.
+ *	been unmounted, or a mapping of a device-dax; the hold stays. Idempotent:
+ *	0 also for a request that an ACK has ended, as long as the teardown is
+ *	under way.
  * @DAXGUARD_CMD_RELEASE: {ID, COOKIE} As ACK, without that check: the daemon
  *	has done what it may, somebody stays (policy says so, a system device,
  *	a mount that cannot be unmounted). The module syncs and shuts down

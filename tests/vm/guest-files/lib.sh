@@ -187,6 +187,7 @@ find_devdax() {
 	DAX='' DAX_PARENT=''
 	local dev
 	for dev in /sys/bus/dax/devices/*; do
+		# shellcheck disable=SC2034 # for the scripts that source this
 		case $(readlink -f "$dev") in
 		*/"$REGION"/*) DAX=$(basename "$dev") DAX_PARENT=$(basename "$(dirname "$(readlink -f "$dev")")") ;;
 		esac
