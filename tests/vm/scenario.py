@@ -7,9 +7,8 @@ import time
 
 FILE_SYSTEMS = ("ext4", "xfs-rmapbt0", "xfs-rmapbt1")
 EVENTS = {"unbind": "unbind_pfn", "region-unbind": "disable_region"}
-RETURNS = {"unbind": "rebind_pfn region0", "region-unbind": "REGION=region0; enable_region"}
+RETURNS = {"unbind": "rebind_pfn {}", "region-unbind": "REGION={}; enable_region"}
 ROLES = ("term", "sigbus", "blocker", "stopped", "private", "mountns")
-LOG = "/run/workload.log"
 WORKLOAD = "/usr/lib/daxguard-test/workload"
 LIBRARY = ". /usr/lib/daxguard-test/lib.sh\n"
 
@@ -30,24 +29,26 @@ def newest_incident(guest):
 class Scenario:
     """One disk with one file system, one workload, one removal."""
 
-    def __init__(self, guest, fs, layer="plain", event="unbind"):
-        self.guest, self.fs, self.layer, self.event = guest, fs, layer, event
+    def __init__(self, guest, fs, layer="plain", event="unbind", region="region0"):
+        self.guest, self.fs, self.layer, self.event, self.region = guest, fs, layer, event, region
+        self.log = f"/run/workload-{region}.log"
+        self.library = f"{LIBRARY}[ {region} = region0 ] || MNT=/mnt/{region}\n"
         self.processes = None
 
     def sh(self, script, timeout=60, check=False):
-        return self.guest.run(f"{LIBRARY}use_disk region0 {self.layer}\n{script}", timeout, check)
+        return self.guest.run(f"{self.library}use_disk {self.region} {self.layer}\n{script}", timeout, check)
 
     def prepare(self):
         """Disk, file system, mount; all of it on the medium."""
-        self.guest.run(f"{LIBRARY}set -e\nmake_fsdax\nmake_layer {self.layer}\nmake_fs {self.fs} $DEV\n"
+        self.guest.run(f"{self.library}set -e\nmake_fsdax {self.region}\nmake_layer {self.layer}\nmake_fs {self.fs} $DEV\n"
                        "mount_dax $DEV\nsync", timeout=90, check=True)
 
     def start_workload(self):
-        out = self.sh(f"{WORKLOAD} start $MNT {LOG}", check=True).out
+        out = self.sh(f"{WORKLOAD} start $MNT {self.log}", check=True).out
         self.processes = json.loads(out.splitlines()[-1])
 
     def begin_removal(self, timeout):
-        return self.guest.start(f"{LIBRARY}use_disk region0 {self.layer}\n{EVENTS[self.event]}", timeout)
+        return self.guest.start(f"{self.library}use_disk {self.region} {self.layer}\n{EVENTS[self.event]}", timeout)
 
     def touch(self):
         """Every process that still maps reads the last word that it wrote."""
@@ -58,7 +59,7 @@ class Scenario:
         return [role["pid"] for role in self.processes["roles"].values()] if self.processes else []
 
     def records(self):
-        out = self.guest.run(f"{WORKLOAD} dump {LOG}", timeout=30, check=True).out
+        out = self.guest.run(f"{WORKLOAD} dump {self.log}", timeout=30, check=True).out
         return [Record(**json.loads(line)) for line in out.splitlines()]
 
     def alive(self):
@@ -78,7 +79,8 @@ class Scenario:
 
     def come_back(self, timeout=60):
         """The device is bound again, without a mount."""
-        return self.guest.run(f"{LIBRARY}drop_layer {self.layer} 2>/dev/null\n{RETURNS[self.event]}\n"
+        return self.guest.run(f"{LIBRARY}drop_layer {self.layer} 2>/dev/null\n"
+                              f"{RETURNS[self.event].format(self.region)}\n"
                               f"find_layer {self.layer}", timeout)
 
     def verify(self):

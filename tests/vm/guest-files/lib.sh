@@ -145,6 +145,37 @@ enable_region() {
 	[ -n "$PMEM" ] || fail "no block device after enable-region"
 }
 
+# make_disk REGION fsdax|sector|raw: (re)makes the region's namespace in this
+# mode, and prints the name of its block device.
+make_disk() {
+	load_nd
+	local mode=$2 json ns=namespace${1#region}.0 map=
+	[ "$mode" != fsdax ] || map=--map=mem
+	# shellcheck disable=SC2086 # an option or none
+	json=$(ndctl create-namespace -f -e "$ns" -m "$mode" $map) || fail "create-namespace $ns"
+	udevadm settle
+	sed -n 's/.*"blockdev":"\([^"]*\)".*/\1/p' <<<"$json"
+}
+
+# nd_of DISK: the device of the nd bus that a disk belongs to.
+nd_of() {
+	basename "$(readlink "/sys/block/$1/device")"
+}
+
+# unbind_nd DEVICE: the write returns when the teardown is over.
+unbind_nd() {
+	echo "$1" >$ND/nd_pmem/unbind
+}
+
+# bind_nd DEVICE...
+bind_nd() {
+	local dev
+	for dev; do
+		echo "$dev" >$ND/nd_pmem/bind || fail "bind $dev"
+	done
+	udevadm settle
+}
+
 # check_fs FS [DEVICE]: read-only check of an unmounted file system.
 check_fs() {
 	local dev=${2:-/dev/$PMEM}
