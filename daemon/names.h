@@ -61,7 +61,7 @@
 /* Limits. What an administrator may change is in daxguardd.conf(5); these he may not. */
 #define DG_INCIDENTS_OPEN_MAX 64U		/* worked on at the same time */
 #define DG_HOLDERS_KEPT_MAX 16384U		/* of all incidents that are over */
-#define DG_STEPS_READY 5U			/* wait for a verb while nothing is held: a removal's */
+#define DG_STEPS_READY 6U			/* wait for a verb while nothing is held: a removal's */
 #define DG_RECORD_MAX (8U * 1024U * 1024U)	/* bytes of one record: 4,096 holders at their longest */
 #define DG_CONFIG_MAX (64U * 1024U)		/* bytes of daxguardd.conf */
 #define DG_LOG_RING_MAX 1024U			/* messages kept while nothing may be written */

@@ -16,7 +16,7 @@ from daemoncase import EXIT_ON_TERM, DaemonCase, eventually, libc, main
 from fakemodule import is_mounted
 
 # DG_STEPS_READY
-READY = 5
+READY = 6
 
 
 class HostTest(DaemonCase):
