@@ -21,6 +21,8 @@ import threading
 import time
 
 PORT = "daxguard.agent"
+# Without these bash looks up who it runs for, which is not always to be had.
+ENVIRONMENT = {**os.environ, "HOME": "/root", "SHELL": "/bin/bash"}
 answer_lock = threading.Lock()
 
 
@@ -53,11 +55,11 @@ def stuck_tasks():
 
 def run(script, timeout):
     # A file, not a pipe: background processes of the script may keep its
-    # output open for as long as they like.
-    with tempfile.TemporaryFile(dir="/run") as out:
+    # output open for as long as they like. Not in /run: a test may fill that.
+    with tempfile.TemporaryFile(dir="/dev/shm") as out:
         proc = subprocess.Popen(["/bin/bash", "-c", script], stdin=subprocess.DEVNULL,
                                 stdout=out, stderr=subprocess.STDOUT,
-                                start_new_session=True, cwd="/")
+                                start_new_session=True, cwd="/", env=ENVIRONMENT)
         try:
             rc = proc.wait(timeout)
             more = ""

@@ -224,3 +224,70 @@ find_devdax() {
 		esac
 	done
 }
+
+# main_pid: the daemon's.
+main_pid() {
+	systemctl show -P MainPID daxguardd.service
+}
+
+# main_pid_is_not PID: another one is there.
+main_pid_is_not() {
+	local pid
+	pid=$(main_pid)
+	[ "$pid" -gt 0 ] && [ "$pid" != "$1" ]
+}
+
+# step_hangs: a sync is in uninterruptible sleep.
+step_hangs() {
+	local pid
+	for pid in $(pgrep -f '^/usr/libexec/daxguard-step sync'); do
+		grep -q '^State:.D' "/proc/$pid/status" && return 0
+	done
+	return 1
+}
+
+# journal_has PATTERN: of the daemon's messages.
+journal_has() {
+	journalctl -b --no-pager -o cat -u daxguardd.service | grep -q -e "$1"
+}
+
+# is_gone PID: not there, or a zombie.
+is_gone() {
+	! grep -q '^State:.[^ZX]' "/proc/$1/status" 2>/dev/null
+}
+
+# newest_record: the daemon's file about the last incident. No process, since it
+# is asked for in loops.
+newest_record() {
+	local file newest=0
+	for file in /run/daxguard/incidents/*; do
+		file=${file##*/}
+		if [ "$file" != '*' ] && [ "$file" -gt "$newest" ]; then
+			newest=$file
+		fi
+	done
+	[ "$newest" = 0 ] || echo "/run/daxguard/incidents/$newest"
+}
+
+# forget_records: from here on only what is newer counts.
+forget_records() {
+	newest_record >/dev/shm/old-record
+}
+
+# record_state: the last state that the newest one speaks of.
+record_state() {
+	# shellcheck disable=SC2016 # sed's last line
+	sed -n -e '/ state name=/{s/.*name=//;h}' -e '${x;p}' "$(newest_record)" 2>/dev/null
+}
+
+# record_has PATTERN
+record_has() {
+	local record
+	record=$(newest_record)
+	[ "$record" != "$(cat /dev/shm/old-record 2>/dev/null)" ] && grep -q -e " $1" "$record" 2>/dev/null
+}
+
+# in_state STATE: that is where it is, and not at an end of before.
+in_state() {
+	[ "$(record_state)" = "$1" ] && ! record_has "end "
+}
