@@ -217,6 +217,25 @@ def step_hangs_and_comes_back(check):
     file_is_there(check, scenario)
 
 
+def step_hangs_for_ever(check):
+    """Nothing can be synced: the hold ends all the same, and all of it is named.
+    What the module's own sync takes then is the kernel's time."""
+    scenario = one_file(check, "dm")
+    with Daemon(check, step_seconds=2) as daemon:
+        check.run("echo 15000 >/sys/module/daxguard/parameters/hold_ms")
+        removal, _ = sync_hangs(check, daemon, scenario)
+        daemon.kill()
+        check.run("wait_for 50 grep -q ' revoking ' /sys/kernel/debug/daxguard/status", timeout=80)
+        check.run("dmsetup resume guarded")
+        check.equal("exit status of the removal", removal.wait().rc, 0)
+        incident = check.incident()
+        check.expect(incident["Result"] in ("released", "timeout"), f"result of the hold: {incident['Result']}")
+        ends = {step["End"] for step in incident["Steps"]}
+        check.expect({"stuck", "timeout"} <= ends, f"ends of steps: {ends}")
+        check.say(f"{incident['State']}, {incident['Outcome']}, {incident['Result']}, {incident['Revoke']}")
+    file_is_there(check, scenario)
+
+
 def starts_in_a_revoke(check):
     """Of a hold that nobody took: its end is heard by who starts meanwhile."""
     scenario = Scenario(check.guest, "xfs-rmapbt0")
@@ -255,5 +274,6 @@ CASES |= {f"takeover/{name}": Case(function, kernels=ONE) for name, function in 
     "stop": stopped,
     "restart": restarted,
     "step-hangs": step_hangs_and_comes_back,
+    "step-hangs-for-ever": step_hangs_for_ever,
     "revoking": starts_in_a_revoke,
 }.items()}
