@@ -163,12 +163,12 @@ def in_flight(check):
 
 
 CASES = {
-    "mounts/pinned-by-file": Case(pinned_by_file, kernels=("7",)),
-    "mounts/pinned-by-cwd": Case(pinned_by_cwd, kernels=("7",)),
-    "mounts/frozen-ext4": Case(lambda check: frozen(check, "ext4"), kernels=("7",)),
-    "mounts/frozen-xfs": Case(lambda check: frozen(check, "xfs-rmapbt1"), kernels=("7",)),
-    "mounts/frozen-alone": Case(frozen_alone, kernels=("7",)),
-    "mounts/in-flight": Case(in_flight, kernels=("7",)),
+    "mounts/pinned-by-file": pinned_by_file,
+    "mounts/pinned-by-cwd": pinned_by_cwd,
+    "mounts/frozen-ext4": Case(lambda check: frozen(check, "ext4"), kernels=("6.12",)),
+    "mounts/frozen-xfs": lambda check: frozen(check, "xfs-rmapbt1"),
+    "mounts/frozen-alone": frozen_alone,
+    "mounts/in-flight": in_flight,
     "mounts/executable": Case(executable, kernels=("7",)),
     "mounts/read-only": Case(read_only, kernels=("7",)),
     "mounts/dax-never": Case(dax_never, kernels=("7",)),

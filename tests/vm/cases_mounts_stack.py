@@ -122,7 +122,7 @@ def no_swap_on_dax(check):
 
 ONE = ("7",)
 CASES = {
-    "mounts/overlay": Case(overlay, kernels=ONE),
+    "mounts/overlay": overlay,
     "mounts/overlay-in-use": Case(overlay_in_use, kernels=ONE),
     "mounts/loop": Case(loop_device, kernels=ONE),
     "mounts/loop-mounted": Case(loop_mounted, kernels=ONE),
