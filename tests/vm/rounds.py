@@ -17,7 +17,7 @@ Sample = collections.namedtuple("Sample", FIELDS)
 SAMPLE = r"""
 # Steps are made ready, and the topology is looked at, half a second after a removal.
 sleep 1.5
-wait_for 20 sh -c 'test "$(pgrep -c -x daxguard-step)" = 5'
+wait_for 20 sh -c 'test "$(pgrep -c -x daxguard-step)" = 6'
 sync
 echo 3 >/proc/sys/vm/drop_caches
 pid=$(systemctl show -P MainPID daxguardd.service)
