@@ -205,7 +205,8 @@ def _cases():
     for fs in FILE_SYSTEMS:
         for event in EVENTS:
             yield f"alone/{fs}/{event}", lambda c, f=fs, e=event: module_alone(c, f, e)
-            yield f"activation/{fs}/{event}", lambda c, f=fs, e=event: activation(c, f, e)
+        yield f"activation/{fs}/unbind", lambda c, f=fs: activation(c, f, "unbind")
+    yield "activation/ext4/region-unbind", lambda c: activation(c, "ext4", "region-unbind")
     yield "idle/create-namespace", idle_devices
     yield "bad/second-daemon", second_daemon
     yield "bad/not-root", not_root

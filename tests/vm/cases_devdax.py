@@ -25,7 +25,7 @@ def make(check):
 def start(check, dax, kind):
     log = f"/run/devdax-{kind}"
     return int(check.run(f"rm -f {log}; {DEVDAX} /dev/{dax} {kind} >{log} 2>&1 & "
-                         f"wait_for 10 grep -q . {log}; cat {log}"))
+                         f"wait_for 10 test -s {log}; cat {log}"))
 
 
 def told(check, kind):
@@ -57,7 +57,7 @@ def guarded(check, way):
     try:
         before = check.counters()
         catch, deaf, opened = (start(check, dax, kind) for kind in ("catch", "deaf", "open"))
-        holders = json.loads(check.run(f"daxguardctl holders --json {dax}"))["Holders"]
+        holders = json.loads(check.run(f"daxguardctl holders --json {dax}"))["Users"]["Holders"]
         check.equal("holders", sorted(holder["Pid"] for holder in holders), sorted((catch, deaf, opened)))
         remove(check, way)
         incident = check.incident()
