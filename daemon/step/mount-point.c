@@ -63,6 +63,24 @@ static void retreat(void)
 		perror("chdir /");
 }
 
+/*
+ * XFS answers no statx() once it was shut down. Which mount a name leads to, the
+ * kernel says all the same along with the handle of a file, from what it has in
+ * memory.
+ */
+static int check_dead(const struct mount *mount, int dir_fd, const char *name)
+{
+	union {
+		struct file_handle handle;
+		char room[sizeof(struct file_handle) + MAX_HANDLE_SZ];
+	} file = {.handle.handle_bytes = MAX_HANDLE_SZ};
+	int id;
+
+	if (name_to_handle_at(dir_fd, name, &file.handle, &id, 0) < 0)
+		return errno == EOPNOTSUPP ? -EIO : -errno;
+	return id == (int)mount->id ? 0 : -ESTALE;
+}
+
 static int check(const struct mount *mount, int dir_fd, const char *name, int flags)
 {
 	struct statx stx;
@@ -70,7 +88,7 @@ static int check(const struct mount *mount, int dir_fd, const char *name, int fl
 	/* The id alone: what else a file system would have to say is not asked for. */
 	if (statx(dir_fd, name, flags | AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT | AT_STATX_DONT_SYNC,
 		  STATX_TYPE | STATX_MNT_ID, &stx) < 0)
-		return -errno;
+		return errno == EIO && *name ? check_dead(mount, dir_fd, name) : -errno;
 	if (!(stx.stx_mask & STATX_MNT_ID) || stx.stx_mnt_id != (uint64_t)mount->id ||
 	    DG_DEV(stx.stx_dev_major, stx.stx_dev_minor) != mount->dev)
 		return -ESTALE;
