@@ -4,7 +4,8 @@
 
 #include <errno.h>
 
-#define ROUNDS_MAX 8        /* back from settling, unmounting or verifying to acting */
+/* Back from settling, unmounting or verifying to acting; the plan kills before that. */
+#define ROUNDS_MAX (2 * DG_PLAN_ROUNDS_MAX)
 #define UNMOUNTS_MAX 20     /* tries while only the kernel is still cleaning up */
 #define USED_UNMOUNTS_MAX 3 /* while somebody is there whom nobody asks to go */
 #define REMOUNTS_MAX 3      /* times that somebody mounted again behind our back */
