@@ -19,9 +19,9 @@
  * A system device goes from syncing straight to verifying and is released.
  * DONE ends every state; if it comes before our ACK, the state is expired.
  * Who starts when the hold has ended already begins in acked, if the record
- * says that the kernel had agreed, else in revoking. Any other restart first goes through
- *announced, and when it is not known whether the device carries the system, or who is protected,
- *through syncing.
+ * says that the kernel had agreed, else in revoking. Any other restart first
+ * goes through announced, and when it is not known whether the device carries
+ * the system, or who is protected, through syncing.
  */
 #include "core/incident-private.h"
 

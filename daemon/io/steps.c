@@ -255,8 +255,7 @@ static struct step *step_new(struct steps *steps)
 		.output = {.fd = -1, .max = STEP_OUTPUT_MAX},
 		.error = {.fd = -1, .max = STEP_ERROR_MAX},
 	};
-	/* The analyzer does not know that the first one has no prev, and moves ->first by its end.
-	 */
+	/* The analyzer does not know that the first one has no prev. */
 	if (steps->first)
 		steps->first->prev = step; /* NOLINT(clang-analyzer-unix.Malloc) */
 	steps->first = step;
