@@ -139,21 +139,39 @@ def swap(check):
         check.guest.run(f"swapoff {disk.dev}; {disk.bind}; wipefs -qa {disk.dev}")
 
 
+def partitions(check):
+    """Two file systems on one disk: both go, with one hold."""
+    check.start_daemon()
+    disk = Disk(check, "region0")
+    parts = [(f"{disk.dev}p{n}", f"{MNT}{n}", "ext4") for n in (1, 2)]
+    check.run(f"parted -s {disk.dev} mklabel gpt mkpart a 2MiB 128MiB mkpart b 128MiB 100%; udevadm settle")
+    for dev, where, fs in parts:
+        check.run(f"make_fs {fs} {dev}; mount_dax {dev} {where}")
+    mappers = [Mapper(check, f"{where}/file") for _, where, _ in parts]
+    incident = removed(check, disk.unbind)
+    for mapper in mappers:
+        mapper.was_ended(incident)
+    check.run(f"{disk.bind}; " + "; ".join(f"mount_dax {dev} {where}" for dev, where, _ in parts))
+    files_are_there(check, *(mapper.path for mapper in mappers))
+    check.run(f"umount {MNT}1 {MNT}2; wipefs -qa {disk.dev}")
+
+
 def _two(function, *args, kernels=None):
     return Case(lambda check: function(check, *args), setup=TWO, kernels=kernels)
 
 
 CASES = {
-    "stack/linear/ext4": _two(over_two, "linear", "ext4", kernels=("6.12",)),
+    "stack/linear/ext4": _two(over_two, "linear", "ext4"),
     "stack/linear/xfs": _two(over_two, "linear", "xfs-rmapbt1", kernels=("6.12",)),
     "stack/lvm/ext4": _two(over_two, "lvm", "ext4", kernels=("6.12",)),
-    "stack/lvm/xfs": _two(over_two, "lvm", "xfs-rmapbt1", kernels=("6.12",)),
-    "stack/xfs-log/fsdax": _two(part_of_xfs, "logdev", "-l logdev={},size=64m", "fsdax", kernels=("6.1", "6.12")),
-    "stack/xfs-log/sector": _two(part_of_xfs, "logdev", "-l logdev={},size=64m", "sector", kernels=("6.1", "6.12")),
-    "stack/xfs-rt": _two(part_of_xfs, "rtdev", "-m rmapbt=0,reflink=0 -r rtdev={}", "fsdax", kernels=("6.1", "6.12")),
-    "stack/ext4-journal": _two(journal_of_ext4, kernels=("6.1", "6.12")),
-    "stack/sector/ext4": _two(without_dax, "sector", "ext4", kernels=("6.12",)),
-    "stack/raw/xfs": _two(without_dax, "raw", "xfs-rmapbt1", kernels=("6.1",)),
-    "stack/raw-open": _two(raw_open, kernels=("6.1", "6.12")),
-    "stack/swap": _two(swap, kernels=("6.1",)),
+    "stack/lvm/xfs": _two(over_two, "lvm", "xfs-rmapbt1"),
+    "stack/xfs-log/fsdax": _two(part_of_xfs, "logdev", "-l logdev={},size=64m", "fsdax"),
+    "stack/xfs-log/sector": _two(part_of_xfs, "logdev", "-l logdev={},size=64m", "sector"),
+    "stack/xfs-rt": _two(part_of_xfs, "rtdev", "-m rmapbt=0,reflink=0 -r rtdev={}", "fsdax"),
+    "stack/ext4-journal": _two(journal_of_ext4),
+    "stack/sector/ext4": _two(without_dax, "sector", "ext4"),
+    "stack/raw/xfs": _two(without_dax, "raw", "xfs-rmapbt1", kernels=("7",)),
+    "stack/raw-open": _two(raw_open),
+    "stack/swap": _two(swap),
+    "stack/partitions": _two(partitions, kernels=("6.12",)),
 }

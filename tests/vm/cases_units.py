@@ -40,6 +40,20 @@ def comes_back(check, disk, mount, *mappers):
     files_are_there(check, *(mapper.path for mapper in mappers))
 
 
+def from_fstab(check):
+    check.start_daemon()
+    disk = make(check)
+    fstab(check, disk, "nofail")
+    check.run(f"systemctl start {UNIT}")
+    mapper = Mapper(check, f"{MNT}/file")
+    try:
+        mapper.was_ended(removed(check, disk.unbind))
+        check.equal("the unit", check.run(f"systemctl is-active {UNIT} || true").strip(), "inactive")
+        comes_back(check, disk, f"systemctl start {UNIT}", mapper)
+    finally:
+        forget(check)
+
+
 def transient(check):
     check.start_daemon()
     disk = make(check)
@@ -103,9 +117,36 @@ def restart_always(check, needs_mount):
         check.run(f"rm {UNITS}/again.service; systemctl daemon-reload")
 
 
+def bound(check):
+    """systemd unmounts by itself, because the device is not ready any more by its
+    lights, while we do the same."""
+    check.start_daemon()
+    disk = make(check)
+    check.run("mkdir -p /run/udev/rules.d")
+    check.guest.put("/run/udev/rules.d/99-not-ready.rules",
+                    f'KERNEL=="{disk.name}", TEST=="/run/not-ready", ENV{{SYSTEMD_READY}}="0"\n')
+    fstab(check, disk, "nofail,x-systemd.device-bound")
+    check.run(f"udevadm control --reload; systemctl start {UNIT}")
+    mapper = Mapper(check, f"{MNT}/file")
+    check.run(f"kill -STOP {mapper.pid}")  # so the hold takes a moment
+    before = check.counters()["held"]
+    job = check.guest.start(f"touch /run/not-ready; . /usr/lib/daxguard-test/lib.sh; wait_for 30 grep -q ^held={before + 1}$ "
+                            f"/sys/kernel/debug/daxguard/status && udevadm trigger -c change /sys/block/{disk.name}")
+    try:
+        mapper.was_ended(removed(check, disk.unbind))
+        check.equal("the other one", job.wait().rc, 0)
+        check.expect(not is_mounted(check, MNT), "it is mounted still")
+        check.run("rm /run/not-ready /run/udev/rules.d/99-not-ready.rules; udevadm control --reload")
+        comes_back(check, disk, f"systemctl start {UNIT}", mapper)
+    finally:
+        forget(check)
+
+
 CASES = {f"stack/{name}": Case(function, ("6.1",)) for name, function in {
+    "fstab": from_fstab,
     "systemd-mount": transient,
     "automount": automount,
     "restart-always": lambda check: restart_always(check, False),
     "restart-always-mount": lambda check: restart_always(check, True),
+    "bound": bound,
 }.items()}

@@ -157,6 +157,21 @@ make_disk() {
 	sed -n 's/.*"blockdev":"\([^"]*\)".*/\1/p' <<<"$json"
 }
 
+# split_region REGION: two namespaces in fsdax mode, of half the size each, with
+# labels; prints the names of their block devices.
+split_region() {
+	load_nd
+	local dimm
+	dimm=$(ndctl list -D -r "$1" | sed -n 's/.*"dev":"\([^"]*\)".*/\1/p')
+	{
+		ndctl disable-region "$1" && ndctl init-labels -f "$dimm" && ndctl enable-region "$1" &&
+			ndctl create-namespace -r "$1" -m fsdax --map=mem -s 240M &&
+			ndctl create-namespace -r "$1" -m fsdax --map=mem -s 240M
+	} >/dev/null 2>&1 || fail "split $1"
+	udevadm settle
+	basename -a "/sys/bus/nd/devices/$1"/pfn*/block/*
+}
+
 # nd_of DISK: the device of the nd bus that a disk belongs to.
 nd_of() {
 	basename "$(readlink "/sys/block/$1/device")"
