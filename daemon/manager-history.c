@@ -117,6 +117,7 @@ static int close_story(struct manager *m, struct dg_story *story)
 	entry_text(&entry, "outcome", dg_outcome(state, story->marks, done));
 	r = entry_write(m, &entry, record, story);
 	store_record_close(record);
+	log_incident(m, story, false);
 	return r == -ENOMEM ? r : 0;
 }
 

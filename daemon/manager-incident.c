@@ -70,7 +70,7 @@ void incident_over(struct incident *incident)
 	list_remove(m, incident);
 	incident_free(incident);
 	manager_holds_changed(m);
-	log_incident(m, story);
+	log_incident(m, story, true);
 	OBSERVE(m, incident_ended, story);
 	history_keep(m, story);
 }

@@ -203,7 +203,8 @@ void incident_write_holder(struct incident *incident, const struct dg_plan_entry
 void incident_write_done(struct incident *incident);
 
 /* manager-log.c */
-void log_incident(struct manager *m, const struct dg_story *story);
+/* watched: this daemon was there when it ended. */
+void log_incident(struct manager *m, const struct dg_story *story, bool watched);
 void log_state(struct manager *m, const struct dg_story *story);
 void log_message(struct manager *m, int priority, const char *id, const char *format, ...)
 	__attribute__((format(printf, 4, 5)));

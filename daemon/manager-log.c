@@ -98,23 +98,33 @@ static int priority_of(const struct dg_story *story)
 									    : LOG_WARNING;
 }
 
-void log_incident(struct manager *m, const struct dg_story *story)
+/* The record of an incident that nobody watched tells when it was closed, not when it ended. */
+static void held_text(const struct dg_story *story, bool watched, char *text, size_t n_text)
 {
-	char text[DG_LOG_LINE_MAX], id[24];
+	uint64_t took_ms = (story->ended_us - story->began_us) / 1000;
+
+	if (watched)
+		snprintf(text, n_text, "was held for %" PRIu64 ".%03" PRIu64 " s", took_ms / 1000,
+			 took_ms % 1000);
+	else
+		snprintf(text, n_text, "had no daemon at its end");
+}
+
+void log_incident(struct manager *m, const struct dg_story *story, bool watched)
+{
+	char text[DG_LOG_LINE_MAX], held[64], id[24];
 	const struct logger_field fields[] = {
 		{DG_FIELD_DEVICE, story->device},
 		{DG_FIELD_INCIDENT, id},
 		{DG_FIELD_RESULT, story->outcome},
 	};
-	uint64_t took_ms = (story->ended_us - story->began_us) / 1000;
 	uint64_t limit = m->config.settings.holders_log_max;
 
 	snprintf(id, sizeof(id), "%" PRIu64, story->id);
+	held_text(story, watched, held, sizeof(held));
 	snprintf(text, sizeof(text),
-		 "Removal of %s was held for %" PRIu64 ".%03" PRIu64 " s: %s%s%s, %zu holder%s "
-		 "(daxguardctl show %" PRIu64 ")",
-		 story->device, took_ms / 1000, took_ms % 1000, story->outcome,
-		 story->has_done ? ", the kernel says " : "",
+		 "Removal of %s %s: %s%s%s, %zu holder%s (daxguardctl show %" PRIu64 ")",
+		 story->device, held, story->outcome, story->has_done ? ", the kernel says " : "",
 		 story->has_done ? dg_result_name(story->done.result) : "", story->n_holders,
 		 story->n_holders == 1 ? "" : "s", story->id);
 	logger_write(m->logger, &(struct logger_message){

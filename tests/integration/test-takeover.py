@@ -131,10 +131,17 @@ class TakeoverTest(DaemonCase):
         first.wait()
         self.assertEqual(self.module.wait(), "NO_DAEMON")
         self.unblock("unmount")
-        # Whoever comes later says so in the record.
-        self.start()
+        # Whoever comes later says so in the record, and in the journal, once.
+        later = self.start()
         self.assertEqual(self.ended()["state"], "abandoned")
         self.assertIn("none took over", self.ctl("Incident", "show", "7")["Notes"][-1])
+        told = "Removal of pfn0.0 had no daemon at its end: abandoned, 0 holders (daxguardctl show 7)"
+        eventually(lambda: self.journal.texts().count(told) == 1)
+        later.terminate()
+        later.wait(10)
+        self.start()
+        eventually(lambda: self.ctl("Status", "status"))
+        self.assertEqual(self.journal.texts().count(told), 1)
 
 
 if __name__ == "__main__":
