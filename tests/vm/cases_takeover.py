@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """The daemon dies in the middle of a hold; another one goes on, or nobody."""
 import json
+import signal
 
 from cases_odd import end_all, start
 from check import Case
 from daemonctl import Daemon
 from expect import incident_was_told, nothing_was_lost, signals_were_right
+from halt import halting
 from scenario import Scenario
 
 # Of a hold, whatever happens.
@@ -191,6 +193,36 @@ def restarted(check):
     file_is_there(check, scenario)
 
 
+def reloaded(check):
+    """What systemd does to itself is nothing to a hold."""
+    scenario = one_file(check)
+    with Daemon(check) as daemon:
+        pid = daemon.pid()
+        removal = in_unmounting(check, daemon, scenario)
+        check.run("systemctl daemon-reload; systemctl daemon-reexec", timeout=120)
+        let_go(check, daemon, removal)
+        check.equal("daemons that went on with it", ended_as(check, "done", "acked")["Resumes"], 0)
+        check.equal("the daemon", daemon.pid(), pid)
+    file_is_there(check, scenario)
+
+
+def killed_in_acked(check):
+    """The kernel has agreed and goes on; the next daemon hears of the end."""
+    scenario = one_file(check)
+    before = check.counters()
+    with halting(check, "state name=acked", signal.SIGKILL):
+        old = int(check.run("main_pid"))
+        check.equal("exit status of the removal", scenario.begin_removal(timeout=75).wait().rc, 0)
+        check.run(f"wait_for 20 main_pid_is_not {old}")
+        check.run("wait_for 20 record_has 'end '")
+        # Its own record does not know how the revoke ended; the module does.
+        ended_as(check, "done", "acked", revoke="none")
+        check.run("wait_for 20 journal_has 'had no daemon at its end'")
+    after = check.counters()
+    check.equal("clean revokes", after["revoke-clean"] - before["revoke-clean"], 1)
+    file_is_there(check, scenario)
+
+
 def sync_hangs(check, daemon, scenario):
     """A removal whose first sync is in uninterruptible sleep, and its pid."""
     check.run("dmsetup suspend --noflush --nolockfs guarded")
@@ -273,6 +305,8 @@ CASES |= {f"takeover/{name}": Case(function, kernels=ONE) for name, function in 
     "nobody": nobody_takes_over,
     "stop": stopped,
     "restart": restarted,
+    "reload": reloaded,
+    "acked": killed_in_acked,
     "step-hangs": step_hangs_and_comes_back,
     "step-hangs-for-ever": step_hangs_for_ever,
     "revoking": starts_in_a_revoke,
