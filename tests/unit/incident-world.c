@@ -217,8 +217,8 @@ void to_scanning(void)
 void to_unmounting(void)
 {
 	to_scanning();
-	scanned(NULL, 0, DG_FS_LIVE | DG_FS_MOUNTED);
+	scanned(NULL, 0, LIVE);
 	ok(DG_JOB_SYNC);
-	scanned(NULL, 0, DG_FS_LIVE | DG_FS_MOUNTED);
+	scanned(NULL, 0, LIVE);
 	expect(">acting >settling +sync +scan >unmounting +claim +unmount");
 }

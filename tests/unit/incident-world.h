@@ -13,6 +13,7 @@
 #include "core/incident.h"
 
 #define BEGIN (1000 * SEC)
+#define LIVE (DG_FS_LIVE | DG_FS_MOUNTED)
 
 struct world {
 	struct dg_incident incident;
@@ -26,6 +27,7 @@ extern struct world world;
 
 int world_setup(void **state);
 int world_teardown(void **state);
+#define WORLD_TEST(name) cmocka_unit_test_setup_teardown(name, world_setup, world_teardown)
 void world_init(void); /* again, after request was changed */
 void world_start(const struct dg_story *story);
 void expect(const char *log);

@@ -93,7 +93,7 @@ static void a_system_device_stays_one(void **state)
 {
 	story.marks = 1U << DG_MARK_SYSTEM;
 	go_on_from(DG_STATE_VERIFYING, ">announced +protected take pending >verifying +scan");
-	scanned((struct dg_holder[]){mapper(10, true)}, 1, DG_FS_LIVE | DG_FS_MOUNTED);
+	scanned((struct dg_holder[]){mapper(10, true)}, 1, LIVE);
 	expect("mark=released release");
 }
 
@@ -119,13 +119,13 @@ static void nobody_is_signalled_twice(void **state)
 	add_holder(10, 1);
 	add_holder(11, 0);
 	go_on_from(DG_STATE_ACTING, ">announced +protected take pending >scanning +scan");
-	scanned(holders, 3, DG_FS_LIVE | DG_FS_MOUNTED);
+	scanned(holders, 3, LIVE);
 	/* 10 had its SIGBUS a second ago; 12 is new. */
 	expect(">acting holder:10 holder:11 holder:12 sigbus:11 sigbus:12");
 	for (unsigned i = 0; i < 110; i++) {
 		after(10 * MSEC);
 		if (world.incident.running & (1U << DG_JOB_SCAN))
-			scanned(holders, 3, DG_FS_LIVE | DG_FS_MOUNTED);
+			scanned(holders, 3, LIVE);
 	}
 	assert_non_null(strstr(world.log, "term:10"));
 	assert_null(strstr(world.log, "sigbus"));
@@ -146,7 +146,7 @@ static void who_let_go_meanwhile_is_not_asked_again(void **state)
 {
 	add_holder(10, 1);
 	go_on_from(DG_STATE_ACTING, ">announced +protected take pending >scanning +scan");
-	scanned(NULL, 0, DG_FS_LIVE | DG_FS_MOUNTED);
+	scanned(NULL, 0, LIVE);
 	expect(">acting freed:10=unmapped >settling +sync +scan");
 }
 
