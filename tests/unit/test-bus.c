@@ -1,17 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The control socket with a manager that is none: its functions are here. The
- * server runs in a child, so that clients may block as real ones do.
+ * The control socket, with a manager that is none. The server runs in a child,
+ * so that clients may block as real ones do.
  */
-#include <errno.h>
-#include <setjmp.h>
-#include <signal.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
+#include "test.h"
+
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -20,180 +13,11 @@
 #include <systemd/sd-bus.h>
 #include <unistd.h>
 
-#include <cmocka.h>
-
 #include "bus.h"
 #include "ctl/client.h"
 #include "ctl/json.h"
+#include "fake-manager.h"
 #include "names.h"
-
-/* What the manager would say. */
-struct manager {
-	sd_event *event;
-	struct manager_paths paths;
-	const struct manager_observer *observer;
-	void *userdata;
-};
-
-static struct dg_story_holder holder = {
-	.process = {7, 1},
-	.comm = "re\xff",
-	.counts = {[DG_USE_MAPPED] = 1},
-	.mapped_bytes = 4096,
-	.how = "exited",
-	.n_actions = 1,
-	.actions = {{.action = DG_ACTION_TERM, .at_us = 1500, .outcome = "sent"}},
-};
-static struct dg_story stories[] = {
-	{.id = 3, .device = "pfn0.0", .state = DG_STATE_DONE, .outcome = "unmounted"},
-	{.id = 4,
-	 .device = "pfn1.0",
-	 .state = DG_STATE_ACTING,
-	 .began_us = 1000,
-	 .holders = &holder,
-	 .n_holders = 1},
-};
-#define N_STORIES (sizeof(stories) / sizeof(stories[0]))
-
-static char mount_path[] = "/mnt/\xfe";
-static struct manager_mount mount = {.path = mount_path, .type = "ext4", .dev = DG_DEV(259, 0)};
-static const struct manager_device device = {.name = "pmem0",
-					     .ns_device = "pfn0.0",
-					     .ns_name = "namespace0.0",
-					     .uuid = "ABCD-EF",
-					     .dev = DG_DEV(259, 0),
-					     .mode = DG_MODE_FSDAX,
-					     .size = 1 << 20,
-					     .numa = -1,
-					     .mounts = &mount,
-					     .n_mounts = 1};
-
-sd_event *manager_event(struct manager *m)
-{
-	return m->event;
-}
-
-const struct manager_paths *manager_paths(const struct manager *m)
-{
-	return &m->paths;
-}
-
-void manager_log(struct manager *m, int priority, const char *format, ...)
-{
-}
-
-void manager_get_status(struct manager *m, struct manager_status *ret)
-{
-	static const char *const errors[] = {"/etc/x:1:2: no", NULL};
-
-	*ret = (struct manager_status){.why_not = "no module",
-				       .module_version = "",
-				       .n_kept = N_STORIES,
-				       .config_builtin = true,
-				       .config_errors = errors};
-}
-
-const struct manager_protected *manager_protected(struct manager *m, size_t *ret_n)
-{
-	static const struct manager_protected init = {{1, 0}, DG_EXEMPT_INIT, "systemd"};
-
-	*ret_n = 1;
-	return &init;
-}
-
-void manager_foreach_pinned(struct manager *m, manager_pinned_func func, void *userdata)
-{
-	struct manager_pinned pinned = {
-		.incident = 4, .device = "pmem0", .pid = 7, .comm = "a\xff", .path = ""};
-
-	func(userdata, &pinned);
-}
-
-const struct manager_device *manager_devices(struct manager *m, size_t *ret_n)
-{
-	*ret_n = 1;
-	return &device;
-}
-
-uint64_t manager_device_incident(struct manager *m, const struct manager_device *d)
-{
-	return 4;
-}
-
-const struct dg_story *manager_incident_at(struct manager *m, size_t n)
-{
-	return n < N_STORIES ? &stories[n] : NULL;
-}
-
-const struct dg_story *manager_incident_find(struct manager *m, uint64_t id)
-{
-	for (size_t i = 0; i < N_STORIES; i++)
-		if (stories[i].id == id)
-			return &stories[i];
-	return NULL;
-}
-
-void manager_observe(struct manager *m, const struct manager_observer *observer, void *userdata)
-{
-	m->observer = observer;
-	m->userdata = userdata;
-}
-
-struct manager_query {
-	struct manager *m;
-	dg_dev_t dev;
-	manager_holders_func func;
-	void *userdata;
-	sd_event_source *source;
-};
-
-/* 259:0 answers, 259:1 is no device, 259:2 never answers. A query is also news. */
-static int answer(sd_event_source *source, void *userdata)
-{
-	struct manager_query *query = userdata;
-	struct manager *m = query->m;
-	struct dg_mapping mapping = {.addr = 4096, .len = 8192, .flags = DG_HOLDER_WRITE};
-	struct dg_holder who = {.process = {7, 1},
-				.comm = "redis",
-				.counts = {[DG_USE_MAPPED] = 1},
-				.mappings = &mapping,
-				.n_mappings = 1};
-	struct dg_holder_list list = {&who, 1, true};
-	struct dg_fs fs = {.type = "xfs", .flags = DG_FS_LIVE | DG_FS_DAX};
-	struct dg_fs_list fs_list = {&fs, 1, false};
-
-	m->observer->incident_began(m->userdata, &stories[1]);
-	m->observer->incident_changed(m->userdata, &stories[1], DG_STATE_SCANNING);
-	m->observer->holder_acted(m->userdata, &stories[1], &holder, &holder.actions[0]);
-	m->observer->incident_ended(m->userdata, &stories[0]);
-
-	query->func(query->userdata, query->dev == DG_DEV(259, 0) ? 0 : -ENODEV, &list, &fs_list);
-	sd_event_source_unref(query->source);
-	free(query);
-	return 0;
-}
-
-int manager_query_holders(struct manager *m, dg_dev_t dev, manager_holders_func func,
-			  void *userdata, struct manager_query **ret)
-{
-	struct manager_query *query = calloc(1, sizeof(*query));
-
-	assert_non_null(query);
-	*query = (struct manager_query){m, dev, func, userdata, NULL};
-	if (dev != DG_DEV(259, 2))
-		assert_return_code(sd_event_add_defer(m->event, &query->source, answer, query), 0);
-	*ret = query;
-	return 0;
-}
-
-struct manager_query *manager_query_cancel(struct manager_query *query)
-{
-	if (query) {
-		sd_event_source_disable_unref(query->source);
-		free(query);
-	}
-	return NULL;
-}
 
 /* The server. */
 static char dir[] = "/tmp/test-bus-XXXXXX";
