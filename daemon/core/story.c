@@ -6,52 +6,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/record.h"
-
-typedef const struct dg_history_event event_t;
-
-/* What a buffer cannot hold is cut: these are for people, or names of ours. */
-static void text(event_t *event, const char *key, char *to, size_t size)
-{
-	const char *value = dg_history_get(event, key);
-
-	if (value)
-		snprintf(to, size, "%s", value);
-}
-#define TEXT(event, key, array) text(event, key, array, sizeof(array))
-
-static uint64_t number(event_t *event, const char *key)
-{
-	return dg_history_number(event, key, 10, 0);
-}
+#include "core/story-private.h"
 
 static bool truth(event_t *event, const char *key)
 {
 	return number(event, key) != 0;
 }
 
-static dg_dev_t device(event_t *event, const char *key)
-{
-	const char *value = dg_history_get(event, key);
-	dg_dev_t dev;
-
-	return value && dg_dev_parse(value, &dev) >= 0 ? dev : 0;
-}
-
-static struct dg_process process_of(event_t *event)
-{
-	return (struct dg_process){
-		.pid = (pid_t)number(event, "pid"),
-		.start_ns = number(event, "start_ns"),
-	};
-}
-
-/*
- * One more element, zeroed; or NULL, and *ret_error says why: DG_STORY_LEFT_OUT
- * or -ENOMEM.
- */
-static void *grow(struct dg_story *story, void *array, size_t *n, size_t size, size_t max,
-		  int *ret_error)
+void *dg_story_grow(struct dg_story *story, void *array, size_t *n, size_t size, size_t max,
+		    int *ret_error)
 {
 	char **items = array;
 	char *grown;
@@ -73,8 +36,6 @@ static void *grow(struct dg_story *story, void *array, size_t *n, size_t size, s
 	++*n;
 	return grown;
 }
-#define GROW(story, array, max, ret_error)                                                         \
-	grow(story, &(story)->array, &(story)->n_##array, sizeof(*(story)->array), max, ret_error)
 
 static int on_begin(struct dg_story *story, event_t *event)
 {
@@ -249,102 +210,6 @@ static int on_mount(struct dg_story *story, event_t *event)
 	return 0;
 }
 
-static size_t index_of(const struct dg_story *story, struct dg_process wanted)
-{
-	/* The youngest is asked for most. */
-	for (size_t i = story->n_holders; i > 0; i--)
-		if (dg_process_equal(story->holders[i - 1].process, wanted))
-			return i - 1;
-	return SIZE_MAX;
-}
-
-const struct dg_story_holder *dg_story_find_holder(const struct dg_story *story,
-						   struct dg_process process)
-{
-	size_t i = index_of(story, process);
-
-	return i == SIZE_MAX ? NULL : &story->holders[i];
-}
-
-static struct dg_story_holder *find_holder(struct dg_story *story, event_t *event)
-{
-	size_t i = index_of(story, process_of(event));
-
-	return i == SIZE_MAX ? NULL : &story->holders[i];
-}
-
-static int on_holder(struct dg_story *story, event_t *event)
-{
-	struct dg_story_holder *holder = find_holder(story, event);
-	int r;
-
-	if (!holder) {
-		holder = GROW(story, holders, DG_STORY_HOLDERS_MAX, &r);
-		if (!holder)
-			return r;
-		holder->process = process_of(event);
-		holder->at_us = event->mono_us;
-	}
-	TEXT(event, "comm", holder->comm);
-	TEXT(event, "rule", holder->rule);
-	TEXT(event, "exempt", holder->exempt);
-	holder->uid = (uid_t)number(event, "uid");
-	holder->mapped_bytes = number(event, "bytes");
-	holder->addr = dg_history_number(event, "addr", 16, 0);
-	holder->fs_dev = device(event, "fs_dev");
-	holder->permille = (uint32_t)dg_history_number(event, "permille", 10, 1000);
-	for (unsigned use = 0; use < DG_USE_KERNEL; use++)
-		holder->counts[use] = (uint32_t)number(event, dg_use_name(use));
-	return 0;
-}
-
-static int on_act(struct dg_story *story, event_t *event)
-{
-	struct dg_story_holder *holder = find_holder(story, event);
-	const char *name = dg_history_get(event, "action");
-	struct dg_story_action *action;
-	enum dg_action what;
-
-	if (!name || dg_action_from_name(name, &what) < 0)
-		return 0;
-	if (!holder)
-		return DG_STORY_LEFT_OUT;
-	if (holder->n_actions >= DG_LADDER_MAX) {
-		story->n_left_out++;
-		return DG_STORY_LEFT_OUT;
-	}
-	action = &holder->actions[holder->n_actions++];
-	*action = (struct dg_story_action){
-		.action = what,
-		.grace_ms = (uint32_t)number(event, "grace_ms"),
-		.rung = number(event, "rung"),
-		.at_us = event->mono_us,
-	};
-	return 0;
-}
-
-static int on_acted(struct dg_story *story, event_t *event)
-{
-	struct dg_story_holder *holder = find_holder(story, event);
-
-	if (!holder)
-		return DG_STORY_LEFT_OUT;
-	if (holder->n_actions > 0)
-		TEXT(event, "outcome", holder->actions[holder->n_actions - 1].outcome);
-	return 0;
-}
-
-static int on_freed(struct dg_story *story, event_t *event)
-{
-	struct dg_story_holder *holder = find_holder(story, event);
-
-	if (!holder)
-		return DG_STORY_LEFT_OUT;
-	TEXT(event, "how", holder->how);
-	holder->over_us = event->mono_us;
-	return 0;
-}
-
 static int on_mark(struct dg_story *story, event_t *event)
 {
 	const char *name = dg_history_get(event, "name");
@@ -445,11 +310,24 @@ static const struct {
 	const char *kind;
 	int (*add)(struct dg_story *story, event_t *event);
 } kinds[] = {
-	{"begin", on_begin},   {"target", on_target},   {"resume", on_resume}, {"state", on_state},
-	{"job", on_job},       {"job-end", on_job_end}, {"step", on_step},     {"mount", on_mount},
-	{"system", on_system}, {"holder", on_holder},   {"act", on_act},       {"acted", on_acted},
-	{"freed", on_freed},   {"kernel", on_kernel},   {"mark", on_mark},     {"note", on_note},
-	{"done", on_done},     {"end", on_end},
+	{"begin", on_begin},
+	{"target", on_target},
+	{"resume", on_resume},
+	{"state", on_state},
+	{"job", on_job},
+	{"job-end", on_job_end},
+	{"step", on_step},
+	{"mount", on_mount},
+	{"system", on_system},
+	{"holder", dg_story_on_holder},
+	{"act", dg_story_on_act},
+	{"acted", dg_story_on_acted},
+	{"freed", dg_story_on_freed},
+	{"kernel", on_kernel},
+	{"mark", on_mark},
+	{"note", on_note},
+	{"done", on_done},
+	{"end", on_end},
 };
 
 int dg_story_add(struct dg_story *story, event_t *event)

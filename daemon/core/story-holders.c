@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "core/story-private.h"
+
+static size_t index_of(const struct dg_story *story, struct dg_process wanted)
+{
+	/* The youngest is asked for most. */
+	for (size_t i = story->n_holders; i > 0; i--)
+		if (dg_process_equal(story->holders[i - 1].process, wanted))
+			return i - 1;
+	return SIZE_MAX;
+}
+
+const struct dg_story_holder *dg_story_find_holder(const struct dg_story *story,
+						   struct dg_process process)
+{
+	size_t i = index_of(story, process);
+
+	return i == SIZE_MAX ? NULL : &story->holders[i];
+}
+
+static struct dg_story_holder *find_holder(struct dg_story *story, event_t *event)
+{
+	size_t i = index_of(story, process_of(event));
+
+	return i == SIZE_MAX ? NULL : &story->holders[i];
+}
+
+int dg_story_on_holder(struct dg_story *story, event_t *event)
+{
+	struct dg_story_holder *holder = find_holder(story, event);
+	int r;
+
+	if (!holder) {
+		holder = GROW(story, holders, DG_STORY_HOLDERS_MAX, &r);
+		if (!holder)
+			return r;
+		holder->process = process_of(event);
+		holder->at_us = event->mono_us;
+	}
+	TEXT(event, "comm", holder->comm);
+	TEXT(event, "rule", holder->rule);
+	TEXT(event, "exempt", holder->exempt);
+	holder->uid = (uid_t)number(event, "uid");
+	holder->mapped_bytes = number(event, "bytes");
+	holder->addr = dg_history_number(event, "addr", 16, 0);
+	holder->fs_dev = device(event, "fs_dev");
+	holder->permille = (uint32_t)dg_history_number(event, "permille", 10, 1000);
+	for (unsigned use = 0; use < DG_USE_KERNEL; use++)
+		holder->counts[use] = (uint32_t)number(event, dg_use_name(use));
+	return 0;
+}
+
+int dg_story_on_act(struct dg_story *story, event_t *event)
+{
+	struct dg_story_holder *holder = find_holder(story, event);
+	const char *name = dg_history_get(event, "action");
+	struct dg_story_action *action;
+	enum dg_action what;
+
+	if (!name || dg_action_from_name(name, &what) < 0)
+		return 0;
+	if (!holder)
+		return DG_STORY_LEFT_OUT;
+	if (holder->n_actions >= DG_LADDER_MAX) {
+		story->n_left_out++;
+		return DG_STORY_LEFT_OUT;
+	}
+	action = &holder->actions[holder->n_actions++];
+	*action = (struct dg_story_action){
+		.action = what,
+		.grace_ms = (uint32_t)number(event, "grace_ms"),
+		.rung = number(event, "rung"),
+		.at_us = event->mono_us,
+	};
+	return 0;
+}
+
+int dg_story_on_acted(struct dg_story *story, event_t *event)
+{
+	struct dg_story_holder *holder = find_holder(story, event);
+
+	if (!holder)
+		return DG_STORY_LEFT_OUT;
+	if (holder->n_actions > 0)
+		TEXT(event, "outcome", holder->actions[holder->n_actions - 1].outcome);
+	return 0;
+}
+
+int dg_story_on_freed(struct dg_story *story, event_t *event)
+{
+	struct dg_story_holder *holder = find_holder(story, event);
+
+	if (!holder)
+		return DG_STORY_LEFT_OUT;
+	TEXT(event, "how", holder->how);
+	holder->over_us = event->mono_us;
+	return 0;
+}
