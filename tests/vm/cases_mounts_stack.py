@@ -22,21 +22,27 @@ def overlay(check):
     disk.comes_back()
 
 
+def removed_under(disk, pid, named):
+    """Who only has something open in what is built there is left, and nothing
+    stays mounted. What he kept from being unmounted is named."""
+    check = disk.check
+    try:
+        incident = disk.remove("pinned-by-kernel", "released")
+        check.expect(any(named in note for note in incident["Notes"]),
+                     f"{named} is not named: {incident['Notes']}")
+        check.equal("who was acted on", acted_on(incident), set())
+        check.expect(disk.is_alive(pid), "it was killed")
+        check.equal("mounts left", disk.must("findmnt -rno TARGET | grep -e overlay -e inner -e pmem || true"), "")
+    finally:
+        disk.end(pid)
+
+
 def overlay_in_use(check):
-    """Who only has something open through an overlay is left, as without one. It
-    is the overlay that is named."""
+    """As without an overlay; it is the overlay that is named."""
     disk = Mounted(check)
     disk.must(OVERLAY)
     pid = disk.background("cd /mnt/overlay && exec sleep 1000 9>file")
-    try:
-        incident = disk.remove("pinned-by-kernel", "released")
-        check.expect(any("overlay on /mnt/overlay" in note for note in incident["Notes"]),
-                     f"it is not named: {incident['Notes']}")
-        check.equal("who was acted on", acted_on(incident), set())
-        check.expect(disk.is_alive(pid), "it was killed")
-        check.equal("mounts left", disk.must("findmnt -rno TARGET | grep -e overlay -e pmem || true"), "")
-    finally:
-        disk.end(pid)
+    removed_under(disk, pid, "overlay on /mnt/overlay")
     disk.comes_back()
 
 
@@ -57,6 +63,16 @@ def loop_device(check):
     disk.comes_back()
 
 
+def inner_comes_back(disk):
+    """The device, and the file system in its file with what was written last."""
+    check = disk.check
+    check.equal("the device comes back", disk.come_back().rc, 0)
+    inner = disk.must("wait_for 20 mount_dax $DEV; mount -o loop $MNT/image /mnt/inner; cat /mnt/inner/file; "
+                      "umount /mnt/inner; umount $MNT")
+    check.equal("what was written there last", inner.strip(), "inner")
+    disk.is_there()
+
+
 def loop_mounted(check):
     """A file system in a file: what was written there last is saved, it is
     unmounted first, and its loop device given back."""
@@ -67,11 +83,7 @@ def loop_mounted(check):
     check.equal("unmounted on the host", results(incident, host=True),
                 {("/mnt/pmem", "ext4", "ok"), ("/mnt/inner", "ext4", "ok")})
     check.equal("loop devices", disk.must("losetup -a"), "")
-    check.equal("the device comes back", disk.come_back().rc, 0)
-    inner = disk.must("wait_for 20 mount_dax $DEV; mount -o loop $MNT/image /mnt/inner; cat /mnt/inner/file; "
-                      "umount /mnt/inner; umount $MNT")
-    check.equal("what was written there last", inner.strip(), "inner")
-    disk.is_there()
+    inner_comes_back(disk)
 
 
 def loop_in_use(check):
@@ -81,20 +93,8 @@ def loop_in_use(check):
     disk.must("set -e; truncate -s 128M $MNT/image; mkfs.ext4 -q $MNT/image; mkdir -p /mnt/inner; "
               "mount -o loop $MNT/image /mnt/inner; echo inner >/mnt/inner/file")
     pid = disk.background("cd /mnt/inner && exec sleep 1000")
-    try:
-        incident = disk.remove("pinned-by-kernel", "released")
-        check.expect(any("/mnt/pmem/image" in note for note in incident["Notes"]),
-                     f"its file is not named: {incident['Notes']}")
-        check.equal("who was acted on", acted_on(incident), set())
-        check.expect(disk.is_alive(pid), "it was killed")
-        check.equal("mounts left", disk.must("findmnt -rno TARGET | grep -e inner -e pmem || true"), "")
-    finally:
-        disk.end(pid)
-    check.equal("the device comes back", disk.come_back().rc, 0)
-    inner = disk.must("wait_for 20 mount_dax $DEV; mount -o loop $MNT/image /mnt/inner; cat /mnt/inner/file; "
-                      "umount /mnt/inner; umount $MNT")
-    check.equal("what was written there last", inner.strip(), "inner")
-    disk.is_there()
+    removed_under(disk, pid, "/mnt/pmem/image")
+    inner_comes_back(disk)
 
 
 def swap(check):

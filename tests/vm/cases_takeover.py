@@ -138,15 +138,15 @@ def killed_again_and_again(check):
     file_is_there(check, scenario)
 
 
-def nobody_takes_over(check):
-    """The unit is masked: the grace runs out, and the module goes on alone."""
+def left_to_the_module(check, ending):
+    """The daemon ends so, and none comes before the removal is over: the incident
+    that the next one tells of."""
     scenario = one_file(check)
     with Daemon(check) as daemon:
         check.run("echo 2000 >/sys/module/daxguard/parameters/takeover_ms")
         before = check.counters()
         removal = in_unmounting(check, daemon, scenario)
-        check.run("systemctl mask --runtime daxguardd.service")
-        daemon.kill()
+        ending(daemon)
         check.equal("exit status of the removal", removal.wait().rc, 0)
         after = check.counters()
         check.equal("holds without a daemon", after["result-no-daemon"] - before["result-no-daemon"], 1)
@@ -154,30 +154,26 @@ def nobody_takes_over(check):
         daemon.open("unmount")
         check.run("systemctl unmask --runtime daxguardd.service; systemctl start daxguardd.service")
         incident = check.incident()
-        check.equal("state of the incident", incident["State"], "abandoned")
-        check.equal("where it ended", incident["States"][-1]["State"], "unmounting")
         check.expect(any("none took over" in note for note in incident["Notes"]), f"notes: {incident['Notes']}")
     file_is_there(check, scenario)
+    return incident
+
+
+def nobody_takes_over(check):
+    """The unit is masked: the grace runs out, and the module goes on alone."""
+    def killed(daemon):
+        check.run("systemctl mask --runtime daxguardd.service")
+        daemon.kill()
+    incident = left_to_the_module(check, killed)
+    check.equal("state of the incident", incident["State"], "abandoned")
+    check.equal("where it ended", incident["States"][-1]["State"], "unmounting")
 
 
 def stopped(check):
     """`systemctl stop` leaves it to the module, and says so."""
-    scenario = one_file(check)
-    with Daemon(check) as daemon:
-        check.run("echo 2000 >/sys/module/daxguard/parameters/takeover_ms")
-        before = check.counters()
-        removal = in_unmounting(check, daemon, scenario)
-        check.run("systemctl stop daxguardd.service")
-        check.equal("exit status of the removal", removal.wait().rc, 0)
-        check.equal("holds without a daemon",
-                    check.counters()["result-no-daemon"] - before["result-no-daemon"], 1)
-        check.run("wait_for 20 journal_has 'Stopping while the removal'")
-        daemon.open("unmount")
-        check.run("systemctl start daxguardd.service")
-        notes = check.incident()["Notes"]
-        check.expect(any("told to stop" in note for note in notes), f"notes: {notes}")
-        check.expect(any("none took over" in note for note in notes), f"notes: {notes}")
-    file_is_there(check, scenario)
+    incident = left_to_the_module(check, lambda daemon: check.run("systemctl stop daxguardd.service"))
+    check.run("wait_for 20 journal_has 'Stopping while the removal'")
+    check.expect(any("told to stop" in note for note in incident["Notes"]), f"notes: {incident['Notes']}")
 
 
 def restarted(check):
