@@ -81,8 +81,10 @@ static int spawn_attributes(posix_spawnattr_t *attributes)
 int spawn_step(const char *binary, const char *const verb[], const struct spawn_fds *fds,
 	       pid_t *ret)
 {
+	char parent[sizeof("DAXGUARD_PARENT=") + 11];
 	/* Nothing of ours (NOTIFY_SOCKET, LISTEN_FDS, …) concerns a step. */
-	static char *const environment[] = {"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL=C", NULL};
+	char *const environment[] = {"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL=C", parent,
+				     NULL};
 	posix_spawn_file_actions_t actions;
 	posix_spawnattr_t attributes;
 	const char **argv;
@@ -96,6 +98,7 @@ int spawn_step(const char *binary, const char *const verb[], const struct spawn_
 		return -ENOMEM;
 	argv[0] = binary;
 	memcpy(argv + 1, verb, n * sizeof(*argv));
+	snprintf(parent, sizeof(parent), "DAXGUARD_PARENT=%d", getpid());
 	posix_spawn_file_actions_init(&actions);
 	posix_spawnattr_init(&attributes);
 	r = spawn_actions(&actions, fds);

@@ -345,16 +345,18 @@ static bool tell_verb(struct step *step, const char *const argv[])
 	return told;
 }
 
+/* The one that waits longest: the last one started may still be loading. */
 static struct step *take_ready(struct steps *steps, const char *const argv[])
 {
-	struct step *step = steps->first;
+	struct step *ready = NULL;
 
-	while (step && step->input < 0)
-		step = step->next;
-	if (!step || tell_verb(step, argv))
-		return step;
+	for (struct step *step = steps->first; step; step = step->next)
+		if (step->input >= 0)
+			ready = step;
+	if (!ready || tell_verb(ready, argv))
+		return ready;
 	/* More words than it can be told, or it has died: one that starts with them does. */
-	step_abandon(step);
+	step_abandon(ready);
 	return NULL;
 }
 

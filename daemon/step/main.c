@@ -237,6 +237,20 @@ static void stand_aside(void)
 	close(fd);
 }
 
+/*
+ * With the daemon: the next one does it again, and would take us for a holder.
+ * Nor may we unmount, or keep a claim on, what comes later under the same
+ * number. The signal is for a death to come: one that was before is seen by
+ * whose child we are now.
+ */
+static bool die_with_parent(void)
+{
+	const char *parent = getenv("DAXGUARD_PARENT");
+
+	(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+	return !parent || getppid() == (pid_t)strtol(parent, NULL, 10);
+}
+
 int main(int argc, char **argv)
 {
 	static const struct option options[] = {
@@ -251,11 +265,8 @@ int main(int argc, char **argv)
 
 	/* A reader that has gone shows as EPIPE; half an unmount is not left at a signal's whim. */
 	signal(SIGPIPE, SIG_IGN);
-	/*
-	 * With the daemon: the next one does it again, and would take us for a
-	 * holder. Nor may we unmount what comes later under the same number.
-	 */
-	(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (!die_with_parent())
+		return STEP_EXIT_FAILURE;
 	stand_aside();
 	while ((c = getopt_long(argc, argv, "+", options, NULL)) != -1) {
 		if (c == 'w')

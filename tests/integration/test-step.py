@@ -186,6 +186,13 @@ class UsageTest(unittest.TestCase):
             parent.stdout.close()
 
 
+    def test_parent_that_died_before(self):
+        for parent, status in ((os.getpid(), 0), (os.getppid() + 100000, 3)):
+            done = subprocess.run([StepCase.program, "protected"], env={"DAXGUARD_PARENT": str(parent)},
+                                  stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, check=False)
+            self.assertEqual((done.returncode, done.stderr), (status, b""))
+
+
 class FakeProcTest(unittest.TestCase):
     """Where only the text counts, a /proc made of files will do."""
 
