@@ -12,6 +12,7 @@
 #include <linux/device.h>
 #include <linux/module.h>
 #include <linux/nd.h>
+#include <linux/workqueue.h>
 
 #include "daxguard.h"
 
@@ -32,7 +33,6 @@ static struct nd_device_driver dg_nd_driver = {
 
 static typeof(dg_nd_driver.drv.bus) dg_nd_bus;
 static typeof(dg_nd_driver.drv.bus) dg_dax_bus;	/* NULL: no device of it was seen yet */
-static DEFINE_MUTEX(dg_dax_bus_lock);		/* of its being set */
 
 static int dg_removal_event(struct notifier_block *nb, unsigned long event, void *data)
 {
@@ -50,24 +50,30 @@ static int dg_meet_dax_bus(struct device *dev, void *data)
 {
 	if (!dg_dev_is_dax(dev))
 		return 0;
-	mutex_lock(&dg_dax_bus_lock);
 	if (!dg_dax_bus && !bus_register_notifier(dev->bus, &dg_dax_notifier))
 		WRITE_ONCE(dg_dax_bus, dev->bus);
-	mutex_unlock(&dg_dax_bus_lock);
 	return 1;
 }
 
 static int dg_meet_children(struct device *dev, void *data)
 {
-	device_for_each_child(dev, NULL, dg_meet_dax_bus);
-	return 0;
+	return device_for_each_child(dev, NULL, dg_meet_dax_bus);
 }
+
+/* Not within a notifier: it has its own bus's chain locked, and lockdep knows no other. */
+static void dg_look_for_dax_bus(struct work_struct *work)
+{
+	if (!dg_dax_bus)
+		bus_for_each_dev(dg_nd_bus, NULL, NULL, dg_meet_children);
+}
+
+static DECLARE_WORK(dg_dax_bus_work, dg_look_for_dax_bus);
 
 /* A driver that was bound may have made the first device-dax. */
 static int dg_nd_event(struct notifier_block *nb, unsigned long event, void *data)
 {
 	if (event == BUS_NOTIFY_BOUND_DRIVER && !READ_ONCE(dg_dax_bus))
-		dg_meet_children(data, NULL);
+		schedule_work(&dg_dax_bus_work);
 	return dg_removal_event(nb, event, data);
 }
 
@@ -90,8 +96,10 @@ int dg_source_remove_init(void)
 	dg_nd_bus = dg_nd_driver.drv.bus;
 	nd_driver_unregister(&dg_nd_driver);
 	ret = bus_register_notifier(dg_nd_bus, &dg_nd_notifier);
-	if (!ret)
-		bus_for_each_dev(dg_nd_bus, NULL, NULL, dg_meet_children);
+	if (!ret) {
+		schedule_work(&dg_dax_bus_work);
+		flush_work(&dg_dax_bus_work);
+	}
 	return ret;
 }
 
@@ -99,6 +107,7 @@ int dg_source_remove_init(void)
 void dg_source_remove_exit(void)
 {
 	bus_unregister_notifier(dg_nd_bus, &dg_nd_notifier);
+	cancel_work_sync(&dg_dax_bus_work);
 	if (dg_dax_bus)
 		bus_unregister_notifier(dg_dax_bus, &dg_dax_notifier);
 	dg_requests_drain();
