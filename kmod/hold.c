@@ -241,14 +241,23 @@ static void dg_hold(struct dg_request *req)
 	}
 }
 
-static bool dg_share_target(const struct dg_request *req, const struct list_head *targets)
+static bool dg_has_target(const struct dg_request *req, const struct dg_target *wanted)
 {
-	struct dg_target *a, *b;
+	struct dg_target *target;
 
-	list_for_each_entry(a, targets, node)
-		list_for_each_entry(b, &req->targets, node)
-			if (a->dev == b->dev)
-				return true;
+	list_for_each_entry(target, &req->targets, node)
+		if (target->dev == wanted->dev)
+			return true;
+	return false;
+}
+
+static bool dg_share_target(const struct dg_request *a, const struct dg_request *b)
+{
+	struct dg_target *target;
+
+	list_for_each_entry(target, &a->targets, node)
+		if (dg_has_target(b, target))
+			return true;
 	return false;
 }
 
@@ -262,7 +271,7 @@ static struct dg_request *dg_request_list(struct dg_request *req)
 
 	mutex_lock(&dg_lock);
 	list_for_each_entry(other, &dg_requests, node) {
-		if (!dg_share_target(other, &req->targets))
+		if (!dg_share_target(other, req))
 			continue;
 		kref_get(&other->kref);
 		mutex_unlock(&dg_lock);
@@ -279,25 +288,47 @@ static bool dg_is_closing(const struct dg_request *req)
 	return READ_ONCE(req->state) == DAXGUARD_STATE_CLOSING;
 }
 
+static bool dg_dev_is_below(const struct device *dev, const struct device *above)
+{
+	while (dev && dev != above)
+		dev = dev->parent;
+	return dev;
+}
+
+/* Until the other task's removal goes on to its teardown; false: not waited for so long. */
+static bool dg_wait_for(struct dg_request *other)
+{
+	unsigned long timeout = msecs_to_jiffies(dg_cap_ms + dg_umount_ms);
+
+	atomic64_inc(&dg_counters.joined);
+	if (current->flags & PF_KTHREAD)
+		return wait_event_timeout(other->wq, dg_is_closing(other), timeout);
+	return wait_event_killable_timeout(other->wq, dg_is_closing(other), timeout) > 0;
+}
+
 /*
  * A nested device of a removal under way, or a second task at the same target:
  * it shares the request and its time. Whatever came of that, another look,
- * since somebody may have mounted since.
+ * since somebody may have mounted since. Not where the wait was cut short and
+ * the other's device is below ours: the driver core lets the teardown get there
+ * only when the other's is over, and the other's hold is none of our business.
+ *
+ * What the other does not have stays with us, to be a request of its own.
  */
-static void dg_join(struct dg_request *req, struct list_head *targets)
+static void dg_join(struct dg_request *req, struct dg_request *other)
 {
-	unsigned long timeout = msecs_to_jiffies(dg_cap_ms + dg_umount_ms);
-	struct dg_target *target;
+	bool again = other->task == current || dg_wait_for(other) ||
+		     !dg_dev_is_below(other->dev, req->dev);
+	struct dg_target *target, *next;
 
-	if (req->task != current) {
-		atomic64_inc(&dg_counters.joined);
-		if (current->flags & PF_KTHREAD)
-			wait_event_timeout(req->wq, dg_is_closing(req), timeout);
-		else
-			wait_event_killable_timeout(req->wq, dg_is_closing(req), timeout);
+	list_for_each_entry_safe(target, next, &req->targets, node) {
+		if (!dg_has_target(other, target))
+			continue;
+		if (again)
+			dg_revoke_again(target, other->flags);
+		list_del(&target->node);
+		dg_target_free(target);
 	}
-	list_for_each_entry(target, targets, node)
-		dg_revoke_again(target, req->flags);
 }
 
 static bool dg_any_in_use(struct list_head *targets)
@@ -365,14 +396,15 @@ void dg_removal(struct device *dev)
 		pr_err("%s: out of memory, its removal is not guarded\n", dev_name(dev));
 		goto drop;
 	}
+	while (!list_empty(&req->targets)) {
+		other = dg_request_list(req);
+		if (!other)
+			break;
+		dg_join(req, other);
+		dg_request_put(other);
+	}
 	if (list_empty(&req->targets))
 		goto drop;
-	other = dg_request_list(req);
-	if (other) {
-		dg_join(other, &req->targets);
-		dg_request_put(other);
-		goto drop;
-	}
 	atomic64_inc(&dg_counters.removals);
 	__module_get(THIS_MODULE);
 	dg_removal_guarded(req);

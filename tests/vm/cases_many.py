@@ -17,6 +17,14 @@ def remove_all(check, scripts, timeout=90):
     return max(result.secs for result in results)
 
 
+def begin_and_hold(check, script):
+    """A removal, once it is held."""
+    held = check.counters()["held"] + 1
+    job = check.guest.start(LIBRARY + script, 75)
+    check.run(f"wait_for 30 grep -q ^held={held}$ /sys/kernel/debug/daxguard/status")
+    return job
+
+
 def delta(before, after, *keys):
     return {key: after[key] - before[key] for key in keys}
 
@@ -121,14 +129,56 @@ def second_removal(check):
     mapper = Mapper(check, "/mnt/pmem/file")
     check.run(f"kill -STOP {mapper.pid}")  # so it takes the ladder to its end
     before = check.counters()
-    first = check.guest.start(LIBRARY + disk.unbind, 75)
-    check.run(f"wait_for 30 grep -q ^held={before['held'] + 1}$ /sys/kernel/debug/daxguard/status")
+    first = begin_and_hold(check, disk.unbind)
     others = [check.guest.start(LIBRARY + script, 75) for script in (disk.unbind, f"REGION={disk.region}; disable_region")]
     results = [job.wait() for job in (first, *others)]
     check.equal("exit statuses", [(result.rc, result.out) for result in results], [(0, "")] * 3)
     check.equal("counters", delta(before, check.counters(), "held", "joined", "result-acked"),
                 {"held": 1, "joined": 1, "result-acked": 1})
     mapper.was_ended(all_were_clean(check, 1)[0])
+    check.run(f"REGION={disk.region}; enable_region; mount_dax {disk.dev}")
+    files_are_there(check, mapper.path)
+    check.run("umount /mnt/pmem")
+
+
+def partly_overlapping(check):
+    """A namespace, then its region: the other namespace gets a hold of its own,
+    with all that belongs to one, when the first one's is over."""
+    check.start_daemon()
+    halves = [Half(check, name) for name in check.run("split_region region0").split()]
+    check.run("kill -STOP " + " ".join(str(half.mapper.pid) for half in halves))
+    before = check.counters()
+    jobs = [begin_and_hold(check, f"unbind_nd {halves[0].nd}"),
+            check.guest.start(LIBRARY + "REGION=region0; disable_region", 75)]
+    check.equal("exit statuses", [(job.rc, job.out) for job in [job.wait() for job in jobs]], [(0, "")] * 2)
+    check.equal("counters", delta(before, check.counters(), "held", "joined", "result-acked", "shutdowns"),
+                {"held": 2, "joined": 1, "result-acked": 2, "shutdowns": 0})
+    for half, incident in zip(halves, all_were_clean(check, 2)):
+        check.equal("disks", [target["Name"] for target in incident["Targets"]], [half.name])
+        half.mapper.was_ended(incident)
+    check.run("REGION=region0; enable_region")
+    for half in halves:
+        half.is_whole()
+
+
+def second_removal_killed(check):
+    """Who waits for another's hold and is killed leaves it alone."""
+    check.start_daemon()
+    disk = Disk(check)
+    check.run(f"make_fs ext4 {disk.dev}; mount_dax {disk.dev}")
+    mapper = Mapper(check, "/mnt/pmem/file")
+    check.run(f"kill -STOP {mapper.pid}")  # so it takes the ladder to its end
+    before = check.counters()
+    first = begin_and_hold(check, disk.unbind)
+    second = check.guest.start("exec bash -c 'echo $$ >/run/second; "
+                               f"echo {disk.region} >/sys/bus/nd/drivers/nd_region/unbind'", 75)
+    check.run(f"cd /sys/kernel/debug/daxguard; wait_for 30 grep -q ^joined={before['joined'] + 1}$ status\n"
+              "kill -KILL $(cat /run/second); grep -q ' taken ' status")
+    check.equal("exit statuses", [job.wait().rc for job in (first, second)], [0, -9])
+    check.equal("counters", delta(before, check.counters(), "held", "joined", "result-acked"),
+                {"held": 1, "joined": 1, "result-acked": 1})
+    mapper.was_ended(all_were_clean(check, 1)[0])
+    check.equal("file systems that were shut down", check.run("dmesg | grep 'shut down requested' || true"), "")
     check.run(f"REGION={disk.region}; enable_region; mount_dax {disk.dev}")
     files_are_there(check, mapper.path)
     check.run("umount /mnt/pmem")
@@ -168,5 +218,7 @@ CASES = {
     "many/one-region": Case(one_region, ("6.12",), spoils=True),
     "many/busy-and-idle": Case(busy_and_idle, ("6.12",), spoils=True),
     "many/second-removal": Case(second_removal, ("6.12",), TWO),
+    "many/partly-overlapping": Case(partly_overlapping, ("6.12",), spoils=True),
+    "many/second-removal-killed": Case(second_removal_killed, ("6.12",), TWO),
     "many/sixteen": Case(sixteen, ("7",), SIXTEEN, spoils=True),
 }
