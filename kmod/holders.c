@@ -90,9 +90,14 @@ static void dg_scan_claims(struct dg_scan *scan)
 	}
 }
 
-/* Uses of one process other than mappings, gathered under its locks. */
+#define DG_MMS_PER_PROCESS 4	/* more than one only with unusual clone() flags */
+
+/* Uses of one process, gathered under its locks. */
 struct dg_paths {
-	const struct dg_scan *scan;
+	struct dg_scan *scan;
+	struct dg_mm *mms[DG_MMS_PER_PROCESS];
+	unsigned int nr_mms;
+	unsigned int nr_files;		/* looked at under the lock that is held */
 	u32 count[DAXGUARD_USE_KERNEL];
 	dev_t fs_dev[DAXGUARD_USE_KERNEL];
 	u64 ino[DAXGUARD_USE_KERNEL];
@@ -116,43 +121,88 @@ static void dg_paths_add(struct dg_paths *paths, u8 use, const struct inode *ino
 	}
 }
 
-#define DG_FDS_MAX 65536	/* of one table, looked at under its spinlock */
+#define DG_FILES_BATCH 4096	/* looked at under a table's spinlock */
 
-/* Stops at the limit. */
+/* Stops after a batch: where to go on. */
 static int dg_paths_add_file(const void *data, struct file *file, unsigned int fd)
 {
-	dg_paths_add((struct dg_paths *)data, DAXGUARD_USE_OPEN, file_inode(file));
-	return fd >= DG_FDS_MAX;
+	struct dg_paths *paths = (struct dg_paths *)data;
+
+	dg_paths_add(paths, DAXGUARD_USE_OPEN, file_inode(file));
+	return ++paths->nr_files < DG_FILES_BATCH ? 0 : fd + 1;
 }
 
-/* One thread's; most share all of it with the one before. */
-static void dg_paths_of_thread(struct dg_paths *paths, struct task_struct *task,
-			       struct files_struct **files, struct fs_struct **fs,
-			       struct mm_struct **mm)
+/* However many they are: a table that is too long to look at would hide its owner. */
+static void dg_paths_of_files(struct dg_paths *paths, struct task_struct *task)
 {
-	task_lock(task);
-	if (task->files && task->files != *files) {
-		*files = task->files;
-		if (iterate_fd(task->files, 0, dg_paths_add_file, paths))
-			paths->scan->snap->truncated = true;
-	}
-	if (task->fs && task->fs != *fs) {
-		struct path root, pwd;
+	int next = 0;
 
-		*fs = task->fs;
+	do {
+		paths->nr_files = 0;
+		task_lock(task);
+		next = iterate_fd(task->files, next, dg_paths_add_file, paths);
+		task_unlock(task);
+		cond_resched();
+	} while (next && !dg_scan_stopped(paths->scan));
+}
+
+static void dg_paths_of_fs(struct dg_paths *paths, struct task_struct *task)
+{
+	struct path root, pwd;
+
+	rcu_read_lock();
+	task_lock(task);
+	if (task->fs) {
 		dg_fs_roots(task->fs, &root, &pwd);
 		/* The lock is dropped; dentries and inodes go through RCU. */
 		dg_paths_add(paths, DAXGUARD_USE_CWD, d_inode_rcu(pwd.dentry));
 		dg_paths_add(paths, DAXGUARD_USE_ROOT, d_inode_rcu(root.dentry));
 	}
-	if (task->mm && task->mm != *mm) {
-		struct file *exe = rcu_dereference(task->mm->exe_file);
+	task_unlock(task);
+	rcu_read_unlock();
+}
 
-		*mm = task->mm;
+static void dg_paths_add_mm(struct dg_paths *paths, struct mm_struct *mm)
+{
+	struct dg_mm *found = dg_mm_find(paths->scan, mm);
+	unsigned int i;
+
+	for (i = 0; i < paths->nr_mms; i++)
+		if (paths->mms[i] == found)
+			return;
+	if (found && paths->nr_mms < DG_MMS_PER_PROCESS)
+		paths->mms[paths->nr_mms++] = found;
+}
+
+static void dg_paths_of_mm(struct dg_paths *paths, struct task_struct *task)
+{
+	struct file *exe;
+
+	rcu_read_lock();
+	task_lock(task);
+	if (task->mm) {
+		dg_paths_add_mm(paths, task->mm);
+		exe = rcu_dereference(task->mm->exe_file);
 		if (exe)
 			dg_paths_add(paths, DAXGUARD_USE_EXE, READ_ONCE(exe->f_inode));
 	}
 	task_unlock(task);
+	rcu_read_unlock();
+}
+
+/*
+ * What a thread has of its own; most share all of it with the one @before
+ * (NULL: there is none). Equal now means the same: none joins another's later.
+ */
+static void dg_paths_of_thread(struct dg_paths *paths, struct task_struct *task,
+			       const struct task_struct *before)
+{
+	if (!before || READ_ONCE(task->files) != READ_ONCE(before->files))
+		dg_paths_of_files(paths, task);
+	if (!before || READ_ONCE(task->fs) != READ_ONCE(before->fs))
+		dg_paths_of_fs(paths, task);
+	if (!before || READ_ONCE(task->mm) != READ_ONCE(before->mm))
+		dg_paths_of_mm(paths, task);
 }
 
 /* What the signals of a thread group look like; task->sighand under RCU. */
@@ -197,6 +247,7 @@ static struct task_struct *dg_live_thread(struct task_struct *leader)
 	return NULL;
 }
 
+/* @live: one of its threads, under RCU. */
 static void dg_fill_process(const struct dg_scan *scan, struct task_struct *leader,
 			    struct task_struct *live, struct dg_usage *info)
 {
@@ -264,70 +315,72 @@ static void dg_report_paths(struct dg_scan *scan, const struct dg_usage *info,
 	}
 }
 
-#define DG_MMS_PER_PROCESS 4	/* more than one only with unusual clone() flags */
-
-static void dg_scan_process(struct dg_scan *scan, struct task_struct *leader)
+static void dg_report_process(struct dg_scan *scan, struct task_struct *leader,
+			      const struct dg_paths *paths)
 {
-	struct dg_mm *found[DG_MMS_PER_PROCESS];
-	struct dg_paths paths = { .scan = scan };
-	struct files_struct *files = NULL;
-	struct fs_struct *fs = NULL;
-	struct mm_struct *mm = NULL;
 	struct dg_usage info = {};
-	struct task_struct *t, *live;
-	unsigned int nr = 0, i;
+	struct task_struct *live;
+	unsigned int i;
 
+	if (!paths->nr_mms && !memchr_inv(paths->count, 0, sizeof(paths->count)))
+		return;
 	rcu_read_lock();
 	live = dg_live_thread(leader);
-	if (!live) {
-		rcu_read_unlock();
-		return;
-	}
-	for_each_thread(leader, t) {
-		struct mm_struct *before = mm;
-
-		dg_paths_of_thread(&paths, t, &files, &fs, &mm);
-		if (mm != before && nr < DG_MMS_PER_PROCESS) {
-			found[nr] = dg_mm_find(scan, mm);
-			nr += !!found[nr];
-		}
-	}
-	if (nr || memchr_inv(paths.count, 0, sizeof(paths.count)))
+	if (live)
 		dg_fill_process(scan, leader, live, &info);
 	rcu_read_unlock();
-	if (!info.pid)
+	if (!live)
 		return;
-	for (i = 0; i < nr; i++)
-		dg_report_mappings(scan, &info, found[i]);
-	dg_report_paths(scan, &info, &paths);
+	for (i = 0; i < paths->nr_mms; i++)
+		dg_report_mappings(scan, &info, paths->mms[i]);
+	dg_report_paths(scan, &info, paths);
 }
 
 /*
- * All processes, referenced, so that the walk can sleep between two of them.
- * Room for those that start meanwhile; what was born after the list was made
- * is the next round's.
+ * Processes and threads are gathered first, referenced, so that the walk can
+ * sleep between two of them. They are listed in the order of their births: where
+ * the room that there was for those counted is used up, what is left out was
+ * born since, and is the next round's.
  */
-static struct task_struct **dg_all_processes(struct dg_scan *scan, unsigned int *ret_nr)
+static struct task_struct **dg_all_threads(struct task_struct *leader, unsigned int *ret_nr)
+{
+	unsigned int nr = 0, max = get_nr_threads(leader);
+	struct task_struct **tasks, *t;
+
+	/* The leader, also of those that are all gone: nothing is not a failure. */
+	tasks = kvmalloc_array(max + 1, sizeof(*tasks), GFP_KERNEL);
+	if (!tasks)
+		return NULL;
+	rcu_read_lock();
+	for_each_thread(leader, t) {
+		if (nr == max)
+			break;
+		get_task_struct(t);
+		tasks[nr++] = t;
+	}
+	rcu_read_unlock();
+	*ret_nr = nr;
+	return tasks;
+}
+
+static struct task_struct **dg_all_processes(unsigned int *ret_nr)
 {
 	struct task_struct **tasks, *p;
-	unsigned int nr = 0, max = 64;
+	unsigned int nr = 0, max = 0;
 
 	rcu_read_lock();
 	for_each_process(p)
 		max++;
 	rcu_read_unlock();
-	max += max / 4;
 	tasks = kvmalloc_array(max, sizeof(*tasks), GFP_KERNEL);
 	if (!tasks)
 		return NULL;
 	rcu_read_lock();
 	for_each_process(p) {
+		if (nr == max)
+			break;
 		if (p->flags & PF_KTHREAD)
 			continue;
-		if (nr == max) {
-			scan->snap->truncated = true;
-			break;
-		}
 		get_task_struct(p);
 		tasks[nr++] = p;
 	}
@@ -336,12 +389,31 @@ static struct task_struct **dg_all_processes(struct dg_scan *scan, unsigned int 
 	return tasks;
 }
 
+static void dg_scan_process(struct dg_scan *scan, struct task_struct *leader)
+{
+	struct dg_paths paths = { .scan = scan };
+	struct task_struct **threads;
+	unsigned int nr, i;
+
+	threads = dg_all_threads(leader, &nr);
+	if (!threads) {
+		scan->snap->truncated = true;
+		return;
+	}
+	for (i = 0; i < nr && !dg_scan_stopped(scan); i++)
+		dg_paths_of_thread(&paths, threads[i], i ? threads[i - 1] : NULL);
+	dg_report_process(scan, leader, &paths);
+	while (nr)
+		put_task_struct(threads[--nr]);
+	kvfree(threads);
+}
+
 static void dg_scan_processes(struct dg_scan *scan)
 {
 	struct task_struct **tasks;
 	unsigned int nr, i;
 
-	tasks = dg_all_processes(scan, &nr);
+	tasks = dg_all_processes(&nr);
 	if (!tasks) {
 		scan->snap->truncated = true;
 		return;

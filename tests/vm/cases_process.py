@@ -2,6 +2,7 @@
 """Cases with awkward processes: each is named, gets what is meant for it, and
 keeps nobody waiting."""
 import contextlib
+import json
 
 from check import Case
 from halt import halting, has_halted
@@ -104,6 +105,48 @@ def bomb(check):
             check.equal("holders whose end is not told", [pid for pid in holders if not holders[pid][1]], [])
         finally:
             check.run("systemctl kill -s KILL bomb.service; true")
+
+
+MANY = """
+import os, resource, signal, sys
+resource.setrlimit(resource.RLIMIT_NOFILE, (80000, 80000))
+for fd in range(3, 70000):
+    os.dup2(0, fd)
+if len(sys.argv) > 1:
+    os.open(sys.argv[1], os.O_RDWR | os.O_CREAT)
+else:
+    os.setuid(65534)
+print(os.getpid(), flush=True)
+signal.pause()
+"""
+
+
+def has_many(check, *arguments):
+    """A process with 70,000 open files, of which the last may be on the device."""
+    words = " ".join(arguments)
+    return int(check.run(f"cd /; rm -f /run/many; python3 -c '{MANY}' {words} </dev/null >/run/many 2>&1 & "
+                         "wait_for 30 test -s /run/many; cat /run/many"))
+
+
+def many_descriptors(check):
+    """All of them are looked at, and who has nothing to do with the device keeps
+    nobody from being seen to have let go."""
+    with mapped(check) as (scenario, mappers):
+        user = has_many(check, scenario.sh("echo $MNT/last", check=True).out.strip())
+        seen = json.loads(check.run("daxguardctl holders --json pmem0"))["Users"]["Holders"]
+        check.equal("who has it open", [holder["Pid"] for holder in seen], [user])
+        check.run(f"kill -KILL {user}")
+        stranger = has_many(check)
+        try:
+            mappers.start("yielding")
+            removal = scenario.begin_removal(timeout=90).wait()
+            check.equal("exit status of the removal", removal.rc, 0)
+            check.expect(removal.secs < 10, f"the removal took {removal.secs:.1f} s")
+            incident = check.incident()
+            ended_as(check, incident, "acked", "clean")
+            check.equal("holders", holders_of(incident), {mappers.pid("yielding"): ([("sigbus", "sent")], "unmapped")})
+        finally:
+            check.run(f"kill -KILL {stranger}")
 
 
 SILENT = "/dev/mapper/silent"
@@ -214,6 +257,7 @@ CASES = {
     "process/kinds": Case(kinds, ("6.12",)),
     "process/hydra": Case(hydra, ("6.12",)),
     "process/fork-bomb": Case(bomb, ("6.12",)),
+    "process/many-descriptors": Case(many_descriptors, ("6.12",)),
     "process/stuck": Case(stuck, ("6.12",)),
     "process/unbinder": unbinder,
     "process/pid-reused-before-watch": Case(lambda c: reused_pid(c, "job-end name=scan"), ("6.12",)),

@@ -10,6 +10,7 @@
  *	killed N	a child's end; exited N likewise
  *
  *	plain		catches TERM and exits, as all do of which nothing is said
+ *	yielding	lets go on BUS
  *	private		a private mapping that was only read
  *	nobody		another user's
  *	siblings	two processes, one memory (CLONE_VM)
@@ -132,6 +133,14 @@ static void plain(void)
 {
 	map_file();
 	signal(SIGTERM, on_exit_signal);
+	say_ready(getpid());
+	wait_for_the_end();
+}
+
+static void yielding(void)
+{
+	map_file();
+	signal(SIGBUS, on_let_go_signal);
 	say_ready(getpid());
 	wait_for_the_end();
 }
@@ -456,6 +465,7 @@ int main(int argc, char *argv[])
 		int n_arguments;
 	} kinds[] = {
 		{"plain", plain, 0},
+		{"yielding", yielding, 0},
 		{"private", private_mapping, 0},
 		{"nobody", somebody_else, 0},
 		{"siblings", siblings, 0},
