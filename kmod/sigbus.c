@@ -13,13 +13,6 @@
 #include "compat.h"
 #include "daxguard.h"
 
-#define DG_MMAP_LOCK_MS 50
-
-static bool dg_try_mmap_read(void *mm)
-{
-	return mmap_read_trylock(mm);
-}
-
 /* Both are compared only. */
 static bool dg_request_has(struct dg_request *req, const struct address_space *mapping,
 			   const struct super_block *sb)
@@ -39,7 +32,8 @@ static bool dg_request_has(struct dg_request *req, const struct address_space *m
 
 /*
  * Is @addr in a mapping of one of the request's devices, or of a DAX file on it? The
- * lock is only tried: a process that is stuck with it is not waited for.
+ * lock is tried once: this is a netlink handler, the daemon stands still meanwhile,
+ * and the next process may be as busy. It asks again.
  */
 static int dg_check_address(struct dg_request *req, struct mm_struct *mm, unsigned long addr,
 			    const char **why)
@@ -48,7 +42,7 @@ static int dg_check_address(struct dg_request *req, struct mm_struct *mm, unsign
 	struct super_block *sb = NULL;
 	struct vm_area_struct *vma;
 
-	if (!dg_trylock_until(dg_try_mmap_read, mm, jiffies + msecs_to_jiffies(DG_MMAP_LOCK_MS))) {
+	if (!mmap_read_trylock(mm)) {
 		*why = "the process is busy with its mappings";
 		return -EBUSY;
 	}

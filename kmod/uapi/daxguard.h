@@ -111,9 +111,9 @@
  *	receiver's current instruction), si_addr ADDR and si_addr_lsb LSB to
  *	one live thread: one that asked for it with PR_MCE_KILL, else one that
  *	does not block it, else the first. -EFAULT: ADDR is not in one of its
- *	mappings of a DAX file on the device. -EBUSY: its mappings could not
- *	be looked at in time, or it is between vfork and exec, on its parent's
- *	memory. -ESRCH: it is gone, or PID is another process by now.
+ *	mappings of a DAX file on the device. -EBUSY: it is changing its
+ *	mappings at this moment, or is between vfork and exec, on its parent's
+ *	memory: try again. -ESRCH: it is gone, or PID is another process by now.
  * @DAXGUARD_CMD_EVENT: to the group. A device is about to be removed, and
  *	held. Also the form of GET_PENDING's messages.
  * @DAXGUARD_CMD_DONE: to the group. {ID, RESULT, REVOKE, counters, times}
