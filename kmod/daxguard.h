@@ -156,7 +156,8 @@ struct dg_request {
 /* target.c */
 int dg_targets_collect(struct device *dev, struct list_head *targets);
 void dg_targets_free(struct list_head *targets);
-struct dg_target *dg_target_by_dev(dev_t dev);	/* any guarded one; free with _free */
+/* Any guarded one, or NULL, or ERR_PTR: try again. Free with _free. */
+struct dg_target *dg_target_by_dev(dev_t dev);
 void dg_target_free(struct dg_target *target);
 const char *dg_target_name(const struct dg_target *target);
 

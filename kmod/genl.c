@@ -237,6 +237,9 @@ static int dg_do_scan(struct sk_buff *skb, struct genl_info *info)
 		return dg_refuse(info, -EINVAL, "ID or DEV, not both");
 	if (info->attrs[DAXGUARD_A_DEV]) {
 		target = dg_target_by_dev(dg_get_dev(info->attrs[DAXGUARD_A_DEV]));
+		if (IS_ERR(target))
+			return dg_refuse(info, PTR_ERR(target),
+					 "the device is being opened or closed, try again");
 		if (!target)
 			return dg_refuse(info, -ENODEV, "not a device that daxguard guards");
 	} else {

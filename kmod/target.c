@@ -190,11 +190,16 @@ void dg_targets_free(struct list_head *targets)
 	}
 }
 
-/* Takes over the reference on the driver. */
-static struct dg_target *dg_target_of_driver(struct gendisk *disk)
+/* Under open_mutex, which keeps a disk that is live, and its parent, so. */
+static struct dg_target *dg_target_of_disk(struct gendisk *disk)
 {
-	struct dg_target *target = dg_target_new(disk_to_dev(disk), disk_to_dev(disk)->parent);
+	struct device *dev = disk_to_dev(disk);
+	struct dg_target *target;
 
+	if (!disk_live(disk) || !dev->parent || !dg_dev_is_nd(dev->parent) ||
+	    !try_module_get(disk->fops->owner))
+		return NULL;
+	target = dg_target_new(dev, dev->parent);
 	if (target)
 		target->owner = disk->fops->owner;
 	else
@@ -203,15 +208,15 @@ static struct dg_target *dg_target_of_driver(struct gendisk *disk)
 }
 
 /*
- * The guarded disk with this number, whether it is being removed or not. Keeps
- * the driver loaded: a disk's release reads its operations.
+ * The guarded disk with this number, whether it is being removed or not. Called
+ * by a netlink handler: a disk that is being opened or closed, which may take
+ * long, is -EBUSY.
  */
 static struct dg_target *dg_disk_by_dev(dev_t dev)
 {
 	struct inode *inode = ilookup(blockdev_superblock, dev);
-	struct dg_target *target = NULL;
+	struct dg_target *target = ERR_PTR(-EBUSY);
 	struct block_device *bdev;
-	struct gendisk *disk;
 
 	if (!inode)
 		return NULL;
@@ -222,13 +227,9 @@ static struct dg_target *dg_disk_by_dev(dev_t dev)
 	iput(inode);
 	if (!bdev)
 		return NULL;
-	/* A live disk has its parent. */
-	disk = bdev->bd_disk;
-	if (dg_trylock(dg_try_mutex, &disk->open_mutex)) {
-		if (disk_live(disk) && disk_to_dev(disk)->parent &&
-		    dg_dev_is_nd(disk_to_dev(disk)->parent) && try_module_get(disk->fops->owner))
-			target = dg_target_of_driver(disk);
-		mutex_unlock(&disk->open_mutex);
+	if (mutex_trylock(&bdev->bd_disk->open_mutex)) {
+		target = dg_target_of_disk(bdev->bd_disk);
+		mutex_unlock(&bdev->bd_disk->open_mutex);
 	}
 	put_device(&bdev->bd_device);
 	return target;

@@ -94,7 +94,8 @@
  *	COMPLETED. Allowed without registration. One snapshot is kept per
  *	socket: the next SCAN replaces it, the socket's end frees it. A scan
  *	of a request that ends meanwhile stops with ERROR ENOENT. -EBUSY:
- *	one of this socket's is still being made. -ENODEV: DEV is no device
+ *	one of this socket's is still being made, or DEV is being opened or
+ *	closed at this moment: try again. -ENODEV: DEV is no device
  *	that daxguard guards (a disk or a device-dax). -ENOSPC: too many sockets keep one.
  * @DAXGUARD_CMD_GET_HOLDERS: dump. {TOKEN} One message per use (HOLDER_*).
  *	-EAGAIN: not ready. -ENOENT: no such snapshot of this socket.
