@@ -99,6 +99,18 @@ static void dg_target_find_dax(struct dg_target *target)
 	dg_target_find_pages(target);
 }
 
+/*
+ * A disk's release reads its driver's operations, and a request may outlive the
+ * removal for a moment. Not where the driver itself is being unloaded.
+ */
+static void dg_target_keep_driver(struct dg_target *target)
+{
+	struct module *owner = target->disk->fops->owner;
+
+	if (try_module_get(owner))
+		target->owner = owner;
+}
+
 /* @dev: a disk's device, or a character device. */
 static struct dg_target *dg_target_new(struct device *dev, struct device *nd_dev)
 {
@@ -109,6 +121,8 @@ static struct dg_target *dg_target_new(struct device *dev, struct device *nd_dev
 	INIT_LIST_HEAD(&target->node);
 	target->dev = get_device(dev);
 	target->disk = dg_dev_is_disk(dev) ? dev_to_disk(dev) : NULL;
+	if (target->disk)
+		dg_target_keep_driver(target);
 	target->nd_dev = get_device(nd_dev);
 	dg_target_find_dax(target);
 	target->mode = dg_target_mode(target);
@@ -200,10 +214,7 @@ static struct dg_target *dg_target_of_disk(struct gendisk *disk)
 	    !try_module_get(disk->fops->owner))
 		return NULL;
 	target = dg_target_new(dev, dev->parent);
-	if (target)
-		target->owner = disk->fops->owner;
-	else
-		module_put(disk->fops->owner);
+	module_put(disk->fops->owner);
 	return target;
 }
 
