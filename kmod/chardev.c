@@ -47,11 +47,14 @@ bool dg_dev_is_dax(const struct device *dev)
 
 /*
  * Held are devices that processes can map. One that was handed to the kernel as
- * memory (the driver kmem) is left to the memory hotplug code.
+ * memory (the driver kmem) is left to the memory hotplug code. Asked without the
+ * device's lock: it may lose its driver meanwhile.
  */
 bool dg_dev_is_chardev(const struct device *dev)
 {
-	return dg_dev_is_dax(dev) && dev->driver && !strcmp(dev->driver->name, "device_dax");
+	const struct device_driver *driver = READ_ONCE(dev->driver);
+
+	return dg_dev_is_dax(dev) && driver && !strcmp(driver->name, "device_dax");
 }
 
 /* What the device's number stands for; NULL: no longer there. Free with put_dax(). */
