@@ -43,9 +43,14 @@ bool dg_trylock_until(bool (*try)(void *lock), void *lock, unsigned long end)
 	return true;
 }
 
+unsigned long dg_locks_end(void)
+{
+	return jiffies + msecs_to_jiffies(dg_lock_ms);
+}
+
 bool dg_trylock(bool (*try)(void *lock), void *lock)
 {
-	return dg_trylock_until(try, lock, jiffies + msecs_to_jiffies(dg_lock_ms));
+	return dg_trylock_until(try, lock, dg_locks_end());
 }
 
 /*
@@ -271,12 +276,11 @@ static bool dg_add_page_super(struct inode *inode, void *ctx)
 /*
  * All superblocks on the target, referenced. Where a claim names none, the
  * pages are asked: a device may be one of several of a file system (XFS
- * realtime before 6.6), or be shared by several (erofs).
+ * realtime before 6.6), or be shared by several (erofs). @end: as above.
  */
-void dg_supers_collect(struct dg_target *target, struct dg_supers *supers)
+void dg_supers_collect(struct dg_target *target, struct dg_supers *supers, unsigned long end)
 {
 	struct dg_layers *layers = kzalloc(sizeof(*layers), GFP_KERNEL);
-	unsigned long end = jiffies + msecs_to_jiffies(dg_lock_ms);
 	struct dg_pages pages;
 	unsigned int i;
 
@@ -317,7 +321,7 @@ bool dg_target_in_use(struct dg_target *target)
 {
 	struct dg_claims claims;
 
-	dg_claims_look(target, jiffies + msecs_to_jiffies(dg_lock_ms), NULL, &claims, NULL);
+	dg_claims_look(target, dg_locks_end(), NULL, &claims, NULL);
 	return claims.fs || claims.dying || claims.type || claims.kernel || claims.stacked ||
 	       claims.dax_held || claims.unseen || claims.mapped;
 }

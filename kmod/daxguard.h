@@ -207,7 +207,7 @@ struct dg_supers {
 	struct dg_super at[DG_SUPERS_MAX];
 };
 
-void dg_supers_collect(struct dg_target *target, struct dg_supers *supers);
+void dg_supers_collect(struct dg_target *target, struct dg_supers *supers, unsigned long end);
 void dg_supers_put(struct dg_supers *supers);
 bool dg_supers_has(const struct dg_supers *supers, const struct super_block *sb);
 void dg_claims_look(struct dg_target *target, unsigned long end, const struct super_block *wanted,
@@ -243,7 +243,8 @@ struct dg_pages {
 void dg_target_walk_pages(const struct dg_target *target, dg_inode_fn fn, void *ctx,
 				   struct dg_pages *ret);
 bool dg_trylock_until(bool (*try)(void *lock), void *lock, unsigned long end);
-bool dg_trylock(bool (*try)(void *lock), void *lock);	/* for lock_ms */
+unsigned long dg_locks_end(void);		/* lock_ms from now, in jiffies */
+bool dg_trylock(bool (*try)(void *lock), void *lock);	/* until then */
 bool dg_try_read(void *rwsem);
 bool dg_try_write(void *rwsem);
 bool dg_try_mutex(void *mutex);
@@ -280,6 +281,7 @@ struct dg_snapshot {
 	bool ready;
 	bool truncated;
 	int error;
+	unsigned long locks_end;	/* jiffies; of all locks of all its targets */
 	struct dg_usage *usages;
 	unsigned int nr_usages, max_usages;
 	struct dg_fs *fs;

@@ -440,7 +440,7 @@ void dg_scan_target(struct dg_snapshot *snap, struct dg_target *target, struct d
 	scan->target = target;
 	scan->req = req;
 	hash_init(scan->mms);
-	dg_supers_collect(target, &scan->supers);
+	dg_supers_collect(target, &scan->supers, snap->locks_end);
 	snap->truncated |= scan->supers.truncated;
 	for (i = 0; i < scan->supers.nr; i++)
 		dg_scan_super(scan, &scan->supers.at[i]);

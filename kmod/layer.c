@@ -141,7 +141,7 @@ static void dg_stack_add(struct dg_target *target, const struct dg_stacked *entr
 int dg_target_name_stack(struct dg_target *target)
 {
 	struct dg_layers *layers = kzalloc(sizeof(*layers), GFP_KERNEL);
-	unsigned long end = jiffies + msecs_to_jiffies(dg_lock_ms);
+	unsigned long end = dg_locks_end();
 	struct dg_stacked entry;
 	unsigned int i;
 

@@ -74,7 +74,7 @@ void dg_scan_mappings(struct dg_scan *scan, struct inode *inode)
 
 	if (!mapping_mapped(mapping))
 		return;
-	if (!dg_trylock(dg_try_read, &mapping->i_mmap_rwsem)) {
+	if (!dg_trylock_until(dg_try_read, &mapping->i_mmap_rwsem, scan->snap->locks_end)) {
 		scan->snap->truncated = true;
 		return;
 	}

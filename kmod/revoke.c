@@ -202,7 +202,7 @@ static void dg_second_look(struct dg_revoke_ctx *ctx, const struct dg_supers *kn
 {
 	unsigned int i;
 
-	dg_supers_collect(ctx->target, supers);
+	dg_supers_collect(ctx->target, supers, dg_locks_end());
 	ctx->done->busy |= supers->truncated;
 	dg_shut_down_supers(supers, known, ctx);
 	for (i = 0; i < supers->nr; i++) {
@@ -224,7 +224,7 @@ static void dg_revoke_with(struct dg_revoke_ctx *ctx, struct dg_supers *supers,
 
 	dg_wait_umounts(ctx);
 	dg_revoke_phase(target, "umount-wait", &since);
-	dg_supers_collect(target, supers);
+	dg_supers_collect(target, supers, dg_locks_end());
 	used = target->in_use || supers->nr || supers->claims.dying || supers->claims.type ||
 	       supers->claims.kernel || supers->claims.dax_held;
 	dg_shut_down_supers(supers, NULL, ctx);

@@ -143,6 +143,7 @@ static void dg_run_scan(struct dg_job *job)
 	struct dg_target *target;
 
 	atomic64_inc(&dg_counters.scans);
+	job->snap->locks_end = dg_locks_end();
 	if (job->target) {
 		dg_scan_target(job->snap, job->target, NULL);
 		return;
@@ -168,7 +169,7 @@ static int dg_run_save(struct dg_job *job)
 			ret = -ENOENT;
 			break;
 		}
-		dg_supers_collect(target, supers);
+		dg_supers_collect(target, supers, dg_locks_end());
 		for (i = 0; i < supers->nr; i++) {
 			error = job->kind == DG_JOB_SYNC ?
 				dg_super_sync(supers->at[i].sb) :
