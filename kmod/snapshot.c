@@ -28,6 +28,8 @@ struct dg_job {
 };
 
 static struct workqueue_struct *dg_workqueue;
+/* Of its own: an umount waits for workers that are not there to free memory. */
+static struct workqueue_struct *dg_umount_workqueue;
 static LIST_HEAD(dg_snapshots);
 static unsigned int dg_nr_snapshots;
 static u32 dg_last_token;
@@ -253,7 +255,7 @@ void dg_drop_super(struct super_block *sb)
 	INIT_WORK(&last->work, dg_last_put_run);
 	last->sb = sb;
 	__module_get(THIS_MODULE);
-	queue_work(dg_workqueue, &last->work);
+	queue_work(dg_umount_workqueue, &last->work);
 }
 
 static struct dg_job *dg_job_new(enum dg_job_kind kind, u32 port)
@@ -359,14 +361,23 @@ int dg_save_queue(u32 port, struct dg_request *req, bool shutdown, u32 *ret_toke
 int dg_worker_init(void)
 {
 	dg_workqueue = alloc_workqueue("daxguard", WQ_UNBOUND | WQ_MEM_RECLAIM, 0);
-	return dg_workqueue ? 0 : -ENOMEM;
+	if (!dg_workqueue)
+		return -ENOMEM;
+	dg_umount_workqueue = alloc_workqueue("daxguard-umount", WQ_UNBOUND, 0);
+	if (!dg_umount_workqueue) {
+		destroy_workqueue(dg_workqueue);
+		return -ENOMEM;
+	}
+	return 0;
 }
 
 void dg_worker_exit(void)
 {
 	struct dg_snapshot *snap, *next;
 
+	/* Jobs drop superblocks, so the other queue is the last. */
 	destroy_workqueue(dg_workqueue);
+	destroy_workqueue(dg_umount_workqueue);
 	mutex_lock(&dg_lock);
 	list_for_each_entry_safe(snap, next, &dg_snapshots, node)
 		dg_snapshot_unlink(snap);
