@@ -58,13 +58,28 @@ static int dg_put_target(struct sk_buff *skb, const struct dg_target *target)
 	    (target->has_uuid &&
 	     nla_put(skb, DAXGUARD_A_NS_UUID, sizeof(target->uuid), &target->uuid)) ||
 	    (target->in_use && nla_put_flag(skb, DAXGUARD_A_IN_USE)) ||
-	    dg_put_range(skb, target) || dg_put_stack(skb, target)) {
-		if (nest)
-			nla_nest_cancel(skb, nest);
+	    dg_put_range(skb, target) || dg_put_stack(skb, target))
 		return -EMSGSIZE;
-	}
 	nla_nest_end(skb, nest);
 	return 0;
+}
+
+/* false: not all fit, and there is room to say so. */
+static bool dg_put_targets(struct sk_buff *skb, const struct dg_request *req)
+{
+	struct dg_target *target;
+
+	list_for_each_entry(target, &req->targets, node) {
+		bool last = list_is_last(&target->node, &req->targets);
+		void *before = skb_tail_pointer(skb);
+
+		if (!dg_put_target(skb, target) &&
+		    (last || skb_tailroom(skb) >= nla_total_size(0)))
+			continue;
+		nlmsg_trim(skb, before);
+		return false;
+	}
+	return true;
 }
 
 static int dg_put_request(struct sk_buff *skb, struct dg_request *req)
@@ -98,22 +113,14 @@ int dg_msg_fill_request(struct sk_buff *skb, struct dg_request *req, u32 port, u
 {
 	bool alone = !skb->len;
 	void *hdr = genlmsg_put(skb, port, seq, &dg_genl_family, flags, cmd);
-	struct dg_target *target;
 
 	if (!hdr)
 		return -EMSGSIZE;
-	if (dg_put_request(skb, req)) {
+	if (dg_put_request(skb, req) ||
+	    (!dg_put_targets(skb, req) &&
+	     (!alone || nla_put_flag(skb, DAXGUARD_A_TRUNCATED)))) {
 		genlmsg_cancel(skb, hdr);
 		return -EMSGSIZE;
-	}
-	list_for_each_entry(target, &req->targets, node) {
-		if (!dg_put_target(skb, target))
-			continue;
-		if (!alone || nla_put_flag(skb, DAXGUARD_A_TRUNCATED)) {
-			genlmsg_cancel(skb, hdr);
-			return -EMSGSIZE;
-		}
-		break;
 	}
 	genlmsg_end(skb, hdr);
 	return 0;
