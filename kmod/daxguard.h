@@ -331,7 +331,8 @@ const char *dg_request_live_fs(struct dg_request *req);
 int dg_genl_init(void);
 void dg_genl_exit(void);
 void dg_genl_event(struct dg_request *req);
-void dg_genl_done(struct dg_request *req);
+struct sk_buff *dg_genl_done_alloc(void);	/* or NULL */
+void dg_genl_done(struct dg_request *req, struct sk_buff *msg);	/* dg_lock; takes over msg */
 void dg_genl_completed(u32 port, u32 token, int error, bool truncated);
 u32 dg_registered_port(void);		/* dg_lock; 0: nobody */
 void dg_unregister_port(u32 port);	/* dg_lock */

@@ -371,14 +371,18 @@ static void dg_request_open(struct dg_request *req)
 
 static void dg_removal_guarded(struct dg_request *req)
 {
+	struct sk_buff *done = NULL;
+
 	dg_request_open(req);
 	if (req->held)
 		dg_hold(req);
 	dg_revoke(req);
+	if (req->held)
+		done = dg_genl_done_alloc();
 	/* As one: who has heard DONE does not find the request pending still. */
 	mutex_lock(&dg_lock);
-	if (req->held)
-		dg_genl_done(req);
+	if (done)
+		dg_genl_done(req, done);
 	req->state = DAXGUARD_STATE_CLOSING;
 	wake_up_all(&req->wq);
 	mutex_unlock(&dg_lock);

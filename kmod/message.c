@@ -205,10 +205,10 @@ struct sk_buff *dg_msg_registered(struct genl_info *info)
 	return msg;
 }
 
-static void dg_multicast(struct sk_buff *msg)
+static void dg_multicast(struct sk_buff *msg, gfp_t gfp)
 {
 	/* -ESRCH: nobody listens, which the activation wait deals with. */
-	genlmsg_multicast(&dg_genl_family, msg, 0, 0, GFP_KERNEL);
+	genlmsg_multicast(&dg_genl_family, msg, 0, 0, gfp);
 }
 
 void dg_genl_event(struct dg_request *req)
@@ -224,7 +224,7 @@ void dg_genl_event(struct dg_request *req)
 	if (ret)
 		nlmsg_free(msg);
 	else
-		dg_multicast(msg);
+		dg_multicast(msg, GFP_KERNEL);
 }
 
 static int dg_fill_done(struct sk_buff *msg, struct dg_request *req)
@@ -246,16 +246,18 @@ static int dg_fill_done(struct sk_buff *msg, struct dg_request *req)
 	return 0;
 }
 
-void dg_genl_done(struct dg_request *req)
+struct sk_buff *dg_genl_done_alloc(void)
 {
-	struct sk_buff *msg = genlmsg_new(NLMSG_DEFAULT_SIZE, GFP_KERNEL);
+	return genlmsg_new(NLMSG_DEFAULT_SIZE, GFP_KERNEL);
+}
 
-	if (!msg)
-		return;
+void dg_genl_done(struct dg_request *req, struct sk_buff *msg)
+{
+	lockdep_assert_held(&dg_lock);
 	if (dg_fill_done(msg, req))
 		nlmsg_free(msg);
 	else
-		dg_multicast(msg);
+		dg_multicast(msg, GFP_ATOMIC);
 }
 
 void dg_genl_completed(u32 port, u32 token, int error, bool truncated)
