@@ -246,7 +246,7 @@ const char *incident_act(struct incident *incident, const struct dg_deed *deed)
 		r = send_sigbus(incident, plan);
 		/* Its mappings are locked for the moment, or this one is gone. */
 		if (r == -EBUSY || r == -EFAULT)
-			dg_incident_missed(&incident->core, deed);
+			dg_incident_missed(&incident->core, deed, manager_now(incident->m));
 		break;
 	case DG_ACTION_TERM:
 		r = send_signal(incident, deed->entry, SIGTERM);

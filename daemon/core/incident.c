@@ -352,9 +352,10 @@ void dg_incident_exited(struct dg_incident *i, struct dg_process process, uint64
 	advance(i, now_us, fx);
 }
 
-void dg_incident_missed(struct dg_incident *i, const struct dg_deed *deed)
+void dg_incident_missed(struct dg_incident *i, const struct dg_deed *deed, uint64_t now_us)
 {
-	dg_plan_missed(&i->plan, deed);
+	dg_plan_missed(&i->plan, deed, now_us);
+	dg_wake_at(i, i->plan.entries[deed->entry].due_us);
 }
 
 void dg_incident_timer(struct dg_incident *i, uint64_t now_us, struct dg_effects *fx)

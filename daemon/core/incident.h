@@ -147,8 +147,8 @@ void dg_incident_mounts(struct dg_incident *incident, enum dg_job job,
 			const struct dg_mount_list *mounts, struct dg_effects *effects);
 void dg_incident_exited(struct dg_incident *incident, struct dg_process process, uint64_t now_us,
 			struct dg_effects *effects);
-/* The deed could not be done at this moment, see dg_plan_missed(). No effects. */
-void dg_incident_missed(struct dg_incident *incident, const struct dg_deed *deed);
+/* The deed could not be done at this moment, see dg_plan_missed(). */
+void dg_incident_missed(struct dg_incident *incident, const struct dg_deed *deed, uint64_t now_us);
 void dg_incident_timer(struct dg_incident *incident, uint64_t now_us, struct dg_effects *effects);
 /* To TAKE, ACK or RELEASE: 0 or a negative errno. */
 void dg_incident_answered(struct dg_incident *incident, int error, uint64_t now_us,

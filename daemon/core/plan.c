@@ -7,7 +7,10 @@
 
 #define USEC_PER_MSEC 1000ULL
 #define WHOLE 1000U /* permille */
-#define MISSES_MAX 3
+
+/* A rung that did not reach its process is tried again for half a second, ever less often. */
+#define MISSES_MAX 5
+#define MISS_GAP_US (16 * USEC_PER_MSEC) /* before the first try; doubles */
 
 const char *dg_entry_state_name(enum dg_entry_state state)
 {
@@ -163,11 +166,6 @@ static void meet_again(struct dg_plan *plan, struct dg_plan_entry *entry,
 	} else if (!leaves && (entry->state == DG_ENTRY_FREED || entry->state == DG_ENTRY_UNSEEN)) {
 		begin_climb(plan, entry, now_us);
 	}
-	if (entry->missed > 0 && entry->missed == entry->rung) {
-		entry->rung--;
-		entry->due_us = now_us;
-	}
-	entry->missed = 0;
 }
 
 /* No list says that it is gone; past the cut nobody will any more. */
@@ -248,12 +246,17 @@ void dg_plan_over(struct dg_plan *plan)
 			plan->entries[i].state = DG_ENTRY_UNFINISHED;
 }
 
-void dg_plan_missed(struct dg_plan *plan, const struct dg_deed *deed)
+void dg_plan_missed(struct dg_plan *plan, const struct dg_deed *deed, uint64_t now_us)
 {
 	struct dg_plan_entry *entry = &plan->entries[deed->entry];
 
-	if (entry->n_missed++ < MISSES_MAX)
-		entry->missed = deed->rung + 1;
+	if (entry->n_missed >= MISSES_MAX || entry->rung != deed->rung + 1)
+		return;
+	entry->rung = deed->rung;
+	entry->due_us = now_us + (MISS_GAP_US << entry->n_missed++);
+	/* The pass that is under way may be beyond it. */
+	if (entry->due_us < plan->wake_us)
+		plan->wake_us = entry->due_us;
 }
 
 void dg_plan_exited(struct dg_plan *plan, struct dg_process process, uint64_t now_us)

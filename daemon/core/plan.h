@@ -49,8 +49,7 @@ struct dg_plan_entry {
 	uint64_t due_us;   /* when the next rung is due */
 	uint64_t seen_us;  /* when the look began that last saw it */
 	uint32_t permille; /* what is left of each grace */
-	size_t missed;     /* the number of the rung that did not reach it; 0: none */
-	unsigned n_missed;
+	unsigned n_missed; /* times that a rung did not reach it */
 };
 
 struct dg_plan {
@@ -94,9 +93,9 @@ void dg_plan_not_scanned(struct dg_plan *plan, uint64_t began_us);
 
 /*
  * The deed did not reach its process, for this moment: its mappings were
- * locked, or have moved. Done again when the process is seen again.
+ * locked, or have moved. Due again soon, a few times, if it is still seen then.
  */
-void dg_plan_missed(struct dg_plan *plan, const struct dg_deed *deed);
+void dg_plan_missed(struct dg_plan *plan, const struct dg_deed *deed, uint64_t now_us);
 
 /* The incident is over: whoever still climbs is told to be unfinished. */
 void dg_plan_over(struct dg_plan *plan);
