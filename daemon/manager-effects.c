@@ -82,6 +82,12 @@ static void end(struct incident *incident, enum dg_state state, const char *outc
 {
 	struct entry entry;
 
+	for (size_t i = 0; i < incident->core.plan.n_entries; i++) {
+		const char *how = dg_incident_end_of(&incident->core, i);
+
+		if (how)
+			free_holder(incident, i, how);
+	}
 	if (incident->core.has_done)
 		incident_write_done(incident);
 	entry_begin(&entry, "end");

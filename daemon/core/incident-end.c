@@ -46,21 +46,39 @@ bool dg_note_holders(struct dg_incident *i, struct dg_effects *fx)
 	return true;
 }
 
-void dg_note_ends(struct dg_incident *i, struct dg_effects *fx)
+const char *dg_incident_end_of(struct dg_incident *i, size_t n)
 {
-	for (size_t n = 0; n < i->plan.n_entries && !dg_effects_full(fx); n++) {
-		struct dg_plan_entry *entry = &i->plan.entries[n];
-		const char *how = "unmapped";
+	struct dg_plan_entry *entry = &i->plan.entries[n];
 
-		if (entry->over || !entry->noted || entry->state == DG_ENTRY_CLIMBING)
-			continue;
-		if (entry->exited)
-			how = "exited";
-		else if (entry->state != DG_ENTRY_FREED)
-			how = dg_entry_state_name(entry->state);
-		entry->over = true;
-		dg_emit(fx, &(struct dg_effect){.kind = DG_EFFECT_FREED, .entry = n, .note = how});
+	if (entry->over || !entry->noted || entry->state == DG_ENTRY_CLIMBING)
+		return NULL;
+	entry->over = true;
+	if (entry->exited)
+		return "exited";
+	return entry->state == DG_ENTRY_FREED ? "unmapped" : dg_entry_state_name(entry->state);
+}
+
+bool dg_note_ends(struct dg_incident *i, struct dg_effects *fx)
+{
+	for (size_t n = 0; n < i->plan.n_entries; n++) {
+		const char *how;
+
+		if (dg_effects_full(fx))
+			return false;
+		how = dg_incident_end_of(i, n);
+		if (how)
+			dg_emit(fx, &(struct dg_effect){
+					    .kind = DG_EFFECT_FREED, .entry = n, .note = how});
 	}
+	return true;
+}
+
+bool dg_note_all(struct dg_incident *i, uint64_t now_us, struct dg_effects *fx)
+{
+	if (dg_note_holders(i, fx) && dg_note_ends(i, fx))
+		return true;
+	dg_wake_at(i, now_us);
+	return false;
 }
 
 static void finish(struct dg_incident *i, enum dg_state state, struct dg_effects *fx)
@@ -70,7 +88,6 @@ static void finish(struct dg_incident *i, enum dg_state state, struct dg_effects
 	i->running = 0;
 	i->wake_us = UINT64_MAX;
 	dg_plan_over(&i->plan);
-	dg_note_ends(i, fx);
 	i->state = state;
 	i->outcome = dg_outcome(state, i->marks, i->has_done ? &i->done : NULL);
 	dg_emit(fx, &(struct dg_effect){.kind = DG_EFFECT_END, .state = state, .note = i->outcome});

@@ -154,8 +154,7 @@ enum dg_state dg_next_acting(struct dg_incident *i, uint64_t now_us, struct dg_e
 		dg_wake_at(i, now_us);
 		return DG_STATE_ACTING;
 	}
-	dg_note_ends(i, fx);
-	if (dg_is_waiting(i))
+	if (!dg_note_all(i, now_us, fx) || dg_is_waiting(i))
 		return DG_STATE_ACTING;
 	if (dg_plan_count(&i->plan, DG_ENTRY_CLIMBING) == 0)
 		return DG_STATE_SETTLING;
@@ -195,10 +194,8 @@ static bool must_act_again(struct dg_incident *i, uint64_t now_us)
 
 enum dg_state dg_next_settling(struct dg_incident *i, uint64_t now_us, struct dg_effects *fx)
 {
-	if (dg_is_waiting(i))
+	if (dg_is_waiting(i) || !dg_note_all(i, now_us, fx))
 		return DG_STATE_SETTLING;
-	dg_note_holders(i, fx);
-	dg_note_ends(i, fx);
 	return must_act_again(i, now_us) ? DG_STATE_ACTING : DG_STATE_UNMOUNTING;
 }
 
@@ -262,8 +259,8 @@ enum dg_state dg_next_unmounting(struct dg_incident *i, uint64_t now_us, struct 
 		case PHASE_UNMOUNT:
 			return after_unmount(i, now_us, fx);
 		case PHASE_LOOK:
-			dg_note_holders(i, fx);
-			dg_note_ends(i, fx);
+			if (!dg_note_all(i, now_us, fx))
+				return DG_STATE_UNMOUNTING;
 			if (must_act_again(i, now_us))
 				return DG_STATE_ACTING;
 			after_look(i, now_us, fx);
@@ -310,8 +307,8 @@ static enum dg_state judge(struct dg_incident *i, uint64_t now_us, struct dg_eff
 	bool detached = dg_has_mark(i, DG_MARK_DETACHED) &&
 			(i->ends[DG_JOB_DETACH] == DG_JOB_OK || i->stuck);
 
-	dg_note_holders(i, fx);
-	dg_note_ends(i, fx);
+	if (!dg_note_all(i, now_us, fx))
+		return DG_STATE_VERIFYING;
 	if (must_act_again(i, now_us))
 		return DG_STATE_ACTING;
 	if (found->live_mounted && !detached && i->n_remounts < REMOUNTS_MAX && !hurried) {

@@ -39,6 +39,7 @@ void dg_start_scan(struct dg_incident *i, uint64_t now_us, struct dg_effects *fx
 bool dg_is_waiting(const struct dg_incident *i); /* for a job of this state */
 void dg_wake_at(struct dg_incident *i, uint64_t at_us);
 uint64_t dg_left(const struct dg_incident *i, uint64_t now_us); /* until the deadline */
-/* False: there are more than fit. */
+/* Who has come, and whose end is known. False: there are more than fit; due again at once. */
 bool dg_note_holders(struct dg_incident *i, struct dg_effects *fx);
-void dg_note_ends(struct dg_incident *i, struct dg_effects *fx);
+bool dg_note_ends(struct dg_incident *i, struct dg_effects *fx);
+bool dg_note_all(struct dg_incident *i, uint64_t now_us, struct dg_effects *fx);

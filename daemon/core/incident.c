@@ -107,7 +107,7 @@ void dg_emit(struct dg_effects *fx, const struct dg_effect *effect)
 
 bool dg_effects_full(const struct dg_effects *fx)
 {
-	return fx->n_items + 64 > DG_EFFECTS_MAX;
+	return fx->n_items >= DG_EFFECTS_MANY;
 }
 
 bool dg_has_mark(const struct dg_incident *i, enum dg_mark mark)

@@ -54,7 +54,7 @@ enum dg_effect_kind {
 	DG_EFFECT_ACK,     /* likewise */
 	DG_EFFECT_RELEASE, /* likewise */
 	DG_EFFECT_PENDING, /* does the kernel still know it? dg_incident_seen() or _gone() */
-	DG_EFFECT_END,     /* it is over: .state and .note, the outcome */
+	DG_EFFECT_END,     /* it is over: .state and .note, the outcome; dg_incident_end_of() */
 };
 
 struct dg_effect {
@@ -68,8 +68,13 @@ struct dg_effect {
 	const char *note;
 };
 
-/* Bounded by design: what does not fit is due again at once. */
-#define DG_EFFECTS_MAX 512
+/*
+ * What comes in numbers (holders, deeds) is 64 of one input at the most, so that
+ * to carry it out takes no long time; the rest is due again at once. The room
+ * beyond is for what comes singly.
+ */
+#define DG_EFFECTS_MANY 64
+#define DG_EFFECTS_MAX 256
 struct dg_effects {
 	struct dg_effect items[DG_EFFECTS_MAX];
 	size_t n_items;
@@ -169,6 +174,12 @@ bool dg_incident_is_stuck(const struct dg_incident *incident, uint64_t now_us);
 
 /* What is told when the kernel has forgotten a hold that was in this state. */
 enum dg_state dg_state_when_gone(enum dg_state state, uint32_t marks);
+
+/*
+ * How plan entry n ended, once: NULL if that is noted already. It is asked for all
+ * of them at DG_EFFECT_END; that of those who were too many came with no effect.
+ */
+const char *dg_incident_end_of(struct dg_incident *incident, size_t n);
 
 /* The outcome's name. done: NULL where it was not heard. */
 const char *dg_outcome(enum dg_state state, uint32_t marks, const struct dg_done *done);

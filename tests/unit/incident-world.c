@@ -72,14 +72,32 @@ static int describe(const struct dg_effect *e, char *text, size_t size)
 	return -1;
 }
 
+static void tell(const struct dg_effect *effect)
+{
+	size_t n = strlen(world.log);
+
+	if (n > 0 && n + 1 < sizeof(world.log))
+		world.log[n++] = ' ';
+	describe(effect, world.log + n, sizeof(world.log) - n);
+}
+
+/* Of those whose end came with no effect. */
+static void tell_ends(void)
+{
+	for (size_t n = 0; n < world.incident.plan.n_entries; n++) {
+		const char *how = dg_incident_end_of(&world.incident, n);
+
+		if (how)
+			tell(&(struct dg_effect){.kind = DG_EFFECT_FREED, .entry = n, .note = how});
+	}
+}
+
 static void drain(void)
 {
 	for (size_t i = 0; i < world.effects.n_items; i++) {
-		size_t n = strlen(world.log);
-
-		if (n > 0 && n + 1 < sizeof(world.log))
-			world.log[n++] = ' ';
-		describe(&world.effects.items[i], world.log + n, sizeof(world.log) - n);
+		if (world.effects.items[i].kind == DG_EFFECT_END)
+			tell_ends();
+		tell(&world.effects.items[i]);
 	}
 	world.effects.n_items = 0;
 }

@@ -231,24 +231,75 @@ static void past_the_cut(void **state)
 	expect(">acting holder:10 note kill:10");
 }
 
-/* More holders than effects: all of them, in pieces. */
-static void a_crowd(void **state)
-{
-	static struct dg_holder many[2000];
-	unsigned turns = 0;
+#define CROWD 2000
+static struct dg_holder crowd[CROWD];
 
-	for (size_t i = 0; i < 2000; i++)
-		many[i] = mapper(100 + (pid_t)i, false);
-	to_scanning();
-	scanned(many, 2000, LIVE);
-	while (world.incident.wake_us <= world.now) {
-		assert_true(turns++ < 100);
-		world.log[0] = '\0';
+/* How often an effect of this kind comes until nothing is due; a turn is a short one. */
+static size_t turns(enum dg_effect_kind kind)
+{
+	size_t n = 0;
+
+	for (unsigned turn = 0; world.incident.wake_us <= world.now; turn++) {
+		assert_true(turn < 200);
 		dg_incident_timer(&world.incident, world.now, &world.effects);
+		assert_in_range(world.effects.n_items, 0, DG_EFFECTS_MANY + 8);
+		for (size_t i = 0; i < world.effects.n_items; i++)
+			n += world.effects.items[i].kind == kind;
 		world.effects.n_items = 0;
 	}
-	for (size_t i = 0; i < 2000; i++)
+	return n;
+}
+
+static void a_crowd_acted(bool catches)
+{
+	for (size_t i = 0; i < CROWD; i++)
+		crowd[i] = mapper(100 + (pid_t)i, catches);
+	to_scanning();
+	scanned(crowd, CROWD, LIVE);
+	turns(DG_EFFECT_DEED);
+	world.log[0] = '\0';
+}
+
+/* More holders than a turn takes: all of them, in pieces. */
+static void a_crowd(void **state)
+{
+	a_crowd_acted(false);
+	for (size_t i = 0; i < CROWD; i++)
 		assert_int_equal(world.incident.plan.entries[i].rung, 2);
+}
+
+/* All of a crowd let go at once: each is noted before it goes on. */
+static void a_crowd_that_lets_go(void **state)
+{
+	a_crowd_acted(true);
+	after(20 * MSEC);
+	scanned(NULL, 0, LIVE);
+	assert_int_equal(world.incident.state, DG_STATE_ACTING);
+	assert_int_equal(turns(DG_EFFECT_FREED), CROWD - DG_EFFECTS_MANY);
+	assert_int_equal(world.incident.state, DG_STATE_SETTLING);
+}
+
+/* So is a crowd that is found at the very end. */
+static void a_crowd_while_verifying(void **state)
+{
+	to_unmounting();
+	ok(DG_JOB_UNMOUNT);
+	for (size_t i = 0; i < CROWD; i++)
+		crowd[i] = opener(100 + (pid_t)i);
+	scanned(crowd, CROWD, 0);
+	assert_int_equal(world.incident.state, DG_STATE_VERIFYING);
+	assert_int_equal(turns(DG_EFFECT_HOLDER), CROWD - DG_EFFECTS_MANY);
+	assert_true(world.incident.asked);
+}
+
+/* The hold is over while they climb: nobody's end is left out. */
+static void a_crowd_at_the_end(void **state)
+{
+	a_crowd_acted(true);
+	dg_incident_gone(&world.incident, world.now, &world.effects);
+	for (size_t i = 0; i < CROWD; i++)
+		assert_string_equal(dg_incident_end_of(&world.incident, i), "unfinished");
+	assert_null(dg_incident_end_of(&world.incident, 0));
 }
 
 int main(void)
@@ -268,6 +319,9 @@ int main(void)
 		WORLD_TEST(our_own_steps_are_nobody),
 		WORLD_TEST(past_the_cut),
 		WORLD_TEST(a_crowd),
+		WORLD_TEST(a_crowd_that_lets_go),
+		WORLD_TEST(a_crowd_while_verifying),
+		WORLD_TEST(a_crowd_at_the_end),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
