@@ -16,6 +16,7 @@
 #include "names.h"
 
 #define SETTLE_US 500000ULL /* many uevents come at once */
+#define SETTLE_MOST_US 2000000ULL
 #define TOPOLOGY_US 20000000ULL
 #define PROTECTED_US 5000000ULL
 
@@ -221,6 +222,16 @@ static void on_protected(void *userdata, const struct step_outcome *outcome)
 			    outcome->error);
 }
 
+static int on_ready(sd_event_source *source, void *userdata)
+{
+	struct manager *m = userdata;
+
+	if (!manager_is_holding(m) && steps_keep_ready(m->steps, DG_STEPS_READY))
+		sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
+	return 0;
+}
+
+/* Uevents may come for ever: what has begun to look is not stopped for them. */
 static int on_timer(sd_event_source *source, uint64_t usec, void *userdata)
 {
 	static const char *const topology[] = {"topology", NULL};
@@ -230,20 +241,28 @@ static int on_timer(sd_event_source *source, uint64_t usec, void *userdata)
 	if (manager_is_holding(m))
 		return 0;
 	/* One that runs has seen part of it only. */
-	devices_hold(m);
+	if (m->topology_step || m->protected_step) {
+		devices_look_again(m);
+		return 0;
+	}
 	if (step_start(m->steps, topology, TOPOLOGY_US, on_topology, m, &m->topology_step) < 0)
 		m->topology_step = NULL;
 	if (step_start(m->steps, protected, PROTECTED_US, on_protected, m, &m->protected_step) < 0)
 		m->protected_step = NULL;
-	steps_keep_ready(m->steps, DG_STEPS_READY);
+	sd_event_source_set_enabled(m->ready_source, SD_EVENT_ONESHOT);
 	return 0;
 }
 
 void devices_look_again(struct manager *m)
 {
+	uint64_t now_us = manager_now(m), at_us = now_us + SETTLE_US;
+
 	if (!m->topology_timer || manager_is_holding(m))
 		return;
-	sd_event_source_set_time_relative(m->topology_timer, SETTLE_US);
+	/* Not after the last of them, which may never come. */
+	if (sd_event_source_get_enabled(m->topology_timer, NULL) == 0)
+		m->look_by_us = now_us + SETTLE_MOST_US;
+	sd_event_source_set_time(m->topology_timer, at_us < m->look_by_us ? at_us : m->look_by_us);
 	sd_event_source_set_enabled(m->topology_timer, SD_EVENT_ONESHOT);
 }
 
@@ -261,7 +280,12 @@ int devices_start(struct manager *m)
 {
 	int r;
 
-	r = sd_event_add_time(m->event, &m->topology_timer, CLOCK_MONOTONIC, 0, 0, on_timer, m);
+	r = sd_event_add_defer(m->event, &m->ready_source, on_ready, m);
+	if (r >= 0)
+		r = sd_event_source_set_enabled(m->ready_source, SD_EVENT_OFF);
+	if (r >= 0)
+		r = sd_event_add_time(m->event, &m->topology_timer, CLOCK_MONOTONIC, 0, 0, on_timer,
+				      m);
 	return r < 0 ? r : 0;
 }
 
@@ -269,6 +293,7 @@ void devices_done(struct manager *m)
 {
 	devices_hold(m);
 	m->topology_timer = sd_event_source_disable_unref(m->topology_timer);
+	m->ready_source = sd_event_source_disable_unref(m->ready_source);
 	devices_free(m->devices, m->n_devices);
 	free(m->protected);
 	m->devices = NULL;

@@ -52,7 +52,7 @@ struct manager {
 	struct incident *open[DG_INCIDENTS_OPEN_MAX]; /* by ascending id */
 	size_t n_open;
 	uint64_t n_total, n_unrecorded, n_taken_over, n_lost_steps;
-	uint64_t refused_id; /* the last hold that there was no room for */
+	uint64_t refused_id;    /* the last hold that there was no room for */
 	struct dg_story **kept; /* over, by ascending id */
 	size_t n_kept;
 
@@ -62,7 +62,8 @@ struct manager {
 	struct manager_device *devices;
 	size_t n_devices;
 	struct step *topology_step;
-	sd_event_source *topology_timer;
+	sd_event_source *topology_timer, *ready_source;
+	uint64_t look_by_us; /* when the timer goes off, whatever comes until then */
 	struct manager_protected *protected;
 	size_t n_protected;
 	struct step *protected_step;

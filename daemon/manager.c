@@ -78,7 +78,7 @@ static void on_request(struct manager *m, const struct dg_request *request)
 	int r;
 
 	if (incident) {
-		dg_incident_seen(&incident->core, request, manager_now(m), &incident->effects);
+		dg_incident_seen(&incident->core, request, manager_now(m));
 		incident_carry_out(incident);
 		return;
 	}
@@ -319,6 +319,9 @@ static int add_sources(struct manager *m)
 	r = sd_event_add_defer(m->event, &m->refresh_source, on_refresh, m);
 	if (r >= 0)
 		r = sd_event_source_set_enabled(m->refresh_source, SD_EVENT_OFF);
+	/* What is held, and until when, before anything that takes time. */
+	if (r >= 0)
+		r = sd_event_source_set_priority(m->refresh_source, KLINK_PRIORITY_EVENTS);
 	if (r >= 0)
 		r = sd_event_add_time(m->event, &m->retry_timer, CLOCK_MONOTONIC, 0, 0, on_retry,
 				      m);
@@ -432,13 +435,18 @@ struct manager *manager_free(struct manager *m)
 	return NULL;
 }
 
+/* However much there is to do: no turn of the loop is long, and the next one is this. */
 static int start_watchdog(struct manager *m, uint64_t watchdog_us)
 {
+	int r;
+
 	m->watchdog_us = watchdog_us;
 	if (watchdog_us == 0)
 		return 0;
-	return sd_event_add_time(m->event, &m->watchdog_timer, CLOCK_MONOTONIC, 0, 0, on_watchdog,
-				 m);
+	r = sd_event_add_time(m->event, &m->watchdog_timer, CLOCK_MONOTONIC, 0, 0, on_watchdog, m);
+	if (r < 0)
+		return r;
+	return sd_event_source_set_priority(m->watchdog_timer, SD_EVENT_PRIORITY_IMPORTANT);
 }
 
 static void log_missing(struct manager *m, const char *what, int error)

@@ -33,19 +33,32 @@ static void ask(struct dg_incident *i, enum dg_effect_kind what, struct dg_effec
 	dg_emit(fx, &(struct dg_effect){.kind = what});
 }
 
-/* Phases of announced: TAKE moves the deadline, so the kernel is asked for it again. */
-enum { PHASE_TAKE, PHASE_DEADLINE };
+/*
+ * Phases of announced: TAKE moves the deadline, so the kernel is asked for it again.
+ * Who goes on from a record has a plan already, and asks who is protected.
+ */
+enum { PHASE_TAKE, PHASE_DEADLINE, PHASE_PROTECTED };
+
+static enum dg_state after_take(struct dg_incident *i, uint64_t now_us, struct dg_effects *fx)
+{
+	if (i->first == DG_STATE_SYNCING)
+		return DG_STATE_SYNCING;
+	if (i->phase == PHASE_DEADLINE) {
+		i->phase = PHASE_PROTECTED;
+		dg_start_job(i, DG_JOB_PROTECTED, now_us, fx);
+	}
+	if (dg_is_waiting(i))
+		return DG_STATE_ANNOUNCED;
+	/* Syncing asks again who is protected. */
+	return i->ends[DG_JOB_PROTECTED] == DG_JOB_OK ? i->first : DG_STATE_SYNCING;
+}
 
 enum dg_state dg_next_announced(struct dg_incident *i, uint64_t now_us, struct dg_effects *fx)
 {
 	if (i->asked || is_timed(i, now_us))
 		return DG_STATE_ANNOUNCED;
-	if (i->phase == PHASE_DEADLINE) {
-		if (dg_is_waiting(i))
-			return DG_STATE_ANNOUNCED;
-		/* Syncing asks again who is protected. */
-		return i->ends[DG_JOB_PROTECTED] == DG_JOB_OK ? i->first : DG_STATE_SYNCING;
-	}
+	if (i->phase != PHASE_TAKE)
+		return after_take(i, now_us, fx);
 	if (!i->answered) {
 		ask(i, DG_EFFECT_TAKE, fx);
 		return DG_STATE_ANNOUNCED;

@@ -257,12 +257,10 @@ void dg_incident_done(struct dg_incident *i)
 	dg_plan_done(&i->plan);
 }
 
-/* First what we are is said to the kernel; PROTECTED: a plan may be there already. */
+/* First what we are is said to the kernel. */
 static void begin(struct dg_incident *i, uint64_t now_us, struct dg_effects *fx)
 {
 	enter(i, DG_STATE_ANNOUNCED, now_us, fx);
-	if (i->first != DG_STATE_SYNCING)
-		dg_start_job(i, DG_JOB_PROTECTED, now_us, fx);
 	i->asked = true;
 	dg_emit(fx, &(struct dg_effect){.kind = DG_EFFECT_TAKE});
 	advance(i, now_us, fx);
@@ -373,8 +371,7 @@ void dg_incident_answered(struct dg_incident *i, int error, uint64_t now_us, str
 	advance(i, now_us, fx);
 }
 
-void dg_incident_seen(struct dg_incident *i, const struct dg_request *request, uint64_t now_us,
-		      struct dg_effects *fx)
+void dg_incident_seen(struct dg_incident *i, const struct dg_request *request, uint64_t now_us)
 {
 	if (dg_state_is_final(i->state))
 		return;
@@ -388,5 +385,6 @@ void dg_incident_seen(struct dg_incident *i, const struct dg_request *request, u
 		set_deadline(i, request, now_us);
 	else
 		i->overdue_us = now_us + ASK_AGAIN_US;
-	advance(i, now_us, fx);
+	/* Many are named at once: each goes on in a turn of its own. */
+	dg_wake_at(i, now_us);
 }

@@ -158,9 +158,9 @@ void dg_incident_timer(struct dg_incident *incident, uint64_t now_us, struct dg_
 /* To TAKE, ACK or RELEASE: 0 or a negative errno. */
 void dg_incident_answered(struct dg_incident *incident, int error, uint64_t now_us,
 			  struct dg_effects *effects);
-/* The kernel has named it again. */
+/* The kernel has named it again. No effects: what comes of it is due at once. */
 void dg_incident_seen(struct dg_incident *incident, const struct dg_request *request,
-		      uint64_t now_us, struct dg_effects *effects);
+		      uint64_t now_us);
 void dg_incident_ended(struct dg_incident *incident, const struct dg_done *done, uint64_t now_us,
 		       struct dg_effects *effects);
 /* The kernel does not know it any more. */

@@ -9,8 +9,6 @@
 #include "io/klink-internal.h"
 #include "uapi/daxguard.h"
 
-/* Datagrams read in one turn of the event loop, so that others get theirs. */
-#define DATAGRAMS_PER_TURN 64
 #define REFRESH_AGAIN_US 1000000ULL
 
 /* What the kernel says of one generic netlink family. */
@@ -232,18 +230,14 @@ static int on_events(sd_event_source *source, int fd, uint32_t revents, void *us
 {
 	struct klink *link = userdata;
 
-	for (int i = 0; i < DATAGRAMS_PER_TURN; i++) {
-		ssize_t n = klink_socket_receive(&link->events);
+	ssize_t n = klink_socket_receive(&link->events);
 
-		if (n == -EAGAIN)
-			break;
-		if (n < 0) {
-			/* What was dropped may have been the module's own coming or going. */
-			family_refresh(link);
-			klink_queue_lost(link);
-			break;
-		}
+	if (n >= 0) {
 		klink_socket_walk(&link->events, (size_t)n, event_message, link);
+	} else if (n != -EAGAIN) {
+		/* What was dropped may have been the module's own coming or going. */
+		family_refresh(link);
+		klink_queue_lost(link);
 	}
 	return 0;
 }
@@ -288,37 +282,33 @@ static int on_command(sd_event_source *source, int fd, uint32_t revents, void *u
 {
 	struct klink *link = userdata;
 
-	for (int i = 0; i < DATAGRAMS_PER_TURN; i++) {
-		ssize_t n = klink_socket_receive(&link->command);
+	ssize_t n = klink_socket_receive(&link->command);
 
-		if (n == -EAGAIN)
-			break;
-		if (n < 0) {
-			klink_queue_lost(link);
-			break;
-		}
+	if (n >= 0)
 		klink_socket_walk(&link->command, (size_t)n, command_message, link);
-	}
+	else if (n != -EAGAIN)
+		klink_queue_lost(link);
 	return 0;
 }
 
 static int on_deferred(sd_event_source *source, void *userdata)
 {
 	struct klink *link = userdata;
-	struct klink_completed *completed = link->completed;
-	size_t n_completed = link->n_completed;
-	bool lost = link->lost;
 
 	/* The callbacks ask questions, and more may arrive meanwhile. */
-	link->completed = NULL;
-	link->n_completed = 0;
-	link->lost = false;
-	for (size_t i = 0; i < n_completed; i++)
-		link->ops.completed(link->userdata, completed[i].token, completed[i].error,
-				    completed[i].truncated);
-	free(completed);
-	if (lost)
+	if (link->n_completed > 0) {
+		struct klink_completed completed = link->completed[0];
+
+		memmove(link->completed, link->completed + 1,
+			--link->n_completed * sizeof(*link->completed));
+		link->ops.completed(link->userdata, completed.token, completed.error,
+				    completed.truncated);
+	} else if (link->lost) {
+		link->lost = false;
 		link->ops.lost(link->userdata);
+	}
+	if (link->n_completed > 0 || link->lost)
+		sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
 	return 0;
 }
 
@@ -342,8 +332,11 @@ static int add_sources(struct klink *link)
 			    EPOLLIN, on_command, link);
 	if (r < 0)
 		return r;
-	return sd_event_add_io(link->event, &link->events_source, klink_socket_fd(&link->events),
-			       EPOLLIN, on_events, link);
+	r = sd_event_add_io(link->event, &link->events_source, klink_socket_fd(&link->events),
+			    EPOLLIN, on_events, link);
+	if (r < 0)
+		return r;
+	return sd_event_source_set_priority(link->events_source, KLINK_PRIORITY_EVENTS);
 }
 
 /* Listen for families first, then look: one that comes in between is seen twice, not never. */

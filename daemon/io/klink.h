@@ -16,13 +16,19 @@
 
 struct klink;
 
+/* An announcement comes before all other work: who does not take it in time loses the hold. */
+#define KLINK_PRIORITY_EVENTS (SD_EVENT_PRIORITY_NORMAL - 10)
+
 struct klink_info {
 	char version[DG_NAME_MAX];
 	char boot_id[DG_BOOT_ID_LEN];
 	uint32_t hold_ms, cap_ms, activation_ms;
 };
 
-/* Callbacks, from the event loop. Arguments are valid for the call only. */
+/*
+ * Callbacks, from the event loop, one a turn: what each starts takes its time.
+ * Arguments are valid for the call only.
+ */
 struct klink_ops {
 	void (*event)(void *userdata, const struct dg_request *request);
 	void (*done)(void *userdata, const struct dg_done *done);

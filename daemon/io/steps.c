@@ -380,7 +380,7 @@ int step_start(struct steps *steps, const char *const argv[], uint64_t timeout_u
 	return 0;
 }
 
-void steps_keep_ready(struct steps *steps, size_t n)
+bool steps_keep_ready(struct steps *steps, size_t n)
 {
 	static const char *const argv[] = {"--wait", NULL};
 	struct step *step;
@@ -389,8 +389,7 @@ void steps_keep_ready(struct steps *steps, size_t n)
 	for (step = steps->first; step; step = step->next)
 		ready += step->input >= 0;
 	/* What cannot be started now is started when it is needed, or fails there. */
-	while (ready++ < n && step_spawn(steps, argv, true, &step) >= 0)
-		;
+	return ready < n && step_spawn(steps, argv, true, &step) >= 0 && ready + 1 < n;
 }
 
 int step_adopt(struct steps *steps, pid_t pid, uint64_t start_ns)

@@ -76,9 +76,10 @@ uint64_t step_start_ns(const struct step *step); /* since boot; from /proc/PID/s
 /*
  * Have this many wait, started as "binary --wait": they read their verb and its
  * arguments from stdin, each with a NUL at its end, and exit when it ends at
- * once. step_start() uses them up; nothing but this call starts others.
+ * once. step_start() uses them up; nothing but this call starts others. It
+ * starts one, since that may take its time. True: call it again, there are to be more.
  */
-void steps_keep_ready(struct steps *steps, size_t n);
+bool steps_keep_ready(struct steps *steps, size_t n);
 
 /* Calls func for each running, waiting or stuck step. They are exempt from policy. */
 void steps_foreach(struct steps *steps, void (*func)(void *userdata, pid_t pid, uint64_t start_ns),

@@ -135,13 +135,15 @@ static int on_deferred(sd_event_source *source, void *userdata)
 {
 	struct klink *link = userdata;
 
-	while (link->queue) {
-		struct packet *packet = link->queue;
+	struct packet *packet = link->queue;
 
-		link->queue = packet->next;
-		deliver(link, packet);
-		free(packet);
-	}
+	if (!packet)
+		return 0;
+	link->queue = packet->next;
+	deliver(link, packet);
+	free(packet);
+	if (link->queue)
+		sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
 	return 0;
 }
 

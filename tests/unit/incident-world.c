@@ -138,8 +138,8 @@ void seen(uint32_t deadline_ms)
 
 	again.state = DG_KSTATE_TAKEN;
 	again.deadline_ms = deadline_ms;
-	dg_incident_seen(&world.incident, &again, world.now, &world.effects);
-	drain();
+	dg_incident_seen(&world.incident, &again, world.now);
+	after(0);
 }
 
 void after(uint64_t us)

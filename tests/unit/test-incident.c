@@ -251,7 +251,7 @@ static void a_long_revoke_is_no_fault_of_ours(void **state)
 	assert_false(dg_incident_is_stuck(&world.incident, BEGIN + 34 * SEC));
 	assert_true(dg_incident_is_stuck(&world.incident, BEGIN + 36 * SEC));
 	revoking.state = DG_KSTATE_REVOKING;
-	dg_incident_seen(&world.incident, &revoking, BEGIN + 22 * SEC, &world.effects);
+	dg_incident_seen(&world.incident, &revoking, BEGIN + 22 * SEC);
 	assert_false(dg_incident_is_stuck(&world.incident, BEGIN + 60 * SEC));
 }
 

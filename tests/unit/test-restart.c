@@ -35,14 +35,14 @@ static void each_state(void **state)
 {
 	go_on_from(DG_STATE_ANNOUNCED, ">announced take pending >syncing +sync +mounts +protected");
 	go_on_from(DG_STATE_SYNCING, ">announced take pending >syncing +sync +mounts +protected");
-	go_on_from(DG_STATE_SCANNING, ">announced +protected take pending >scanning +scan");
-	go_on_from(DG_STATE_ACTING, ">announced +protected take pending >scanning +scan");
-	go_on_from(DG_STATE_SETTLING, ">announced +protected take pending >settling +sync +scan");
+	go_on_from(DG_STATE_SCANNING, ">announced take pending +protected >scanning +scan");
+	go_on_from(DG_STATE_ACTING, ">announced take pending +protected >scanning +scan");
+	go_on_from(DG_STATE_SETTLING, ">announced take pending +protected >settling +sync +scan");
 	go_on_from(DG_STATE_UNMOUNTING,
-		   ">announced +protected take pending >unmounting +claim +unmount");
-	go_on_from(DG_STATE_VERIFYING, ">announced +protected take pending >verifying +scan");
-	go_on_from(DG_STATE_ACKED, ">announced +protected take pending >verifying +scan");
-	go_on_from(DG_STATE_REVOKING, ">announced +protected take pending >verifying +scan");
+		   ">announced take pending +protected >unmounting +claim +unmount");
+	go_on_from(DG_STATE_VERIFYING, ">announced take pending +protected >verifying +scan");
+	go_on_from(DG_STATE_ACKED, ">announced take pending +protected >verifying +scan");
+	go_on_from(DG_STATE_REVOKING, ">announced take pending +protected >verifying +scan");
 	/* The record says it is over; the kernel, which holds it, knows better. */
 	for (unsigned i = DG_STATE_DONE; i < _DG_STATE_MAX; i++)
 		go_on_from(i, ">announced take pending >syncing +sync +mounts +protected");
@@ -82,7 +82,7 @@ static void the_hold_ended_meanwhile(void **state)
 static void marks_are_kept(void **state)
 {
 	story.marks = 1U << DG_MARK_DETACHED;
-	go_on_from(DG_STATE_VERIFYING, ">announced +protected take pending >verifying +scan");
+	go_on_from(DG_STATE_VERIFYING, ">announced take pending +protected >verifying +scan");
 	scanned(NULL, 0, 0);
 	answered(0);
 	kernel_done(DG_RESULT_ACKED, DG_REVOKE_CLEAN);
@@ -92,7 +92,7 @@ static void marks_are_kept(void **state)
 static void a_system_device_stays_one(void **state)
 {
 	story.marks = 1U << DG_MARK_SYSTEM;
-	go_on_from(DG_STATE_VERIFYING, ">announced +protected take pending >verifying +scan");
+	go_on_from(DG_STATE_VERIFYING, ">announced take pending +protected >verifying +scan");
 	scanned((struct dg_holder[]){mapper(10, true)}, 1, LIVE);
 	expect("mark=released release");
 }
@@ -118,7 +118,7 @@ static void nobody_is_signalled_twice(void **state)
 
 	add_holder(10, 1);
 	add_holder(11, 0);
-	go_on_from(DG_STATE_ACTING, ">announced +protected take pending >scanning +scan");
+	go_on_from(DG_STATE_ACTING, ">announced take pending +protected >scanning +scan");
 	scanned(holders, 3, LIVE);
 	/* 10 had its SIGBUS a second ago; 12 is new. */
 	expect(">acting holder:10 holder:11 holder:12 sigbus:11 sigbus:12");
@@ -139,13 +139,13 @@ static void who_is_protected_must_be_known(void **state)
 	answered(0);
 	seen(20000);
 	ended(DG_JOB_PROTECTED, DG_JOB_TIMEOUT);
-	expect(">announced +protected take pending >syncing +sync +mounts +protected");
+	expect(">announced take pending +protected >syncing +sync +mounts +protected");
 }
 
 static void who_let_go_meanwhile_is_not_asked_again(void **state)
 {
 	add_holder(10, 1);
-	go_on_from(DG_STATE_ACTING, ">announced +protected take pending >scanning +scan");
+	go_on_from(DG_STATE_ACTING, ">announced take pending +protected >scanning +scan");
 	scanned(NULL, 0, LIVE);
 	expect(">acting freed:10=unmapped >settling +sync +scan");
 }
