@@ -169,8 +169,8 @@ class DaemonCase(unittest.TestCase):
             file.write(text)
         os.chmod(self.path(name), mode)
 
-    def start(self, wait=True, notify=False):
-        env = dict(os.environ, DAXGUARD_TEST_DIR=self.dir, DAXGUARD_FAKE_KLINK=self.path("klink"))
+    def start(self, wait=True, notify=False, **more):
+        env = dict(os.environ, DAXGUARD_TEST_DIR=self.dir, DAXGUARD_FAKE_KLINK=self.path("klink"), **more)
         env.pop("NOTIFY_SOCKET", None)
         if notify:
             env["NOTIFY_SOCKET"] = self.path("notify")

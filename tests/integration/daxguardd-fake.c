@@ -1,7 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The daemon with another outside: everything below the directory DAXGUARD_TEST_DIR. */
+/*
+ * The daemon with another outside: everything below the directory DAXGUARD_TEST_DIR,
+ * and each step takes DAXGUARD_TEST_SPAWN_US to start, as on a machine that is busy.
+ */
+#include <dlfcn.h>
+#include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "daemon.h"
 
@@ -12,6 +18,18 @@ static const char *below(const char *dir, const char *name)
 	if (asprintf(&path, "%s/%s", dir, name) < 0)
 		abort();
 	return path;
+}
+
+/* NOLINTNEXTLINE(readability-inconsistent-declaration-parameter-name) */
+int posix_spawn(pid_t *pid, const char *path, const posix_spawn_file_actions_t *actions,
+		const posix_spawnattr_t *attributes, char *const argv[], char *const environment[])
+{
+	const char *slow = getenv("DAXGUARD_TEST_SPAWN_US");
+	__typeof__(&posix_spawn) real = (__typeof__(&posix_spawn))dlsym(RTLD_NEXT, "posix_spawn");
+
+	if (slow)
+		usleep((useconds_t)strtoul(slow, NULL, 10));
+	return real(pid, path, actions, attributes, argv, environment);
 }
 
 int main(int argc, char *argv[])

@@ -11,6 +11,9 @@ import errno
 import os
 import resource
 import signal
+import socket
+import threading
+import time
 
 from daemoncase import EXIT_ON_TERM, DaemonCase, eventually, libc, main
 from fakemodule import is_mounted
@@ -52,6 +55,40 @@ class HostTest(DaemonCase):
             while True:
                 filler.write(b"x" * 4096)
         self.assertEqual(full.exception.errno, errno.ENOSPC)
+
+    def watchdog_pings(self):
+        """When the daemon says that it is alive, as the service manager hears it."""
+        pings = []
+        notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        notify.bind(self.path("notify"))
+        self.addCleanup(notify.close)
+
+        def read():
+            while True:
+                try:
+                    said = notify.recv(4096)
+                except OSError:
+                    return
+                if b"WATCHDOG=1" in said:
+                    pings.append(time.monotonic())
+
+        threading.Thread(target=read, daemon=True).start()
+        return pings
+
+    def test_many_at_once_where_steps_start_slowly(self):
+        numbers = range(7, 7 + 16)
+        pings = self.watchdog_pings()
+        daemon = self.start(notify=True, WATCHDOG_USEC="2000000", DAXGUARD_TEST_SPAWN_US="100000")
+        eventually(lambda: len(self.idle_steps(daemon.pid)) == READY)
+        del pings[:-1]
+        for number in numbers:
+            self.module.hold(number)
+        self.module.wait_for("SCAN", len(numbers), 30)
+        self.assertLess(max(b - a for a, b in zip(pings, pings[1:])), 2.5)
+        # Each has heard of its time before anybody's steps were started.
+        for number in numbers:
+            self.assertEqual([e["name"] for kind, e in self.record(number)
+                              if kind == "job-end" and e["end"] == "timeout"], [])
 
     def test_run_full(self):
         self.small_run()
