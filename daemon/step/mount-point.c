@@ -63,12 +63,24 @@ static void retreat(void)
 		perror("chdir /");
 }
 
+static int stat_mount(const struct mount *mount, int dir_fd, const char *name, int flags,
+		      unsigned mask, struct statx *ret)
+{
+	if (statx(dir_fd, name, flags | AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT | AT_STATX_DONT_SYNC,
+		  mask, ret) < 0)
+		return -errno;
+	if (!(ret->stx_mask & STATX_MNT_ID) || ret->stx_mnt_id != (uint64_t)mount->id ||
+	    DG_DEV(ret->stx_dev_major, ret->stx_dev_minor) != mount->dev)
+		return -ESTALE;
+	return 0;
+}
+
 /*
- * XFS answers no statx() once it was shut down. Which mount a name leads to, the
- * kernel says all the same along with the handle of a file, from what it has in
- * memory.
+ * Some answer no statx(): XFS once it was shut down, for one. Which mount a name
+ * leads to, the kernel says all the same along with the handle of a file, from
+ * what it has in memory.
  */
-static int check_dead(const struct mount *mount, int dir_fd, const char *name)
+static int check_by_handle(const struct mount *mount, const char *name)
 {
 	union {
 		struct file_handle handle;
@@ -76,25 +88,36 @@ static int check_dead(const struct mount *mount, int dir_fd, const char *name)
 	} file = {.handle.handle_bytes = MAX_HANDLE_SZ};
 	int id;
 
-	if (name_to_handle_at(dir_fd, name, &file.handle, &id, 0) < 0)
-		return errno == EOPNOTSUPP ? -EIO : -errno;
+	if (name_to_handle_at(AT_FDCWD, name, &file.handle, &id, 0) < 0)
+		return -errno;
 	return id == (int)mount->id ? 0 : -ESTALE;
 }
 
-static int check(const struct mount *mount, int dir_fd, const char *name, int flags)
+/*
+ * Nothing is asked for, and the mount's id comes all the same: to a question of
+ * any other thing a user's FUSE answers that this is none of ours (EACCES).
+ */
+static int check_name(const struct mount *mount, const char *name)
 {
 	struct statx stx;
+	int r, by_handle;
 
-	/* The id alone: what else a file system would have to say is not asked for. */
-	if (statx(dir_fd, name, flags | AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT | AT_STATX_DONT_SYNC,
-		  STATX_TYPE | STATX_MNT_ID, &stx) < 0)
-		return errno == EIO && *name ? check_dead(mount, dir_fd, name) : -errno;
-	if (!(stx.stx_mask & STATX_MNT_ID) || stx.stx_mnt_id != (uint64_t)mount->id ||
-	    DG_DEV(stx.stx_dev_major, stx.stx_dev_minor) != mount->dev)
-		return -ESTALE;
-	if (flags & AT_EMPTY_PATH && !S_ISDIR(stx.stx_mode) && !S_ISREG(stx.stx_mode))
-		return -ENOTSUP;
-	return 0;
+	r = stat_mount(mount, AT_FDCWD, name, 0, 0, &stx);
+	if (r == 0 || r == -ESTALE)
+		return r;
+	by_handle = check_by_handle(mount, name);
+	return by_handle == 0 || by_handle == -ESTALE ? by_handle : r;
+}
+
+static int check_opened(const struct mount *mount, int fd)
+{
+	struct statx stx;
+	int r;
+
+	r = stat_mount(mount, fd, "", AT_EMPTY_PATH, STATX_TYPE | STATX_MNT_ID, &stx);
+	if (r < 0)
+		return r;
+	return S_ISDIR(stx.stx_mode) || S_ISREG(stx.stx_mode) ? 0 : -ENOTSUP;
 }
 
 /* What an O_PATH descriptor stands for, opened for reading. */
@@ -120,7 +143,7 @@ int mount_point_open(int proc_fd, const struct mount *mount)
 	retreat();
 	if (fd < 0)
 		return fd;
-	r = check(mount, fd, "", AT_EMPTY_PATH);
+	r = check_opened(mount, fd);
 	if (r == 0)
 		r = reopen(proc_fd, fd);
 	close(fd);
@@ -135,7 +158,7 @@ int mount_point_unmount(const struct mount *mount, int flags)
 	r = approach(mount, &name);
 	if (r < 0)
 		return r;
-	r = check(mount, AT_FDCWD, name, 0);
+	r = check_name(mount, name);
 	/*
 	 * The root of a namespace is not unmounted: the kernel would make its
 	 * file system read-only instead, for everybody.

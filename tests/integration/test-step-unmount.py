@@ -7,10 +7,29 @@ usage: as test-step.py
 
 import os
 import subprocess
+import unittest
 
 from stepcase import PythonChild, StepCase, libc, main, run, step
 
 PIVOT_ROOT = {"x86_64": 155, "aarch64": 41, "ppc64le": 203}[os.uname().machine]
+
+# A FUSE mount that lets in nobody but the user nobody, as fusermount3 makes one.
+FUSE = """
+import struct, threading
+fd = os.open("/dev/fuse", os.O_RDWR)
+check(libc.mount(b"fuse", {0!r}.encode(), b"fuse", 6, f"fd={{fd}},rootmode=40000,user_id=65534,group_id=65534".encode()))
+def serve():
+    while True:
+        try:
+            request = os.read(fd, 1 << 18)
+        except OSError:
+            return  # unmounted
+        _, opcode, unique = struct.unpack_from("=IIQ", request)
+        init = struct.pack("=IIIIHHII", 7, 31, 65536, 0, 12, 9, 65536, 1).ljust(64, b"\\0")
+        answer = init if opcode == 26 else b""
+        os.write(fd, struct.pack("=IiQ", 16 + len(answer), 0 if answer else -38, unique) + answer)
+threading.Thread(target=serve, daemon=True).start()
+"""
 
 
 class UnmountTest(StepCase):
@@ -121,6 +140,18 @@ class UnmountTest(StepCase):
         os.symlink(self.dir + "/decoy", self.dir + "/outer")
         step("unmount", self.dev, status=0)
         self.assertEqual(self.mine(), [decoy.encode()])
+
+    @unittest.skipUnless(os.path.exists("/dev/fuse"), "no FUSE here")
+    def test_unmount_what_lets_nobody_in(self):
+        where = self.mnt + "/fuse"
+        os.mkdir(where)
+        self.children.append(PythonChild(FUSE.format(where)))
+        with self.assertRaises(PermissionError):
+            os.stat(where)
+        found = step("unmount", self.dev, status=0)
+        self.assertEqual([(r["PATH"], r["RESULT"]) for r in found],
+                         [(where.encode(), b"ok"), (self.mnt.encode(), b"ok")])
+        self.assertEqual(self.mine(), [])
 
     def test_unmount_locked(self):
         child = self.child(":", "-U", "-r", "-m", "--propagation", "private")
