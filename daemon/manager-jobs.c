@@ -12,6 +12,9 @@
 /* "259:4294967295" and its NUL. */
 #define DEV_TEXT 24
 
+/* The end of a job whose step has outlived its daemon. */
+#define STUCK "stuck"
+
 static void count_devices(const struct dg_request *request, size_t *n)
 {
 	*n = 0;
@@ -213,7 +216,8 @@ static void on_step(void *userdata, const struct step_outcome *outcome)
 		end = DG_JOB_OK;
 	else if (outcome->end == STEP_TIMEOUT)
 		end = DG_JOB_TIMEOUT;
-	if (end == DG_JOB_TIMEOUT || outcome->end == STEP_SIGNALED)
+	/* A claim has nothing else to do than to last until it is not wanted any more. */
+	if ((end == DG_JOB_TIMEOUT && job->job != DG_JOB_CLAIM) || outcome->end == STEP_SIGNALED)
 		job->incident->m->n_lost_steps++;
 	if (job->job == DG_JOB_PROCSCAN && end == DG_JOB_OK) {
 		r = procscan_read(outcome->output, outcome->n_output, &rows);
@@ -362,7 +366,7 @@ static const char *inherit(struct manager *m, const struct dg_story_job *job)
 	if (job->process.pid <= 0)
 		return "lost";
 	m->n_lost_steps++;
-	return step_adopt(m->steps, job->process.pid, job->process.start_ns) < 0 ? "lost" : "stuck";
+	return step_adopt(m->steps, job->process.pid, job->process.start_ns) < 0 ? "lost" : STUCK;
 }
 
 void incident_inherit_jobs(struct incident *incident)
@@ -373,6 +377,9 @@ void incident_inherit_jobs(struct incident *incident)
 		const struct dg_story_job *job = &incident->story->jobs[i];
 		struct entry entry;
 
+		/* The daemon that adopted it first is dead as well, and has told its end. */
+		if (job->over && strcmp(job->end, STUCK) == 0)
+			(void)!step_adopt(m->steps, job->process.pid, job->process.start_ns);
 		if (job->over)
 			continue;
 		entry_begin(&entry, "job-end");

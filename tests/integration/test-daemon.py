@@ -309,6 +309,18 @@ class StuckStepTest(DaemonCase):
         self.ended()
         self.assertEqual(self.events("job-end", name="unmount")[0]["end"], "timeout")
 
+    def test_claim_lasts_until_the_deadline(self):
+        # As long as it is wanted: that it ends then is no loss.
+        self.module.hold_s = 4.0
+        self.start()
+        self.block("claim")
+        self.module.refusals["ACK"] = self.module.refusals["RELEASE"] = [(errno.EBUSY, "not now")] * 1000
+        self.module.hold()
+        self.assertEqual(self.module.wait(), "TIMEOUT")
+        self.ended()
+        self.assertEqual([e["end"] for e in self.events("job-end", name="claim")], ["timeout"])
+        self.assertEqual(self.ctl("Status", "status")["LostSteps"], 0)
+
     def test_all(self):
         # Nothing that may block comes back: the hold ends by us all the same.
         self.start()

@@ -229,7 +229,7 @@ def sync_hangs(check, daemon, scenario):
 
 
 def step_hangs_and_comes_back(check):
-    """The step of the dead daemon is the next one's, until it lets go."""
+    """The step of the dead daemon is the next one's, and of the one after that, until it lets go."""
     scenario = one_file(check, "dm")
     with Daemon(check) as daemon:
         removal, step = sync_hangs(check, daemon, scenario)
@@ -237,6 +237,10 @@ def step_hangs_and_comes_back(check):
         check.run("wait_for 30 record_has 'job-end name=sync end=stuck'")
         check.expect(check.guest.run(f"kill -0 {step}").rc == 0, "the step is gone already")
         check.expect(daemon.status()["StuckSteps"] >= 1, "no step is said to be stuck")
+        daemon.kill()
+        # Its own, and that of the one before it.
+        check.run("adopted() { daxguardctl status --json | grep -q '\"StuckSteps\": *[2-9]'; }; wait_for 30 adopted")
+        check.expect(check.guest.run(f"kill -0 {step}").rc == 0, "the first step is gone already")
         check.run("dmsetup resume guarded")
         check.equal("exit status of the removal", removal.wait().rc, 0)
         incident = ended_as(check, "done", "acked")
