@@ -10,6 +10,9 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
+
+uint64_t foreign_now_us(void); /* monotonic */
 
 /* Of all of them together; the time begins when the first one is looked at. */
 bool foreign_has_time(void);

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <linux/nsfs.h>
 #include <sched.h>
+#include <search.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,10 +24,19 @@ struct mnt_ns_info {
 #define NS_MNT_GET_PREV _IOR(NSIO, 12, struct mnt_ns_info)
 #endif
 
+/*
+ * Anybody can make as many as there is memory for, all in one process that keeps
+ * them by descriptors, of which a step has not that many.
+ */
+#define FOREIGN_KEPT_MAX 256
+#define FOLLOW_US 2000000U /* of a step, however often it looks */
+
 struct walk {
 	int proc_fd;
 	uint64_t host, host_user;
-	struct mount_namespaces found;
+	void *tree; /* of struct mount_namespace, by inode: anybody can make a great many */
+	size_t n_found;
+	size_t n_kept; /* foreign ones, by a descriptor */
 };
 
 static int open_namespace(int proc_fd, const char *task)
@@ -56,29 +66,37 @@ static bool is_foreign(const struct walk *walk, int fd, const char *task)
 	return user != walk->host_user;
 }
 
+static int compare_inode(const void *a, const void *b)
+{
+	const struct mount_namespace *left = a, *right = b;
+
+	return left->inode < right->inode ? -1 : left->inode > right->inode;
+}
+
 static struct mount_namespace *find(const struct walk *walk, uint64_t inode)
 {
-	for (size_t i = 0; i < walk->found.n_items; i++)
-		if (walk->found.items[i].inode == inode)
-			return &walk->found.items[i];
-	return NULL;
+	const struct mount_namespace wanted = {.inode = inode};
+	struct mount_namespace **found = tfind(&wanted, &walk->tree, compare_inode);
+
+	return found ? *found : NULL;
 }
 
 static struct mount_namespace *add(struct walk *walk, uint64_t inode)
 {
-	struct mount_namespaces *found = &walk->found;
-	struct mount_namespace *space;
+	struct mount_namespace *space = malloc(sizeof(*space));
 
-	space = reallocarray(found->items, found->n_items + 1, sizeof(*space));
 	if (!space)
 		return NULL;
-	found->items = space;
-	space += found->n_items++;
 	*space = (struct mount_namespace){
 		.inode = inode,
 		.host = inode == walk->host,
 		.fd = -1,
 	};
+	if (!tsearch(space, &walk->tree, compare_inode)) {
+		free(space);
+		return NULL;
+	}
+	walk->n_found++;
 	return space;
 }
 
@@ -110,29 +128,47 @@ static int each_task(void *userdata, const char *task, pid_t pid, pid_t tid)
 	return 0;
 }
 
-/* Takes the descriptor, of whatever it is. */
-static int add_taskless(struct walk *walk, int fd, uint64_t inode)
+/*
+ * A descriptor of one that has no task, which is duplicated. What of the foreign
+ * ones is too much is not looked at: the module sees what is mounted there.
+ */
+static int add_taskless(struct walk *walk, int fd)
 {
-	struct mount_namespace *space = find(walk, inode) ? NULL : add(walk, inode);
+	struct mount_namespace *space;
+	struct stat st;
+	bool foreign;
+	int kept;
 
+	if (fstat(fd, &st) < 0 || find(walk, st.st_ino))
+		return 0;
+	foreign = is_foreign(walk, fd, NULL);
+	if (foreign && walk->n_kept >= FOREIGN_KEPT_MAX)
+		return 0;
+	kept = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+	if (kept < 0)
+		return 0;
+	space = add(walk, st.st_ino);
 	if (!space) {
-		close(fd);
-		return find(walk, inode) ? 0 : -ENOMEM;
+		close(kept);
+		return -ENOMEM;
 	}
-	space->foreign = is_foreign(walk, fd, NULL);
+	walk->n_kept += foreign;
+	space->foreign = foreign;
 	space->whole = true;
-	space->fd = fd;
+	space->fd = kept;
 	return 0;
 }
 
-/* From the host's on, in one direction. 1: all were told; 0: this kernel does not tell. */
-static int follow(struct walk *walk, unsigned long direction)
+/*
+ * From the host's on, in one direction. 1: all were told; 0: this kernel does
+ * not tell, or they are so many that it takes too long.
+ */
+static int follow(struct walk *walk, unsigned long direction, uint64_t until_us)
 {
 	struct mnt_ns_info info;
 	int fd = open_namespace(walk->proc_fd, "1"), next, r = 0;
-	struct stat st;
 
-	while (fd >= 0 && r >= 0) {
+	while (fd >= 0 && r == 0 && foreign_now_us() < until_us) {
 		next = ioctl(fd, direction, &info);
 		if (next < 0) {
 			r = errno == ENOENT;
@@ -140,11 +176,7 @@ static int follow(struct walk *walk, unsigned long direction)
 		}
 		close(fd);
 		fd = next;
-		if (fstat(fd, &st) < 0)
-			break;
-		next = fcntl(fd, F_DUPFD_CLOEXEC, 0);
-		if (next >= 0)
-			r = add_taskless(walk, next, st.st_ino);
+		r = add_taskless(walk, fd);
 	}
 	if (fd >= 0)
 		close(fd);
@@ -169,9 +201,8 @@ static int add_bound(struct walk *walk)
 		if (fd < 0)
 			continue;
 		if (fstat(fd, &st) == 0 && st.st_ino == strtoull(mount->root + 5, NULL, 10))
-			r = add_taskless(walk, fd, st.st_ino);
-		else
-			close(fd);
+			r = add_taskless(walk, fd);
+		close(fd);
 	}
 	mount_table_done(&table);
 	return r;
@@ -179,18 +210,28 @@ static int add_bound(struct walk *walk)
 
 static int add_without_tasks(struct walk *walk)
 {
+	static uint64_t spent_us;
+	uint64_t began_us = foreign_now_us(), until_us = began_us;
 	int r;
 
-	r = follow(walk, NS_MNT_GET_NEXT);
-	if (r == 0)
-		return add_bound(walk);
-	return r < 0 ? r : follow(walk, NS_MNT_GET_PREV);
+	if (spent_us < FOLLOW_US)
+		until_us += FOLLOW_US - spent_us;
+	r = follow(walk, NS_MNT_GET_NEXT, until_us);
+	if (r > 0)
+		r = follow(walk, NS_MNT_GET_PREV, until_us);
+	spent_us += foreign_now_us() - began_us;
+	return r == 0 ? add_bound(walk) : r;
 }
 
-/* Propagation takes most of the work off whoever comes later; who may make us wait comes last. */
+/*
+ * Propagation takes most of the work off whoever comes later; who may make us wait
+ * comes last, and at the very end those of which one process may have hundreds.
+ */
 static int rank(const struct mount_namespace *space)
 {
-	return space->host ? 0 : space->foreign ? 2 : 1;
+	if (!space->foreign)
+		return space->host ? 0 : 1;
+	return space->task[0] ? 2 : 3;
 }
 
 static int compare(const void *a, const void *b)
@@ -200,6 +241,35 @@ static int compare(const void *a, const void *b)
 	if (rank(left) != rank(right))
 		return rank(left) - rank(right);
 	return left->pid < right->pid ? -1 : left->pid > right->pid;
+}
+
+static void pick(const void *node, VISIT visit, void *closure)
+{
+	struct mount_namespaces *list = closure;
+
+	if (visit == postorder || visit == leaf)
+		list->items[list->n_items++] = **(const struct mount_namespace *const *)node;
+}
+
+static int make_list(const struct walk *walk, struct mount_namespaces *ret)
+{
+	struct mount_namespaces list = {.items = calloc(walk->n_found + 1, sizeof(*list.items))};
+
+	if (!list.items)
+		return -ENOMEM;
+	twalk_r(walk->tree, pick, &list);
+	qsort(list.items, list.n_items, sizeof(*list.items), compare);
+	*ret = list;
+	return 0;
+}
+
+static void close_and_free(void *node)
+{
+	struct mount_namespace *space = node;
+
+	if (space->fd >= 0)
+		close(space->fd);
+	free(space);
 }
 
 int mount_namespaces_read(int proc_fd, struct mount_namespaces *ret)
@@ -219,14 +289,11 @@ int mount_namespaces_read(int proc_fd, struct mount_namespaces *ret)
 	r = proc_foreach_task(proc_fd, each_task, &walk);
 	if (r >= 0)
 		r = add_without_tasks(&walk);
-	if (r < 0) {
-		mount_namespaces_done(&walk.found);
-		return r;
-	}
-	if (walk.found.n_items > 0)
-		qsort(walk.found.items, walk.found.n_items, sizeof(*walk.found.items), compare);
-	*ret = walk.found;
-	return 0;
+	if (r >= 0)
+		r = make_list(&walk, ret);
+	/* Those of the list have the descriptors now. */
+	tdestroy(walk.tree, r < 0 ? close_and_free : free);
+	return r < 0 ? r : 0;
 }
 
 void mount_namespaces_done(struct mount_namespaces *namespaces)

@@ -2,9 +2,11 @@
 """Somebody without privileges starts, stops, delays and learns nothing that the
 design does not give him. None of it depends on the kernel's version."""
 import json
+import shlex
 
 from check import Case
 from expect import REMOVAL_LIMIT
+from mounted import Mounted, results
 from scenario import Scenario
 
 TRY = "/usr/lib/daxguard-test/unprivileged.py"
@@ -76,8 +78,92 @@ def holders(check):
     check.equal("it can be mounted", scenario.sh("mount_dax $DEV && umount $MNT", timeout=60).rc, 0)
 
 
+# As many mount namespaces as there are descriptors for, without a process in them.
+NAMESPACES = r"""
+import ctypes, os, time
+os.setgroups([])
+os.setresgid(65534, 65534, 65534)
+os.setresuid(65534, 65534, 65534)
+os.unshare(os.CLONE_NEWUSER | os.CLONE_NEWNS)
+if ctypes.CDLL(None).mount(None, b"/", None, 0x44000, None) != 0:
+    raise SystemExit("not private")
+kept = []
+for _ in range(500):
+    os.unshare(os.CLONE_NEWNS)
+    kept.append(os.open("/proc/self/ns/mnt", os.O_RDONLY))
+print("ready", flush=True)
+time.sleep(1000)
+"""
+# One of the host's own, likewise.
+ONE_MORE = r"""
+import ctypes, os, time
+home = os.open("/proc/self/ns/mnt", os.O_RDONLY)
+os.unshare(os.CLONE_NEWNS)
+if ctypes.CDLL(None).mount(None, b"/", None, 0x44000, None) != 0:
+    raise SystemExit("not private")
+kept = os.open("/proc/self/ns/mnt", os.O_RDONLY)
+os.setns(home)
+print("ready", flush=True)
+time.sleep(1000)
+"""
+# A FUSE mount of nobody's that lets in nobody else, as fusermount3 makes one on
+# the host; it answers that it is there, and to nothing else.
+FUSE = r"""
+import ctypes, os, struct, sys, time
+fd = os.open("/dev/fuse", os.O_RDWR)
+if ctypes.CDLL(None).mount(b"fuse", sys.argv[1].encode(), b"fuse", 6,
+                           f"fd={fd},rootmode=40000,user_id=65534,group_id=65534".encode()) != 0:
+    raise SystemExit("no FUSE")
+_, _, unique = struct.unpack_from("=IIQ", os.read(fd, 1 << 18))
+init = struct.pack("=IIIIHHII", 7, 31, 65536, 0, 12, 9, 65536, 1).ljust(64, b"\0")
+os.write(fd, struct.pack("=IiQ", 16 + len(init), 0, unique) + init)
+print("ready", flush=True)
+time.sleep(1000)
+"""
+
+
+def run_python(disk, name, program, *args):
+    out = disk.must(f"rm -f /run/{name}; python3 -c {shlex.quote(program)} {' '.join(args)} </dev/null "
+                    f">/run/{name} 2>&1 & pid=$!\n"
+                    f"wait_for 30 grep -q ready /run/{name} || {{ cat /run/{name}; exit 1; }}; echo $pid")
+    return int(out.split()[-1])
+
+
+def namespaces(check):
+    """The host's own is found behind hundreds of his, by who has not that many descriptors."""
+    disk = Mounted(check)
+    disk.must("umount $MNT")
+    pids = [run_python(disk, "namespaces", NAMESPACES)]
+    try:
+        disk.must("mount_dax $DEV")
+        pids.append(run_python(disk, "one-more", ONE_MORE))
+        out = disk.must("ulimit -n 400; /usr/libexec/daxguard-step mounts $(lsblk -dno MAJ:MIN $DEV) | tr '\\0' '\\n'")
+        check.equal("namespaces besides the first", out.split().count("HOST=0"), 1)
+        incident = disk.remove("clean", "acked", 0)
+        check.equal("mounts that were unmounted", len([m for m in incident["Mounts"] if m["Result"] == "ok"]), 2)
+    finally:
+        disk.end(*pids)
+    disk.comes_back()
+
+
+def fuse(check):
+    """What he has mounted below the device goes with it, though nobody else may look at it."""
+    disk = Mounted(check)
+    disk.must("modprobe fuse; mkdir $MNT/own")
+    pid = run_python(disk, "fuse", FUSE, "$MNT/own")
+    try:
+        incident = disk.remove("clean", "acked", 0)
+        check.equal("mounts that were unmounted", results(incident, host=True),
+                    {("/mnt/pmem", "ext4", "ok"), ("/mnt/pmem/own", "fuse", "ok")})
+    finally:
+        disk.end(pid)
+    disk.comes_back()
+
+
 CASES = {
     "unprivileged/access": Case(access, ("6.12",)),
     "unprivileged/doorbell": Case(doorbell, ("6.12",)),
     "unprivileged/holders": Case(holders, ("6.12",)),
+    "unprivileged/namespaces": Case(namespaces, ("6.12",)),
+    "unprivileged/fuse": Case(fuse, ("6.1",)),
 }
