@@ -16,6 +16,14 @@ uint64_t foreign_now_us(void); /* monotonic */
 
 /* Of all of them together; the time begins when the first one is looked at. */
 bool foreign_has_time(void);
+bool foreign_is_over(void); /* it was begun, and is used up */
+
+/*
+ * Calls func in a child that has as much time as is left: where a path leads
+ * through somebody's file system (an overlay of his FUSE, say), he says how long
+ * that takes. 0 or a negative errno, of func or -ETIMEDOUT: the child may stay.
+ */
+int foreign_call(int (*func)(void *userdata), void *userdata);
 
 /* n more bytes of records about them. False: the daemon would not take so much. */
 bool foreign_may_tell(size_t n);

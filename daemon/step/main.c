@@ -45,7 +45,8 @@
  *   detach DEV…	unmount lazily what is left
  *	DEV TYPE PATH NS PID HOST LOCKED RESULT
  *			busy; locked (in that namespace it may not be
- *			unmounted, or is its root); overmounted (its path
+ *			unmounted, or is its root, or the way to it
+ *			leads through what does not answer); overmounted (its path
  *			leads to another mount, which is left alone);
  *			detached (of a mount below, that somebody uses)
  *     and for each user that is no process (unmount only):

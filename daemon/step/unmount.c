@@ -19,14 +19,24 @@
  */
 #define PASSES_MAX 8
 
+/* In the pass that looked there last. */
+struct left {
+	size_t n; /* mounts of the devices */
+	struct dg_record_writer failures;
+};
+
 struct unmount {
 	struct step *step;
 	int flags;    /* 0 or MNT_DETACH */
 	size_t n_own; /* of the step's devices; the others are made of their files */
 	bool progress;
-	size_t n_left;                    /* mounts of the devices, in this pass */
-	struct dg_record_writer failures; /* of this pass */
+	struct left own, foreign; /* namespaces */
 };
+
+static struct left *left_in(struct unmount *unmount, const struct mount_namespace *space)
+{
+	return space->foreign ? &unmount->foreign : &unmount->own;
+}
 
 /*
  * On one of the devices, or below such a mount; but not what only covers its
@@ -108,6 +118,7 @@ static const char *name_failure(struct unmount *unmount, const struct mount *mou
 	case -EBUSY:
 		return "busy";
 	case -EINVAL:
+	case -ETIMEDOUT: /* by its own user, who lets us wait on the way there */
 		return "locked";
 	case -ESTALE:
 	case -ENOENT:
@@ -136,30 +147,49 @@ static bool bears_devs(const struct unmount *unmount, const struct mount_table *
 	return false;
 }
 
-static int try_unmount(struct unmount *unmount, const struct mount_table *table,
-		       const struct mount *mount, const char **ret_result)
+struct attempt {
+	int proc_fd;
+	const struct mount *mount;
+	int flags;
+};
+
+static int unmount_now(void *userdata)
 {
+	const struct attempt *attempt = userdata;
+	int r;
+
+	r = mount_point_unmount(attempt->mount, attempt->flags);
+	if (r == -ESTALE && attempt->mount->covered)
+		r = covered_unmount(attempt->proc_fd, attempt->mount, attempt->flags);
+	return r;
+}
+
+static int try_unmount(struct unmount *unmount, const struct mount_table *table,
+		       const struct mount *mount, const struct mount_namespace *space,
+		       const char **ret_result)
+{
+	struct attempt attempt = {unmount->step->proc_fd, mount, unmount->flags};
 	int r;
 
 	*ret_result = "ok";
-	r = mount_point_unmount(mount, unmount->flags);
-	if (r == -ESTALE && mount->covered)
-		r = covered_unmount(unmount->step->proc_fd, mount, unmount->flags);
+	r = space->foreign ? foreign_call(unmount_now, &attempt) : unmount_now(&attempt);
 	if (r != -EBUSY || step_has_dev(unmount->step, mount->dev) ||
 	    bears_devs(unmount, table, mount))
 		return r;
 	/* It only stands on one of ours: whoever uses it keeps it, but not its place. */
 	*ret_result = "detached";
-	return mount_point_unmount(mount, MNT_DETACH);
+	attempt.flags = MNT_DETACH;
+	return space->foreign ? foreign_call(unmount_now, &attempt) : unmount_now(&attempt);
 }
 
 static int try_mount(struct unmount *unmount, const struct mount_table *table,
 		     const struct mount *mount, const struct mount_namespace *space)
 {
+	struct left *left = left_in(unmount, space);
 	const char *failure, *result;
 	int r;
 
-	r = try_unmount(unmount, table, mount, &result);
+	r = try_unmount(unmount, table, mount, space, &result);
 	if (r == 0) {
 		unmount->progress = true;
 		if (!may_tell(mount, space))
@@ -173,20 +203,22 @@ static int try_mount(struct unmount *unmount, const struct mount_table *table,
 		return 0;
 	}
 	if (step_has_dev(unmount->step, mount->dev))
-		unmount->n_left++;
+		left->n++;
 	if (!may_tell(mount, space))
 		return 0;
-	report(&unmount->failures, mount, space, failure);
-	return dg_record_end(&unmount->failures);
+	report(&left->failures, mount, space, failure);
+	return dg_record_end(&left->failures);
 }
 
 /* Not tried: what is made of it is still there, and would be without a path to its bearer. */
 static int keep_mount(struct unmount *unmount, const struct mount *mount,
 		      const struct mount_namespace *space)
 {
-	unmount->n_left++;
-	report(&unmount->failures, mount, space, "busy");
-	return dg_record_end(&unmount->failures);
+	struct left *left = left_in(unmount, space);
+
+	left->n++;
+	report(&left->failures, mount, space, "busy");
+	return dg_record_end(&left->failures);
 }
 
 /* What is made of their files, and what is mounted below, then the devices' own. */
@@ -194,14 +226,15 @@ static int unmount_wanted(struct unmount *unmount, const struct mount_table *tab
 			  const struct mount_namespace *space, const struct mount **wanted,
 			  size_t n)
 {
-	size_t n_before = unmount->n_left;
+	const struct left *left = left_in(unmount, space);
+	size_t n_before = left->n;
 	bool keep;
 	int r = 0;
 
 	for (size_t i = 0; i < n && r == 0 && mount_namespace_has_time(space); i++)
 		if (!is_own(unmount, wanted[i]))
 			r = try_mount(unmount, table, wanted[i], space);
-	keep = !unmount->flags && unmount->n_left > n_before;
+	keep = !unmount->flags && left->n > n_before;
 	for (size_t i = 0; i < n && r == 0 && mount_namespace_has_time(space); i++) {
 		if (!is_own(unmount, wanted[i]))
 			continue;
@@ -235,14 +268,15 @@ static int unmount_table(struct unmount *unmount, const struct mount_table *tabl
 static int report_unreached(struct unmount *unmount, const struct mount_table *table,
 			    const struct mount_namespace *space, int error)
 {
+	struct left *left = left_in(unmount, space);
 	int r = 0;
 
 	for (size_t i = 0; i < table->n_items && r == 0; i++) {
 		if (!step_has_dev(unmount->step, table->items[i].dev))
 			continue;
-		unmount->n_left++;
-		report(&unmount->failures, &table->items[i], space, step_result(error));
-		r = dg_record_end(&unmount->failures);
+		left->n++;
+		report(&left->failures, &table->items[i], space, step_result(error));
+		r = dg_record_end(&left->failures);
 	}
 	return r;
 }
@@ -296,8 +330,10 @@ static int unmount_pass(struct unmount *unmount)
 	int r;
 
 	unmount->progress = false;
-	unmount->n_left = 0;
-	unmount->failures.n = 0;
+	unmount->own.n = unmount->own.failures.n = 0;
+	/* Where there is no more time to look, what was found stands. */
+	if (!foreign_is_over())
+		unmount->foreign.n = unmount->foreign.failures.n = 0;
 	r = mount_namespaces_read(unmount->step->proc_fd, &namespaces);
 	if (r < 0)
 		return r;
@@ -320,15 +356,18 @@ static int unmount_all(struct step *step, int flags)
 	for (int pass = 0; pass < PASSES_MAX && r == 0; pass++) {
 		r = unmount_pass(&unmount);
 		/* What has come meanwhile is seen by the kernel module, and asked for again. */
-		if (!unmount.progress || unmount.n_left == 0)
+		if (!unmount.progress || unmount.own.n + unmount.foreign.n == 0)
 			break;
 	}
 	if (r == 0)
-		r = step_write(unmount.failures.data, unmount.failures.n);
-	dg_record_writer_done(&unmount.failures);
+		r = step_write(unmount.own.failures.data, unmount.own.failures.n);
+	if (r == 0)
+		r = step_write(unmount.foreign.failures.data, unmount.foreign.failures.n);
+	dg_record_writer_done(&unmount.own.failures);
+	dg_record_writer_done(&unmount.foreign.failures);
 	if (r < 0)
 		return r;
-	return unmount.n_left > 0 ? STEP_EXIT_LEFT : STEP_EXIT_OK;
+	return unmount.own.n + unmount.foreign.n > 0 ? STEP_EXIT_LEFT : STEP_EXIT_OK;
 }
 
 int verb_unmount(struct step *step)

@@ -7,6 +7,7 @@ usage: as test-step.py
 
 import os
 import subprocess
+import time
 import unittest
 
 from stepcase import PythonChild, StepCase, libc, main, run, step
@@ -29,6 +30,43 @@ def serve():
         answer = init if opcode == 26 else b""
         os.write(fd, struct.pack("=IiQ", 16 + len(answer), 0 if answer else -38, unique) + answer)
 threading.Thread(target=serve, daemon=True).start()
+"""
+
+# In a user namespace: an overlay of a FUSE file system that answers until it is
+# mounted, and the device below it.
+MUTE = """
+import struct, threading
+check(libc.unshare(0x10020000))
+for name, text in (('setgroups', 'deny'), ('uid_map', '0 0 1'), ('gid_map', '0 0 1')):
+    with open('/proc/self/' + name, 'w') as file:
+        file.write(text)
+check(libc.mount(b'tmpfs', b'/mnt', b'tmpfs', 0, None))
+for name in ('fuse', 'lower', 'lower/sub', 'overlay'):
+    os.mkdir('/mnt/' + name)
+fd = os.open("/dev/fuse", os.O_RDWR)
+check(libc.mount(b"fuse", b"/mnt/fuse", b"fuse", 6, f"fd={{fd}},rootmode=40000,user_id=0,group_id=0".encode()))
+mute = False
+def answer(opcode):
+    if opcode == 26:
+        return 0, struct.pack("=IIIIHHII", 7, 31, 65536, 0, 12, 9, 65536, 1).ljust(64, b"\\0")
+    if opcode == 3:
+        attributes = struct.pack("=QQQQQQIIIIIIIIII", 1, 0, 0, 0, 0, 0, 0, 0, 0, 0o40755, 2, 0, 0, 0, 4096, 0)
+        return 0, struct.pack("=QII", 1000, 0, 0) + attributes
+    if opcode == 17:
+        return 0, bytes(80)
+    return (-2 if opcode == 1 else -38), b""
+def serve():
+    while True:
+        request = os.read(fd, 1 << 18)
+        _, opcode, unique = struct.unpack_from("=IIQ", request)
+        if mute or opcode == 2:
+            continue
+        error, payload = answer(opcode)
+        os.write(fd, struct.pack("=IiQ", 16 + len(payload), error, unique) + payload)
+threading.Thread(target=serve, daemon=True).start()
+check(libc.mount(b"overlay", b"/mnt/overlay", b"overlay", 0, b"lowerdir=/mnt/fuse:/mnt/lower"))
+check(libc.mount({0!r}.encode(), b"/mnt/overlay/sub", None, 4096, None))
+mute = True
 """
 
 
@@ -152,6 +190,17 @@ class UnmountTest(StepCase):
         self.assertEqual([(r["PATH"], r["RESULT"]) for r in found],
                          [(where.encode(), b"ok"), (self.mnt.encode(), b"ok")])
         self.assertEqual(self.mine(), [])
+
+    @unittest.skipUnless(os.path.exists("/dev/fuse"), "no FUSE here")
+    def test_unmount_below_what_never_answers(self):
+        # Of the device there, root is asked for leave to go where the mounter's own FUSE says so.
+        self.children.append(PythonChild(MUTE.format(self.mnt)))
+        started = time.monotonic()
+        found = step("unmount", self.dev, status=1)
+        self.assertLess(time.monotonic() - started, 5)
+        self.assertEqual([(r["PATH"], r["RESULT"]) for r in found if r["HOST"] == b"1"],
+                         [(self.mnt.encode(), b"ok")])
+        self.assertEqual({r["RESULT"] for r in found if r["HOST"] == b"0"}, {b"locked"})
 
     def test_unmount_locked(self):
         child = self.child(":", "-U", "-r", "-m", "--propagation", "private")
