@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Cases with awkward ends: whatever ends a hold, it ends, the revoke follows,
 and nothing that was written is lost."""
+import re
 import subprocess
 
 from cases_process import ended_as, holders_of, mapped, remove
@@ -11,6 +12,10 @@ from scenario import Scenario
 
 STATUS = "/sys/kernel/debug/daxguard/status"
 STEP = "/usr/libexec/daxguard-step"
+# Of enum daxguard_result.
+KILLED, STOPPING = 5, 6
+# The machine goes down, and syncs nothing first.
+REBOOT = "python3 -c 'import ctypes; ctypes.CDLL(None).reboot(0x1234567)'"
 # What a request says while it is held.
 TAKEN = "^pending=.* taken "
 
@@ -102,20 +107,59 @@ def suspend(check):
         ended_as(check, remove(check, scenario), "acked", "clean")
 
 
-def going_down(check, command, seconds):
-    """The daemon does nothing, the hold has a minute: the machine goes down."""
+def place_of(scenario):
+    """Where on the medium the file system begins, in bytes."""
+    disk, region = (int(word, 16) for word in scenario.sh(
+        "cat /sys/bus/nd/devices/$PFN/resource /sys/bus/nd/devices/$REGION/resource", check=True).out.split())
+    return disk - region
+
+
+def host(*command):
+    result = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                            text=True, timeout=60, check=False)
+    return result.returncode, result.stdout
+
+
+def has_what_was_saved(check, medium, place):
+    """Where the machine is off, after what a mount would do first."""
+    image = f"{medium}.ext4"
+    host("dd", f"if={medium}", f"of={image}", "bs=1M", "iflag=skip_bytes", f"skip={place}", "conv=sparse")
+    status, out = host("e2fsck", "-fy", image)
+    check.expect(status in (0, 1), f"e2fsck: exit {status}: {out}")
+    check.equal("what was written last", host("debugfs", "-R", "cat /late", image)[1].splitlines()[-1:], ["saved"])
+
+
+def tell_of_ends(check):
+    """The results of holds, on the console, as long as the kernel runs: systemd's
+    last kill spares who is called so."""
+    check.run("cd /sys/kernel/tracing; echo 1 >events/daxguard/daxguard_hold/enable\n"
+              "(exec -a @ends cat trace_pipe) >/dev/kmsg 2>&1 </dev/null &")
+
+
+def going_down(check, command, seconds, results):
+    """The daemon does nothing, the hold has a minute: the machine goes down, and
+    what was written is on the medium."""
     scenario = Scenario(check.guest, "ext4")
     check.run("modprobe daxguard; echo 60000 >/sys/module/daxguard/parameters/hold_ms")
     halt_at(check, "state name=acting")
     scenario.prepare()
+    # Nobody but us is to save it.
+    check.run("mount -o remount,commit=600 $MNT")
+    place = place_of(scenario)
     Mappers(check, scenario).start("stubborn")
+    tell_of_ends(check)
     begin_in_background(check, scenario)
     has_halted(check)
+    check.run("echo saved >$MNT/late")
     check.guest.start(command)
     try:
         check.guest.qemu.wait(seconds)
     except subprocess.TimeoutExpired:
         check.expect(False, f"{command}: not down after {seconds} s")
+        return
+    ends = re.findall(r"daxguard_hold: id=\d+ end result=(\d+)", check.guest.console_text(check.guest.last_mark))
+    check.expect(len(ends) == 1 and int(ends[0]) in results, f"results of the hold: {ends}, expected one of {results}")
+    has_what_was_saved(check, check.guest.nvdimms[0], place)
 
 
 def deadline(check, state, milliseconds, result):
@@ -160,10 +204,10 @@ CASES = {
     "ends/unbinder-stopped": Case(unbinder_stopped, ("6.12",)),
     "ends/unload": Case(unload, ("6.12",), spoils=True),
     "ends/suspend": Case(suspend, ("7",)),
-    "ends/reboot": Case(lambda c: going_down(c, "systemctl reboot", 90), ("7",), spoils=True),
-    "ends/poweroff": Case(lambda c: going_down(c, "systemctl poweroff", 90), ("6.1",), spoils=True),
+    "ends/reboot": Case(lambda c: going_down(c, "systemctl reboot", 90, (KILLED, STOPPING)), ("7",), spoils=True),
+    "ends/poweroff": Case(lambda c: going_down(c, "systemctl poweroff", 90, (KILLED, STOPPING)), ("6.1",), spoils=True),
     # Nobody is told to end before it: only the hold could keep it from going down.
-    "ends/reboot-at-once": Case(lambda c: going_down(c, "systemctl reboot -ff", 40), ("7",), spoils=True),
+    "ends/reboot-at-once": Case(lambda c: going_down(c, REBOOT, 40, (STOPPING,)), ("7",), spoils=True),
     **{f"ends/deadline/{state}": Case(lambda c, s=state, h=how: deadline(c, s, *h), ("6.12",))
        for state, how in DEADLINES.items()},
 }
