@@ -219,6 +219,16 @@ def killed_in_acked(check):
     file_is_there(check, scenario)
 
 
+def hangs(check):
+    """Its loop stands still: the watchdog kills it, and the next one goes on."""
+    scenario = one_file(check)
+    with halting(check, "state name=unmounting", watchdog=5):
+        check.equal("exit status of the removal", scenario.begin_removal(timeout=75).wait().rc, 0)
+        check.equal("daemons that went on with it", ended_as(check, "done", "acked")["Resumes"], 1)
+        check.run("wait_for 20 journal_has 'Watchdog timeout'")
+    file_is_there(check, scenario)
+
+
 def sync_hangs(check, daemon, scenario):
     """A removal whose first sync is in uninterruptible sleep, and its pid."""
     check.run("dmsetup suspend --noflush --nolockfs guarded")
@@ -307,6 +317,7 @@ CASES |= {f"takeover/{name}": Case(function, kernels=ONE) for name, function in 
     "restart": restarted,
     "reload": reloaded,
     "acked": killed_in_acked,
+    "hangs": hangs,
     "step-hangs": step_hangs_and_comes_back,
     "step-hangs-for-ever": step_hangs_for_ever,
     "revoking": starts_in_a_revoke,

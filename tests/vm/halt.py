@@ -9,21 +9,22 @@ ORDER = "/run/daxguard-halt"
 LIBRARY = "/usr/lib/daxguard-test/libhalt.so"
 
 
-def halt_at(check, line, signo=signal.SIGSTOP):
+def halt_at(check, line, signo=signal.SIGSTOP, watchdog=0):
     """The running daemon will get the signal at the record's line, as in
-    "state name=acting". One that is stopped is not taken for one that hangs."""
+    "state name=acting". One that is stopped is taken for one that hangs after
+    that many seconds, if any."""
     check.run(f"mkdir -p $(dirname {DROP_IN})\n"
-              f"printf '[Service]\\nEnvironment=LD_PRELOAD={LIBRARY}\\nWatchdogSec=0\\n' >{DROP_IN}\n"
+              f"printf '[Service]\\nEnvironment=LD_PRELOAD={LIBRARY}\\nWatchdogSec={watchdog}\\n' >{DROP_IN}\n"
               f"echo {int(signo)} {line} >{ORDER}\n"
               "systemctl daemon-reload; systemctl restart daxguardd.service")
     check.start_daemon()
 
 
 @contextlib.contextmanager
-def halting(check, line, signo=signal.SIGSTOP):
+def halting(check, line, signo=signal.SIGSTOP, watchdog=0):
     """halt_at(); afterwards the daemon is as it was."""
     try:
-        halt_at(check, line, signo)
+        halt_at(check, line, signo, watchdog)
         yield
     finally:
         check.run(f"rm -f {ORDER} {DROP_IN}; systemctl daemon-reload\n"
