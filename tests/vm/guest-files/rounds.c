@@ -145,6 +145,16 @@ static bool is_mounted(const struct place *place)
 	return stat(place->dir, &dir) < 0 || stat(path, &above) < 0 || dir.st_dev != above.st_dev;
 }
 
+/* A step of a daemon that was killed may have it open for another moment. */
+static void unmount_soon(const char *dir)
+{
+	for (int i = 0; umount2(dir, 0) < 0; i++) {
+		if (errno != EBUSY || i == PATIENCE)
+			die("umount");
+		nap();
+	}
+}
+
 /* What was left; NULL: nothing. */
 static const char *tidy_up(const struct place *place, pid_t mapper)
 {
@@ -160,8 +170,7 @@ static const char *tidy_up(const struct place *place, pid_t mapper)
 	}
 	if (is_mounted(place)) {
 		wrong = "still mounted";
-		if (umount2(place->dir, 0) < 0)
-			die("umount");
+		unmount_soon(place->dir);
 	}
 	return wrong;
 }
