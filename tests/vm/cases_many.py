@@ -200,8 +200,10 @@ def sixteen(check):
     """All at once, each with a file system and a process."""
     check.start_daemon()
     # An emulated processor needs more than 20 s for sixteen; not more than the cap.
-    check.run("echo 55000 >/sys/module/daxguard/parameters/hold_ms; modprobe nd_e820; udevadm settle")
+    check.run("echo 55000 >/sys/module/daxguard/parameters/hold_ms; modprobe nd_e820")
     disks = [f"pmem{n}" for n in range(N_DISKS)]
+    # They are probed one after the other, and not by modprobe.
+    check.run("".join(f"wait_for 60 test -b /dev/{disk}\n" for disk in disks) + "udevadm settle", 90)
     check.run("".join(f"mkfs.ext4 -q -F -b 4096 /dev/{disk}; mount_dax /dev/{disk} /mnt/{disk}\n" for disk in disks), 120)
     mappers = [Mapper(check, f"/mnt/{disk}/file") for disk in disks]
     nd = check.run(f"for disk in {' '.join(disks)}; do nd_of $disk; done").split()
