@@ -15,7 +15,7 @@ mount_dax
 CLEAN_UP = """
 pkill -KILL -x mapper
 wait_for 20 sh -c '! pgrep -x mapper'
-! mountpoint -q $MNT || umount $MNT
+! grep -q " $MNT " /proc/mounts || umount $MNT
 """
 
 
@@ -36,7 +36,7 @@ def run(images, report, repeat):
         of = {}
         for _ in range(max(repeat, 10)):
             machine.run(SET_UP.format(bench=BENCH))
-            machine.run(CLEAN_UP.replace("! mountpoint -q $MNT || umount $MNT", ""))
+            machine.run(CLEAN_UP.replace("! grep -q \" $MNT \" /proc/mounts || umount $MNT", ""))
             umounts.add(machine.number(f"{BENCH} umount $MNT"))
             trips.values += machine.numbers(f"{BENCH} pending 50")
             machine.run(SET_UP.format(bench=BENCH) + "sleep 1")

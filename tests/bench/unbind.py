@@ -14,7 +14,8 @@ SET_UP = """
 set -e
 {world}
 find_fsdax region0
-make_fs xfs-rmapbt1 && mount_dax
+make_fs xfs-rmapbt1
+mount_dax
 {bench} map {kind} {n} {mib} $MNT/data
 sync
 """
