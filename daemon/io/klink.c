@@ -229,7 +229,6 @@ static void event_message(void *userdata, const struct nlmsghdr *header)
 static int on_events(sd_event_source *source, int fd, uint32_t revents, void *userdata)
 {
 	struct klink *link = userdata;
-
 	ssize_t n = klink_socket_receive(&link->events);
 
 	if (n >= 0) {
@@ -281,7 +280,6 @@ static void command_message(void *userdata, const struct nlmsghdr *header)
 static int on_command(sd_event_source *source, int fd, uint32_t revents, void *userdata)
 {
 	struct klink *link = userdata;
-
 	ssize_t n = klink_socket_receive(&link->command);
 
 	if (n >= 0)

@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/pidfd.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
@@ -68,12 +69,15 @@ static int await(pid_t pid)
 
 int foreign_call(int (*func)(void *userdata), void *userdata)
 {
-	pid_t pid = fork();
+	pid_t step = getpid(), pid = fork();
 
 	if (pid < 0)
 		return -errno;
 	if (pid == 0) {
 		(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+		/* The signal is for a death to come. */
+		if (getppid() != step)
+			_exit(EXIT_FAILURE);
 		/* Whoever reads what the step has to say does not wait for this. */
 		close(STDOUT_FILENO);
 		close(STDERR_FILENO);

@@ -120,14 +120,20 @@ def busy_and_idle(check):
     idle.is_whole()
 
 
+def used_to_the_end(check):
+    """A disk, and who maps a file there and is stopped: he takes his ladder to its end."""
+    disk = Disk(check)
+    check.run(f"make_fs ext4 {disk.dev}; mount_dax {disk.dev}")
+    mapper = Mapper(check, "/mnt/pmem/file")
+    check.run(f"kill -STOP {mapper.pid}")
+    return disk, mapper
+
+
 def second_removal(check):
     """Who removes a device that is held waits for that hold, and makes no other:
     a second unbind in the driver core, the region's unbind in ours."""
     check.start_daemon()
-    disk = Disk(check)
-    check.run(f"make_fs ext4 {disk.dev}; mount_dax {disk.dev}")
-    mapper = Mapper(check, "/mnt/pmem/file")
-    check.run(f"kill -STOP {mapper.pid}")  # so it takes the ladder to its end
+    disk, mapper = used_to_the_end(check)
     before = check.counters()
     first = begin_and_hold(check, disk.unbind)
     others = [check.guest.start(LIBRARY + script, 75) for script in (disk.unbind, f"REGION={disk.region}; disable_region")]
@@ -170,10 +176,7 @@ def partly_overlapping(check):
 def second_removal_killed(check):
     """Who waits for another's hold and is killed leaves it alone."""
     check.start_daemon()
-    disk = Disk(check)
-    check.run(f"make_fs ext4 {disk.dev}; mount_dax {disk.dev}")
-    mapper = Mapper(check, "/mnt/pmem/file")
-    check.run(f"kill -STOP {mapper.pid}")  # so it takes the ladder to its end
+    disk, mapper = used_to_the_end(check)
     before = check.counters()
     first = begin_and_hold(check, disk.unbind)
     second = check.guest.start("exec bash -c 'echo $$ >/run/second; "
