@@ -139,10 +139,7 @@ def many_descriptors(check):
         stranger = has_many(check)
         try:
             mappers.start("yielding")
-            removal = scenario.begin_removal(timeout=90).wait()
-            check.equal("exit status of the removal", removal.rc, 0)
-            check.expect(removal.secs < 10, f"the removal took {removal.secs:.1f} s")
-            incident = check.incident()
+            incident = remove(check, scenario)
             ended_as(check, incident, "acked", "clean")
             check.equal("holders", holders_of(incident), {mappers.pid("yielding"): ([("sigbus", "sent")], "unmapped")})
         finally:
