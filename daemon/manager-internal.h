@@ -69,6 +69,7 @@ struct manager {
 	struct step *protected_step;
 
 	sd_event_source *refresh_source;
+	sd_event_source *gone_source; /* for those that are missing */
 	sd_event_source *retry_timer; /* of a registration that was refused */
 	sd_event_source *watchdog_timer;
 	uint64_t watchdog_us;
@@ -114,7 +115,8 @@ struct incident {
 	struct job jobs[_DG_JOB_MAX];
 	struct watch **watches; /* by plan entry; NULL for who is left */
 	size_t n_watches;
-	bool busy; /* effects are being carried out */
+	bool busy;    /* effects are being carried out */
+	bool missing; /* the kernel did not name it when asked; unless DONE comes, it is gone */
 	struct dg_effects effects;
 };
 

@@ -120,17 +120,35 @@ static bool is_pending(const struct pending *pending, uint64_t id)
 	return false;
 }
 
+static void mark_missing(struct manager *m, const struct pending *pending)
+{
+	bool any = false;
+
+	for (size_t i = 0; i < m->n_open; i++) {
+		m->open[i]->missing |= !is_pending(pending, m->open[i]->core.request.id);
+		any |= m->open[i]->missing;
+	}
+	if (any)
+		sd_event_source_set_enabled(m->gone_source, SD_EVENT_ONESHOT);
+}
+
 /* Backwards, since one that is gone leaves the list. */
-static void drop_gone(struct manager *m, const struct pending *pending)
+static void drop_missing(struct manager *m)
 {
 	for (size_t i = m->n_open; i > 0; i--) {
 		struct incident *incident = i <= m->n_open ? m->open[i - 1] : NULL;
 
-		if (!incident || is_pending(pending, incident->core.request.id))
+		if (!incident || !incident->missing)
 			continue;
 		dg_incident_gone(&incident->core, manager_now(m), &incident->effects);
 		incident_carry_out(incident);
 	}
+}
+
+static int on_gone(sd_event_source *source, void *userdata)
+{
+	drop_missing(userdata);
+	return 0;
 }
 
 static int get_pending(struct manager *m)
@@ -143,7 +161,7 @@ static int get_pending(struct manager *m)
 	if (r >= 0)
 		r = pending.error;
 	if (r >= 0)
-		drop_gone(m, &pending);
+		mark_missing(m, &pending);
 	for (size_t i = 0; i < pending.n_items; i++) {
 		on_request(m, &pending.items[i]);
 		dg_request_done(&pending.items[i]);
@@ -280,7 +298,8 @@ static void on_module(void *userdata, bool present)
 
 		m->registered = false;
 		m->register_error = -ENOENT;
-		drop_gone(m, &none);
+		mark_missing(m, &none);
+		drop_missing(m);
 		OBSERVE(m, status_changed);
 	}
 	log_registered(m);
@@ -322,6 +341,13 @@ static int add_sources(struct manager *m)
 	/* What is held, and until when, before anything that takes time. */
 	if (r >= 0)
 		r = sd_event_source_set_priority(m->refresh_source, KLINK_PRIORITY_EVENTS);
+	if (r >= 0)
+		r = sd_event_add_defer(m->event, &m->gone_source, on_gone, m);
+	if (r >= 0)
+		r = sd_event_source_set_enabled(m->gone_source, SD_EVENT_OFF);
+	/* DONE is sent before the request leaves the dump, so it is among the events: first those. */
+	if (r >= 0)
+		r = sd_event_source_set_priority(m->gone_source, KLINK_PRIORITY_EVENTS + 1);
 	if (r >= 0)
 		r = sd_event_add_time(m->event, &m->retry_timer, CLOCK_MONOTONIC, 0, 0, on_retry,
 				      m);
@@ -422,6 +448,7 @@ struct manager *manager_free(struct manager *m)
 	devices_done(m);
 	history_done(m);
 	sd_event_source_disable_unref(m->refresh_source);
+	sd_event_source_disable_unref(m->gone_source);
 	sd_event_source_disable_unref(m->retry_timer);
 	sd_event_source_disable_unref(m->watchdog_timer);
 	doorbell_free(m->doorbell);

@@ -258,7 +258,9 @@ int klink_new(sd_event *event, const struct klink_ops *ops, void *userdata, stru
 	free(greeting);
 	if (sd_event_add_defer(event, &link->deferred, on_deferred, link) < 0 ||
 	    sd_event_source_set_enabled(link->deferred, SD_EVENT_OFF) < 0 ||
-	    sd_event_add_io(event, &link->source, link->fd, EPOLLIN, on_readable, link) < 0)
+	    sd_event_add_io(event, &link->source, link->fd, EPOLLIN, on_readable, link) < 0 ||
+	    sd_event_source_set_priority(link->deferred, KLINK_PRIORITY_EVENTS) < 0 ||
+	    sd_event_source_set_priority(link->source, KLINK_PRIORITY_EVENTS) < 0)
 		abort();
 	*ret = link;
 	return 0;

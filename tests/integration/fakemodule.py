@@ -303,8 +303,8 @@ class FakeModule:
             target)
 
     def do_GET_PENDING(self, conn):
-        self._answer(conn, 0, "", *(self._event("GET_PENDING", r)
-                                    for _, r in sorted(self.requests.items()) if not r.result))
+        # Until DONE is sent, as the module does.
+        self._answer(conn, 0, "", *(self._event("GET_PENDING", r) for _, r in sorted(self.requests.items())))
 
     def _open(self, conn, number, cookie=None):
         request = self.requests.get(int(number))

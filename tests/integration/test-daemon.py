@@ -235,6 +235,17 @@ class IncidentTest(DaemonCase):
         # The registration may have been lost with them, unheard.
         self.assertEqual(self.module.words()[-2:], ["REGISTER", "GET_PENDING"])
 
+    def test_done_arrives_with_the_dump(self):
+        # The dump does not name it any more, and how it ended is not read yet.
+        def ask_at_the_end():
+            self.module.hooks.append(("GET_PENDING", self.module.wait))
+            self.module.lose()
+        self.start()
+        self.module.hooks.append(("ACK", ask_at_the_end))
+        self.module.hold()
+        self.ended()
+        self.assertEqual(self.events("done")[0]["revoke"], "clean")
+
     def test_event_of_unknown_hold_ends(self):
         self.start()
         self.module.refusals["TAKE"] = [(errno.ENOENT, "no such request")] * 5
