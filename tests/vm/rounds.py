@@ -45,8 +45,11 @@ NOISE = Sample(slab_kb=320, free_kb=4096, kmalloc=80 * 1024, inodes=40, refs=0, 
 def grown(early, late, scale=1):
     """What there is more of than noise explains, as texts."""
     texts = []
+    noises = Sample(*(noise * scale for noise in NOISE))
+    # How many records there may be is limited; one that tells of daemons that died is longer.
+    noises = noises._replace(record_kb=noises.record_kb + late.records)
     for field in FIELDS:
-        before, after, noise = getattr(early, field), getattr(late, field), getattr(NOISE, field) * scale
+        before, after, noise = getattr(early, field), getattr(late, field), getattr(noises, field)
         # What is free is lost where the others grow.
         if (before - after if field == "free_kb" else after - before) > noise:
             texts.append(f"{field}: {before} early, {after} late; {noise} would have passed")
