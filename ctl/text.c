@@ -211,38 +211,3 @@ char *text_time(uint64_t realtime_us)
 		return strdup("-");
 	return strdup(buffer);
 }
-
-/* Optimal string alignment; the words are verbs, so three short rows do. */
-size_t text_distance(const char *a, const char *b)
-{
-	enum { LONGEST = 32 };
-	size_t rows[3][LONGEST + 1], *before = rows[0], *above = rows[1], *row = rows[2];
-	size_t n_a = strlen(a), n_b = strlen(b);
-
-	if (n_a > LONGEST || n_b > LONGEST)
-		return LONGEST;
-
-	for (size_t j = 0; j <= n_b; j++)
-		above[j] = j;
-	for (size_t i = 1; i <= n_a; i++) {
-		size_t *spare = before;
-
-		row[0] = i;
-		for (size_t j = 1; j <= n_b; j++) {
-			size_t best = above[j - 1] + (a[i - 1] != b[j - 1]);
-
-			if (above[j] + 1 < best)
-				best = above[j] + 1;
-			if (row[j - 1] + 1 < best)
-				best = row[j - 1] + 1;
-			if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] &&
-			    before[j - 2] + 1 < best)
-				best = before[j - 2] + 1;
-			row[j] = best;
-		}
-		before = above;
-		above = row;
-		row = spare;
-	}
-	return above[n_b];
-}

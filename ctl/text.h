@@ -42,6 +42,3 @@ char *text_size(uint64_t bytes);
 
 /* Local time: "2031-02-03 04:05:06"; realtime_us since the epoch. */
 char *text_time(uint64_t realtime_us);
-
-/* How many single-character edits make a of b, a swap of neighbours being one. */
-size_t text_distance(const char *a, const char *b);

@@ -67,7 +67,7 @@ static ssize_t read_whole(int fd, char *text, size_t size)
 
 static int load_open(struct config *config, const char *path, int fd)
 {
-	struct dg_settings_error error;
+	struct dg_text_error error;
 	const char *refused;
 	struct stat status;
 	ssize_t n;

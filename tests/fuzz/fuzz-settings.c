@@ -9,7 +9,7 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct dg_settings settings, before;
-	struct dg_settings_error error = {};
+	struct dg_text_error error = {};
 
 	dg_settings_default(&settings);
 	before = settings;

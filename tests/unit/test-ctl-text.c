@@ -85,15 +85,6 @@ static void test_time(void **state)
 	assert_gives(text_time(1927771200ULL * 1000000 + 999999), "2031-02-02 04:00:00");
 }
 
-static void test_distance(void **state)
-{
-	assert_int_equal(text_distance("show", "show"), 0);
-	assert_int_equal(text_distance("shwo", "show"), 1);
-	assert_int_equal(text_distance("", "list"), 4);
-	assert_int_equal(text_distance("holder", "holders"), 1);
-	assert_int_equal(text_distance("status", "list"), 5);
-}
-
 static void test_verb_find(void **state)
 {
 	static const struct ctl_verb verbs[] = {{"status"}, {"list"}, {"show"}};
@@ -109,10 +100,10 @@ static void test_verb_find(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_escape),   cmocka_unit_test(test_escape_not_utf8),
-		cmocka_unit_test(test_fit),      cmocka_unit_test(test_numbers),
-		cmocka_unit_test(test_append),   cmocka_unit_test(test_time),
-		cmocka_unit_test(test_distance), cmocka_unit_test(test_verb_find),
+		cmocka_unit_test(test_escape),    cmocka_unit_test(test_escape_not_utf8),
+		cmocka_unit_test(test_fit),       cmocka_unit_test(test_numbers),
+		cmocka_unit_test(test_append),    cmocka_unit_test(test_time),
+		cmocka_unit_test(test_verb_find),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -5,7 +5,7 @@
 
 static void accept(const char *text, struct dg_settings *settings)
 {
-	struct dg_settings_error error;
+	struct dg_text_error error;
 
 	dg_settings_default(settings);
 	if (dg_settings_parse(text, strlen(text), settings, &error) < 0)
@@ -46,22 +46,23 @@ static void errors_say_where_and_why(void **state)
 		{"ReserveSec=4\n", 1, 1, "\"ReserveSec\" stands before any [Section]"},
 		{"[Daemon]\nReserve=4\n", 2, 1, "unknown key \"Reserve\" in [Daemon]"},
 		{"[Daemon]\n\n  Nonsense\n", 3, 3, "neither a [Section] nor Key=Value"},
-		{"[Demon]\n", 1, 1, "unknown section \"[Demon]\""},
+		{"[Demon]\n", 1, 1, "unknown section [Demon]"},
 		{"[Daemon\n", 1, 8, "\"]\" is missing"},
 		{"[Daemon]\nReserveSec=x\n", 2, 12, "a number is expected here"},
 		{"[Daemon]\nReserveSec= -1\n", 2, 13, "a number is expected here"},
-		{"[Daemon]\nReserveSec=4 h\n", 2, 14, "\"h\" is no unit of time: ms, s or min"},
+		{"[Daemon]\nReserveSec=4 h\n", 2, 14, "not a unit of time: ms, s or min"},
 		{"[Daemon]\nReserveSec=31\n", 2, 12, "ReserveSec= must be from 1000 to 30000 ms"},
 		{"[Daemon]\nIncidentsMax=0\n", 2, 14, "IncidentsMax= must be from 1 to 4096"},
 		{"[Daemon]\nIncidentsMax=5 s\n", 2, 16, "\"s\" after the number"},
 		{"[Daemon]\nIncidentsMax=99999999999999999999\n", 2, 14, "number is too large"},
 		{"[Daemon]\nReserveSec=4\nfoo\n", 3, 1, "neither a [Section] nor Key=Value"},
-		{"[Daemon]\n\001\002=3\n", 2, 1, "unknown key \"\?\?\" in [Daemon]"},
+		{"[Daemon]\n\001\002=3\n", 2, 1, "a control character, 0x01"},
+		{"[Daemon]\n\303\244=3\n", 2, 1, "unknown key \"\?\?\" in [Daemon]"},
 	};
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
 		struct dg_settings settings, before;
-		struct dg_settings_error error = {};
+		struct dg_text_error error = {};
 
 		dg_settings_default(&settings);
 		before = settings;
@@ -79,7 +80,7 @@ static void a_nul_is_an_error(void **state)
 {
 	static const char text[] = "[Daemon]\nRese\0rveSec=4\n";
 	struct dg_settings settings;
-	struct dg_settings_error error;
+	struct dg_text_error error;
 
 	dg_settings_default(&settings);
 	assert_int_equal(dg_settings_parse(text, sizeof(text) - 1, &settings, &error), -EINVAL);
