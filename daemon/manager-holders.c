@@ -254,6 +254,10 @@ const char *incident_act(struct incident *incident, const struct dg_deed *deed)
 	case DG_ACTION_KILL:
 		r = send_signal(incident, deed->entry, SIGKILL);
 		break;
+	case DG_ACTION_NOTIFY:
+	case DG_ACTION_EXEC:
+	case DG_ACTION_STOP:
+	case DG_ACTION_FREEZE: /* the plan skips these */
 	case DG_ACTION_LEAVE:
 	case _DG_ACTION_MAX:
 		return "left";

@@ -35,8 +35,23 @@ void dg_plan_init(struct dg_plan *plan, const struct dg_policy *policy, uint64_t
 
 void dg_plan_done(struct dg_plan *plan)
 {
+	dg_selection_done(&plan->selection);
 	free(plan->entries);
 	*plan = (struct dg_plan){};
+}
+
+int dg_plan_select(struct dg_plan *plan, const struct dg_device_facts *device)
+{
+	dg_selection_done(&plan->selection);
+	return dg_selection_init(plan->policy, device, &plan->selection);
+}
+
+static const struct dg_rule *rule_for(const struct dg_plan *plan, const struct dg_holder *holder)
+{
+	struct dg_process_facts facts;
+
+	dg_facts_of_holder(holder, &facts);
+	return dg_selection_match(&plan->selection, &facts);
 }
 
 void dg_plan_set_deadline(struct dg_plan *plan, uint64_t deadline_us)
@@ -136,7 +151,7 @@ static void join(struct dg_plan *plan, struct dg_plan_entry *entry, const struct
 {
 	remember(entry, holder);
 	entry->seen_us = now_us;
-	entry->rule = dg_policy_match(plan->policy, holder);
+	entry->rule = rule_for(plan, holder);
 	begin_climb(plan, entry, now_us);
 }
 
@@ -144,7 +159,7 @@ static void join(struct dg_plan *plan, struct dg_plan_entry *entry, const struct
 static void meet_again(struct dg_plan *plan, struct dg_plan_entry *entry,
 		       const struct dg_holder *holder, uint64_t now_us)
 {
-	const struct dg_rule *rule = dg_policy_match(plan->policy, holder);
+	const struct dg_rule *rule = rule_for(plan, holder);
 	bool leaves = dg_rule_leaves(rule), left = dg_rule_leaves(entry->rule);
 
 	if (entry->exited)

@@ -17,7 +17,7 @@
  */
 #pragma once
 
-#include "core/policy.h"
+#include "core/selection.h"
 
 /* Scans that brought new holders; who comes after that has no time left. */
 #define DG_PLAN_ROUNDS_MAX 16
@@ -54,6 +54,7 @@ struct dg_plan_entry {
 
 struct dg_plan {
 	const struct dg_policy *policy;
+	struct dg_selection selection;
 	uint64_t deadline_us, reserve_us;
 	unsigned rounds;
 	bool full;                     /* more holders than a plan takes */
@@ -77,6 +78,12 @@ struct dg_deed {
 void dg_plan_init(struct dg_plan *plan, const struct dg_policy *policy, uint64_t deadline_us,
 		  uint64_t reserve_us);
 void dg_plan_done(struct dg_plan *plan);
+
+/*
+ * What goes away, as soon as it is known; until then, and after -ENOMEM, the
+ * built-in rules alone are in force. Who has joined keeps his rule.
+ */
+int dg_plan_select(struct dg_plan *plan, const struct dg_device_facts *device);
 
 /* The deadline moved; graces that run are not touched. */
 void dg_plan_set_deadline(struct dg_plan *plan, uint64_t deadline_us);

@@ -2,19 +2,35 @@
 #include "core/policy.h"
 
 #include <errno.h>
-#include <signal.h>
+#include <stdlib.h>
 #include <string.h>
 
-static const struct dg_rule builtin_rules[] = {
-	{
-		.name = "built-in:protected",
-		.exempt = true,
-		.ladder = {{DG_ACTION_LEAVE, 0}},
-		.n_rungs = 1,
-	},
+static const struct dg_rule protected_rule = {
+	.name = "built-in:protected",
+	.exempt = true,
+	.ladder = {{DG_ACTION_LEAVE, 0}},
+	.n_rungs = 1,
+};
+
+static struct dg_pattern mapped_pattern = {
+	.text = "mapped",
+	.n = sizeof("mapped") - 1,
+	.id = DG_USE_MAPPED,
+	.kind = DG_PATTERN_ID,
+};
+
+static struct dg_condition mapped_condition = {
+	.key = DG_KEY_ACCESS,
+	.patterns = &mapped_pattern,
+	.n_patterns = 1,
+	.wants = true,
+};
+
+/* Behind all others. */
+static const struct dg_rule last_rules[] = {
 	{
 		.name = "built-in:mapped",
-		.uses = 1U << DG_USE_MAPPED,
+		.match = {&mapped_condition, 1},
 		.ladder = {{DG_ACTION_SIGBUS, 2000},
 			   {DG_ACTION_TERM, 3000},
 			   {DG_ACTION_KILL, 1000}},
@@ -26,92 +42,183 @@ static const struct dg_rule builtin_rules[] = {
 		.n_rungs = 1,
 	},
 };
+#define N_LAST (sizeof(last_rules) / sizeof(*last_rules))
 
-static const struct dg_policy builtin_policy = {
-	.rules = builtin_rules,
-	.n_rules = sizeof(builtin_rules) / sizeof(*builtin_rules),
-};
+static const struct dg_device_rule last_device_rule = {.name = "built-in:device"};
 
-static const char *const action_names[_DG_ACTION_MAX] = {
-	[DG_ACTION_LEAVE] = "leave",
-	[DG_ACTION_SIGBUS] = "sigbus",
-	[DG_ACTION_TERM] = "term",
-	[DG_ACTION_KILL] = "kill",
-};
-
-const char *dg_action_name(enum dg_action action)
-{
-	return (unsigned)action < _DG_ACTION_MAX ? action_names[action] : "unknown";
-}
-
-int dg_action_from_name(const char *name, enum dg_action *ret)
-{
-	for (unsigned i = 0; i < _DG_ACTION_MAX; i++)
-		if (strcmp(name, action_names[i]) == 0) {
-			*ret = i;
-			return 0;
-		}
-	return -EINVAL;
-}
+static const struct dg_policy builtin_policy;
 
 const struct dg_policy *dg_policy_builtin(void)
 {
 	return &builtin_policy;
 }
 
-static bool rule_matches(const struct dg_rule *rule, const struct dg_holder *holder)
+struct dg_policy *dg_policy_new(void)
 {
-	if (rule->exempt != (holder->exempt != DG_EXEMPT_NONE))
-		return false;
-	if (rule->uses == 0)
-		return true;
-	for (unsigned use = 0; use < _DG_USE_MAX; use++)
-		if (rule->uses & (1U << use) && dg_holder_uses(holder, use))
-			return true;
-	return false;
+	struct dg_policy *policy = calloc(1, sizeof(*policy));
+
+	if (policy)
+		policy->n_ref = 1;
+	return policy;
 }
 
-static const struct dg_rule *match(const struct dg_policy *policy, const struct dg_holder *holder)
+const struct dg_policy *dg_policy_ref(const struct dg_policy *policy)
 {
-	for (size_t i = 0; i < policy->n_rules; i++)
-		if (rule_matches(&policy->rules[i], holder))
-			return &policy->rules[i];
+	if (policy->n_ref > 0)
+		((struct dg_policy *)policy)->n_ref++;
+	return policy;
+}
+
+const struct dg_policy *dg_policy_unref(const struct dg_policy *policy)
+{
+	struct dg_policy *mine = (struct dg_policy *)policy;
+
+	if (!mine || mine->n_ref == 0 || --mine->n_ref > 0)
+		return NULL;
+	for (size_t i = 0; i < mine->n_rules; i++)
+		dg_rule_done(&mine->rules[i]);
+	for (size_t i = 0; i < mine->n_device_rules; i++)
+		dg_device_rule_done(&mine->device_rules[i]);
+	free(mine->rules);
+	free(mine->device_rules);
+	free(mine);
 	return NULL;
 }
 
-const struct dg_rule *dg_policy_match(const struct dg_policy *policy,
-				      const struct dg_holder *holder)
+/* Room for one more behind n; arrays grow by doubling. */
+static int make_room(void **array, size_t n, size_t size)
 {
-	const struct dg_rule *rule = match(policy, holder);
+	void *grown;
 
-	return rule ?: match(&builtin_policy, holder);
+	if (n >= DG_RULES_MAX)
+		return -E2BIG;
+	if ((n & (n - 1)) != 0)
+		return 0;
+	grown = reallocarray(*array, n > 0 ? n * 2 : 1, size);
+	if (!grown)
+		return -ENOMEM;
+	*array = grown;
+	return 0;
+}
+
+int dg_policy_add(struct dg_policy *policy, struct dg_rule *rule)
+{
+	void *rules = policy->rules;
+	int r = make_room(&rules, policy->n_rules, sizeof(*rule));
+
+	if (r < 0)
+		return r;
+	policy->rules = rules;
+	policy->rules[policy->n_rules++] = *rule;
+	*rule = (struct dg_rule){};
+	return 0;
+}
+
+int dg_policy_add_device(struct dg_policy *policy, struct dg_device_rule *rule)
+{
+	void *rules = policy->device_rules;
+	int r = make_room(&rules, policy->n_device_rules, sizeof(*rule));
+
+	if (r < 0)
+		return r;
+	policy->device_rules = rules;
+	policy->device_rules[policy->n_device_rules++] = *rule;
+	*rule = (struct dg_device_rule){};
+	return 0;
+}
+
+const struct dg_rule *dg_policy_rule_at(const struct dg_policy *policy, size_t i)
+{
+	if (i == 0)
+		return &protected_rule;
+	if (i - 1 < policy->n_rules)
+		return &policy->rules[i - 1];
+	i -= policy->n_rules + 1;
+	return i < N_LAST ? &last_rules[i] : NULL;
+}
+
+const struct dg_device_rule *dg_policy_device_rule_at(const struct dg_policy *policy, size_t i)
+{
+	if (i < policy->n_device_rules)
+		return &policy->device_rules[i];
+	return i == policy->n_device_rules ? &last_device_rule : NULL;
 }
 
 const struct dg_rule *dg_policy_find(const struct dg_policy *policy, const char *name)
 {
-	for (size_t i = 0; i < policy->n_rules; i++)
-		if (strcmp(policy->rules[i].name, name) == 0)
-			return &policy->rules[i];
+	const struct dg_rule *rule;
+
+	for (size_t i = 0; (rule = dg_policy_rule_at(policy, i)); i++)
+		if (strcmp(rule->name, name) == 0)
+			return rule;
 	return NULL;
 }
 
-const char *dg_action_skipped(enum dg_action action, const struct dg_holder *holder)
+/* func may change the pattern: who calls this with a policy of his own that is not const. */
+static int foreach_name(const struct dg_rule *rule, const struct dg_condition *condition,
+			dg_policy_name_func func, void *userdata)
 {
-	if (action != DG_ACTION_SIGBUS)
-		return NULL;
-	if (!dg_holder_uses(holder, DG_USE_MAPPED))
-		return "not-mapped";
-	if (!dg_holder_catches(holder, SIGBUS))
-		return "no-handler";
-	if (dg_holder_blocks(holder, SIGBUS))
-		return "blocked";
-	return NULL;
+	int r = 0;
+
+	for (size_t i = 0; i < condition->n_patterns && r == 0; i++)
+		if (condition->patterns[i].named)
+			r = func(userdata, rule, condition->key, &condition->patterns[i]);
+	return r;
 }
 
-bool dg_rule_leaves(const struct dg_rule *rule)
+int dg_policy_foreach_name(const struct dg_policy *policy, dg_policy_name_func func, void *userdata)
 {
-	for (size_t i = 0; i < rule->n_rungs; i++)
-		if (rule->ladder[i].action != DG_ACTION_LEAVE)
-			return false;
-	return true;
+	int r = 0;
+
+	for (size_t i = 0; i < policy->n_rules; i++) {
+		const struct dg_rule *rule = &policy->rules[i];
+
+		for (size_t k = 0; k < rule->match.n_conditions && r == 0; k++)
+			r = foreach_name(rule, &rule->match.conditions[k], func, userdata);
+	}
+	return r;
+}
+
+struct resolution {
+	dg_policy_resolve_func func;
+	void *userdata;
+	size_t n_unresolved;
+};
+
+static int resolve(void *userdata, const struct dg_rule *rule, enum dg_key key,
+		   const struct dg_pattern *name)
+{
+	struct dg_pattern *pattern = (struct dg_pattern *)name;
+	struct resolution *resolution = userdata;
+	uint32_t id = 0;
+
+	if (resolution->func(resolution->userdata, key, pattern->text, &id) >= 0) {
+		pattern->id = id;
+		pattern->kind = DG_PATTERN_ID;
+	} else {
+		pattern->kind = DG_PATTERN_NAME;
+		resolution->n_unresolved++;
+	}
+	return 0;
+}
+
+size_t dg_policy_resolve(struct dg_policy *policy, dg_policy_resolve_func func, void *userdata)
+{
+	struct resolution resolution = {func, userdata, 0};
+
+	dg_policy_foreach_name(policy, resolve, &resolution);
+	return resolution.n_unresolved;
+}
+
+const struct dg_device_rule *dg_policy_match_device(const struct dg_policy *policy,
+						    const struct dg_device_facts *device)
+{
+	const struct dg_device_rule *rule;
+	struct dg_subject subject;
+
+	dg_subject_init(&subject, device, NULL);
+	for (size_t i = 0; (rule = dg_policy_device_rule_at(policy, i)); i++)
+		if (dg_match_holds(&rule->match, &subject, DG_ASK_DEVICE, NULL))
+			return rule;
+	return &last_device_rule;
 }

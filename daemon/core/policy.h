@@ -1,63 +1,63 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What a holder gets: the first rule that matches it, as a ladder.
+ * The rules that are in force: what a holder gets, and the device.
  *
- * A ladder is for a process. Each rung is an action and the time that the
- * process has afterwards; it climbs on only while it still holds on to the
- * device. The built-in rules come last and match everybody, so there is
- * always an answer.
+ * The first rule that matches is the one, in this order: built-in:protected,
+ * which no file can override; the files by name; built-in:mapped and
+ * built-in:other. So there is always an answer. Device rules likewise, with
+ * built-in:device at the end.
+ *
+ * A policy is made while no hold waits for it, and does not change any more
+ * once somebody matches with it; who keeps it has a reference. What may block,
+ * reading the files and looking up users, is done by others.
  */
 #pragma once
 
-#include "core/holder.h"
+#include "core/rule.h"
 
-enum dg_action {
-	DG_ACTION_LEAVE,  /* nothing; it keeps what it has, and meets the revoke */
-	DG_ACTION_SIGBUS, /* BUS_MCEERR_AO with the address of its first mapping */
-	DG_ACTION_TERM,
-	DG_ACTION_KILL,
-	_DG_ACTION_MAX,
-};
-const char *dg_action_name(enum dg_action action);
-int dg_action_from_name(const char *name, enum dg_action *ret); /* -EINVAL */
-
-#define DG_LADDER_MAX 8
-
-struct dg_rung {
-	enum dg_action action;
-	uint32_t grace_ms;
-};
-
-struct dg_rule {
-	char name[DG_NAME_MAX];
-	bool exempt;   /* matches the protected, and only them */
-	uint32_t uses; /* bit per enum dg_use; one of them is enough; 0: any */
-	struct dg_rung ladder[DG_LADDER_MAX];
-	size_t n_rungs; /* at least 1 */
-};
+#define DG_RULES_MAX 16384U /* of each kind */
 
 struct dg_policy {
-	const struct dg_rule *rules;
+	unsigned n_ref; /* 0: the built-in one, which lives for ever */
+	struct dg_rule *rules;
 	size_t n_rules;
+	struct dg_device_rule *device_rules;
+	size_t n_device_rules;
 };
 
-/* "built-in:protected", "built-in:mapped", "built-in:other"; lives for ever. */
+/* No files. */
 const struct dg_policy *dg_policy_builtin(void);
 
-/* Never NULL. */
-const struct dg_rule *dg_policy_match(const struct dg_policy *policy,
-				      const struct dg_holder *holder);
-const struct dg_rule *dg_policy_find(const struct dg_policy *policy, const char *name);
+struct dg_policy *dg_policy_new(void); /* NULL: no memory */
+const struct dg_policy *dg_policy_ref(const struct dg_policy *policy);
+const struct dg_policy *
+dg_policy_unref(const struct dg_policy *policy); /* NULL is fine; returns NULL */
+
+/* The next one in the order of names; takes its contents. -ENOMEM. -E2BIG: DG_RULES_MAX. */
+int dg_policy_add(struct dg_policy *policy, struct dg_rule *rule);
+int dg_policy_add_device(struct dg_policy *policy, struct dg_device_rule *rule);
+
+/* All rules in their order, the built-in ones included. i: 0, 1, … until NULL. */
+const struct dg_rule *dg_policy_rule_at(const struct dg_policy *policy, size_t i);
+const struct dg_device_rule *dg_policy_device_rule_at(const struct dg_policy *policy, size_t i);
+const struct dg_rule *dg_policy_find(const struct dg_policy *policy,
+				     const char *name); /* or NULL */
 
 /*
- * Why an action would be of no use to this holder: the outcome's name, or
- * NULL when it is to be done. SIGBUS is for those who can answer it:
- * "no-handler" for who does not catch it (it would die without the TERM it
- * may handle), "blocked" for who catches it but blocks it in every thread
- * (it would stay pending, and strike later with an address of no meaning).
- * TERM is sent to who blocks it too: sigwait(3) and signalfd(2) need that.
+ * Names of users and groups, DG_KEY_USER and DG_KEY_GROUP, each as often as it
+ * stands there. What func returns ends the loop if it is not 0, and is returned.
  */
-const char *dg_action_skipped(enum dg_action action, const struct dg_holder *holder);
+typedef int (*dg_policy_name_func)(void *userdata, const struct dg_rule *rule, enum dg_key key,
+				   const struct dg_pattern *pattern);
+int dg_policy_foreach_name(const struct dg_policy *policy, dg_policy_name_func func,
+			   void *userdata);
 
-/* A ladder whose rungs are all leave asks nothing of anybody. */
-bool dg_rule_leaves(const struct dg_rule *rule);
+/* Their numbers. A func that fails leaves a name unresolved: it matches nobody. Returns how many.
+ */
+typedef int (*dg_policy_resolve_func)(void *userdata, enum dg_key key, const char *name,
+				      uint32_t *ret_id);
+size_t dg_policy_resolve(struct dg_policy *policy, dg_policy_resolve_func func, void *userdata);
+
+/* Never NULL. */
+const struct dg_device_rule *dg_policy_match_device(const struct dg_policy *policy,
+						    const struct dg_device_facts *device);

@@ -10,7 +10,7 @@ INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]')
 
 # The core is libc only, and of libc nothing that does I/O or tells the time.
 CORE_SYSTEM = {
-    "ctype.h", "endian.h", "errno.h", "inttypes.h", "limits.h", "signal.h", "stdarg.h",
+    "ctype.h", "endian.h", "errno.h", "fnmatch.h", "inttypes.h", "limits.h", "signal.h", "stdarg.h",
     "stdbool.h", "stddef.h", "stdint.h", "stdio.h", "stdlib.h", "string.h", "sys/types.h",
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "test.h"
 
-#include "core/policy.h"
+#include "core/selection.h"
 
 static struct dg_holder mapper(void)
 {
@@ -10,7 +10,11 @@ static struct dg_holder mapper(void)
 
 static const struct dg_rule *match(const struct dg_holder *holder)
 {
-	return dg_policy_match(dg_policy_builtin(), holder);
+	const struct dg_selection builtin = {};
+	struct dg_process_facts facts;
+
+	dg_facts_of_holder(holder, &facts);
+	return dg_selection_match(&builtin, &facts);
 }
 
 static void who_maps_climbs(void **state)
@@ -49,17 +53,53 @@ static void the_protected_are_left(void **state)
 	}
 }
 
-/* However a policy is written, the built-in rules stand behind it. */
-static void an_empty_policy_falls_back(void **state)
+static void the_order_of_rules(void **state)
 {
-	const struct dg_policy empty = {};
-	struct dg_holder holder = mapper();
+	struct dg_policy *policy = dg_policy_new();
+	struct dg_rule rule = {.name = "50-a.policy"};
+	struct dg_device_rule device = {.name = "50-a.device"};
 
-	assert_string_equal(dg_policy_match(&empty, &holder)->name, "built-in:mapped");
-	holder.exempt = DG_EXEMPT_INIT;
-	assert_string_equal(dg_policy_match(&empty, &holder)->name, "built-in:protected");
-	assert_null(dg_policy_find(&empty, "built-in:mapped"));
-	assert_non_null(dg_policy_find(dg_policy_builtin(), "built-in:mapped"));
+	assert_int_equal(dg_policy_add(policy, &rule), 0);
+	assert_int_equal(dg_policy_add_device(policy, &device), 0);
+	assert_string_equal(dg_policy_rule_at(policy, 0)->name, "built-in:protected");
+	assert_string_equal(dg_policy_rule_at(policy, 1)->name, "50-a.policy");
+	assert_string_equal(dg_policy_rule_at(policy, 2)->name, "built-in:mapped");
+	assert_string_equal(dg_policy_rule_at(policy, 3)->name, "built-in:other");
+	assert_null(dg_policy_rule_at(policy, 4));
+	assert_ptr_equal(dg_policy_find(policy, "50-a.policy"), dg_policy_rule_at(policy, 1));
+	assert_ptr_equal(dg_policy_find(policy, "built-in:mapped"),
+			 dg_policy_find(dg_policy_builtin(), "built-in:mapped"));
+	assert_null(dg_policy_find(policy, "50-b.policy"));
+	assert_string_equal(dg_policy_device_rule_at(policy, 0)->name, "50-a.device");
+	assert_string_equal(dg_policy_device_rule_at(policy, 1)->name, "built-in:device");
+	assert_null(dg_policy_device_rule_at(policy, 2));
+	dg_policy_unref(policy);
+}
+
+static void as_many_as_may_be(void **state)
+{
+	struct dg_policy *policy = dg_policy_new();
+	struct dg_rule rule = {.name = "x"};
+
+	for (unsigned i = 0; i < DG_RULES_MAX; i++)
+		assert_int_equal(dg_policy_add(policy, &rule), 0);
+	rule = (struct dg_rule){.name = "y"};
+	assert_int_equal(dg_policy_add(policy, &rule), -E2BIG);
+	assert_string_equal(rule.name, "y");
+	dg_policy_unref(policy);
+}
+
+static void references(void **state)
+{
+	const struct dg_policy *policy = dg_policy_new(), *again = dg_policy_ref(policy);
+
+	assert_ptr_equal(policy, again);
+	assert_null(dg_policy_unref(policy));
+	assert_int_equal(again->n_rules, 0);
+	assert_null(dg_policy_unref(again));
+	assert_null(dg_policy_unref(NULL));
+	assert_null(dg_policy_unref(dg_policy_ref(dg_policy_builtin())));
+	assert_string_equal(dg_policy_rule_at(dg_policy_builtin(), 2)->name, "built-in:other");
 }
 
 static void sigbus_is_for_those_who_can_answer_it(void **state)
@@ -86,6 +126,7 @@ static void term_is_also_for_who_blocks_it(void **state)
 	holder.sig_blocked = UINT64_MAX;
 	assert_null(dg_action_skipped(DG_ACTION_TERM, &holder));
 	assert_null(dg_action_skipped(DG_ACTION_KILL, &holder));
+	assert_string_equal(dg_action_skipped(DG_ACTION_FREEZE, &holder), "unsupported");
 }
 
 static void actions_have_names(void **state)
@@ -106,7 +147,9 @@ int main(void)
 		cmocka_unit_test(who_maps_climbs),
 		cmocka_unit_test(who_does_not_map_is_left),
 		cmocka_unit_test(the_protected_are_left),
-		cmocka_unit_test(an_empty_policy_falls_back),
+		cmocka_unit_test(the_order_of_rules),
+		cmocka_unit_test(as_many_as_may_be),
+		cmocka_unit_test(references),
 		cmocka_unit_test(sigbus_is_for_those_who_can_answer_it),
 		cmocka_unit_test(term_is_also_for_who_blocks_it),
 		cmocka_unit_test(actions_have_names),

@@ -99,6 +99,7 @@ static void a_system_device_stays_one(void **state)
 
 static void add_holder(pid_t pid, size_t n_actions)
 {
+	static const enum dg_action actions[] = {DG_ACTION_SIGBUS, DG_ACTION_TERM, DG_ACTION_KILL};
 	struct dg_story_holder *holder;
 
 	story.holders = reallocarray(story.holders, story.n_holders + 1, sizeof(*holder));
@@ -106,7 +107,7 @@ static void add_holder(pid_t pid, size_t n_actions)
 	*holder = (struct dg_story_holder){.process = {pid, 1}, .rule = "built-in:mapped"};
 	for (; holder->n_actions < n_actions; holder->n_actions++)
 		holder->actions[holder->n_actions] = (struct dg_story_action){
-			.action = (enum dg_action)(DG_ACTION_SIGBUS + holder->n_actions),
+			.action = actions[holder->n_actions],
 			.rung = holder->n_actions,
 			.at_us = BEGIN - SEC,
 		};

@@ -1,0 +1,263 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/nearest.h"
+#include "core/rule-private.h"
+
+#define MATCH "Match"
+
+static const char *const sections[_DG_RULE_KIND_MAX] = {
+	[DG_RULE_POLICY] = "Policy",
+	[DG_RULE_DEVICE] = "Device",
+};
+
+static const struct {
+	const char *name;
+	enum dg_rule_kind kind;
+	int (*read)(struct rule_parser *p, struct dg_piece value);
+} keys[_RULE_KEY_MAX] = {
+	[RULE_KEY_ACTION] = {"Action", DG_RULE_POLICY, rule_read_action},
+	[RULE_KEY_SIGNAL] = {"Signal", DG_RULE_POLICY, rule_read_signal},
+	[RULE_KEY_EXEC] = {"Exec", DG_RULE_POLICY, rule_read_exec},
+	[RULE_KEY_EXEC_TIMEOUT] = {"ExecTimeoutSec", DG_RULE_POLICY, rule_read_exec_timeout},
+	[RULE_KEY_SCOPE] = {"Scope", DG_RULE_POLICY, rule_read_scope},
+	[RULE_KEY_DRY_RUN] = {"DryRun", DG_RULE_POLICY, rule_read_dry_run},
+	[RULE_KEY_ON_BUSY] = {"OnBusy", DG_RULE_DEVICE, rule_read_on_busy},
+	[RULE_KEY_BUDGET] = {"Budget", DG_RULE_DEVICE, rule_read_budget},
+};
+
+static struct rule_place place_of(const struct rule_parser *p, const char *at)
+{
+	return (struct rule_place){p->ini.line, (unsigned)(at - p->ini.line_start) + 1};
+}
+
+static void tell(struct rule_parser *p)
+{
+	p->n_errors++;
+	p->func(p->userdata, &p->error);
+}
+
+/* Not of the present line: of the rule as a whole. */
+static void tell_at(struct rule_parser *p, struct rule_place place, const char *reason)
+{
+	dg_ini_error(&p->ini, p->ini.line_start, &p->error, "%s", reason);
+	p->error.line = place.line > 0 ? place.line : 1;
+	p->error.column = place.column > 0 ? place.column : 1;
+	tell(p);
+}
+
+static int read_section(struct rule_parser *p, struct dg_piece name)
+{
+	const char *other = sections[p->kind], *at = name.text - 1;
+	char text[DG_NEAREST_LONGEST + 1] = "", shown[DG_SHOWN_MAX], meant[RULE_MEANT_MAX];
+	struct dg_nearest search = {.word = text};
+
+	p->in_section = true;
+	p->in_match = dg_piece_equals(name, MATCH);
+	p->in_other = dg_piece_equals(name, other);
+	if (p->in_match)
+		p->match_place = place_of(p, at);
+	if (p->in_other)
+		p->other_place = place_of(p, at);
+	if (p->in_match || p->in_other)
+		return 0;
+	for (unsigned kind = 0; kind < _DG_RULE_KIND_MAX; kind++)
+		if (dg_piece_equals(name, sections[kind]))
+			return dg_ini_error(&p->ini, at, &p->error, "[%s] is for *%s files",
+					    sections[kind], dg_rule_kind_suffix(kind));
+	if (name.n < sizeof(text))
+		memcpy(text, name.text, name.n);
+	dg_nearest_try(&search, MATCH);
+	dg_nearest_try(&search, other);
+	return dg_ini_error(&p->ini, at, &p->error, "unknown section [%s]%s",
+			    dg_piece_shown(name, shown), rule_meant(search.nearest, meant));
+}
+
+/* Why a key is of no use here: it belongs elsewhere, or is none. */
+static int fail_key(struct rule_parser *p, struct dg_piece name)
+{
+	const char *section = p->in_match ? MATCH : sections[p->kind];
+	char text[DG_NEAREST_LONGEST + 1] = "", shown[DG_SHOWN_MAX], meant[RULE_MEANT_MAX];
+	struct dg_nearest search = {.word = text};
+
+	if (name.n < sizeof(text))
+		memcpy(text, name.text, name.n);
+	for (unsigned i = 0; i < _DG_KEY_MAX; i++) {
+		bool here = p->kind == DG_RULE_POLICY || dg_key_is_device(i);
+
+		if (dg_piece_equals(name, dg_key_name(i)))
+			return dg_ini_error(&p->ini, name.text, &p->error,
+					    here ? "%s= belongs into [" MATCH "]"
+						 : "%s= is for *.policy files",
+					    dg_key_name(i));
+		if (p->in_match && here)
+			dg_nearest_try(&search, dg_key_name(i));
+	}
+	for (unsigned i = 0; i < _RULE_KEY_MAX; i++) {
+		bool here = keys[i].kind == p->kind;
+
+		if (dg_piece_equals(name, keys[i].name))
+			return dg_ini_error(&p->ini, name.text, &p->error,
+					    here ? "%s= belongs into [%s]" : "%s= is for *%s files",
+					    keys[i].name,
+					    here ? sections[p->kind]
+						 : dg_rule_kind_suffix(keys[i].kind));
+		if (p->in_other && here)
+			dg_nearest_try(&search, keys[i].name);
+	}
+	return dg_ini_error(&p->ini, name.text, &p->error, "unknown key \"%s\" in [%s]%s",
+			    dg_piece_shown(name, shown), section,
+			    rule_meant(search.nearest, meant));
+}
+
+static int read_assignment(struct rule_parser *p, const struct dg_ini_line *line)
+{
+	char shown[DG_SHOWN_MAX];
+
+	if (!p->in_section)
+		return dg_ini_error(&p->ini, line->key.text, &p->error,
+				    "\"%s\" stands before any [Section]",
+				    dg_piece_shown(line->key, shown));
+	/* What stands in a section that was wrong is not judged. */
+	if (!p->in_match && !p->in_other)
+		return 0;
+	for (unsigned i = 0; p->in_match && i < _DG_KEY_MAX; i++)
+		if (dg_piece_equals(line->key, dg_key_name(i)) &&
+		    (p->kind == DG_RULE_POLICY || dg_key_is_device(i)))
+			return rule_read_match(p, i, line->value);
+	for (unsigned i = 0; p->in_other && i < _RULE_KEY_MAX; i++)
+		if (dg_piece_equals(line->key, keys[i].name) && p->kind == keys[i].kind) {
+			p->places[i] = line->value.n > 0 ? place_of(p, line->key.text)
+							 : (struct rule_place){};
+			return keys[i].read(p, line->value);
+		}
+	return fail_key(p, line->key);
+}
+
+static int read_lines(struct rule_parser *p)
+{
+	struct dg_ini_line line;
+	int r;
+
+	while ((r = dg_ini_next(&p->ini, &line, &p->error)) != 0) {
+		if (r > 0 && line.section.text)
+			r = read_section(p, line.section);
+		else if (r > 0)
+			r = read_assignment(p, &line);
+		if (r == -ENOMEM)
+			return r;
+		if (r < 0)
+			tell(p);
+		if (p->n_errors >= DG_RULE_ERRORS_MAX) {
+			tell_at(p, place_of(p, p->ini.line_start), "too many errors");
+			return 0;
+		}
+	}
+	return 0;
+}
+
+static bool has_rung(const struct rule_parser *p, enum dg_action action)
+{
+	for (size_t i = 0; i < p->rule.n_rungs; i++)
+		if (p->rule.ladder[i].action == action)
+			return true;
+	return false;
+}
+
+/* Keys of [Policy] that need each other. */
+static void check_policy(struct rule_parser *p)
+{
+	const struct rule_place *places = p->places, action = places[RULE_KEY_ACTION];
+	bool notify = has_rung(p, DG_ACTION_NOTIFY), exec = has_rung(p, DG_ACTION_EXEC);
+
+	if (p->rule.n_rungs == 0)
+		tell_at(p, p->other_place, "Action= is missing");
+	if (notify && !p->rule.signo)
+		tell_at(p, action, "notify needs a Signal=");
+	if (!notify && p->rule.signo)
+		tell_at(p, places[RULE_KEY_SIGNAL], "Signal= is for notify, which Action= has not");
+	if (exec && !p->rule.exec)
+		tell_at(p, action, "exec needs an Exec=");
+	if (!exec && p->rule.exec)
+		tell_at(p, places[RULE_KEY_EXEC], "Exec= is for exec, which Action= has not");
+	if (!exec && places[RULE_KEY_EXEC_TIMEOUT].line)
+		tell_at(p, places[RULE_KEY_EXEC_TIMEOUT],
+			"ExecTimeoutSec= is for exec, which Action= has not");
+	if (has_rung(p, DG_ACTION_FREEZE) && p->rule.scope != DG_SCOPE_UNIT)
+		tell_at(p, action, "freeze needs Scope=unit");
+}
+
+static void check_whole(struct rule_parser *p)
+{
+	if (!p->match_place.line)
+		tell_at(p, (struct rule_place){}, "there is no [" MATCH "]");
+	else if (p->match.n_conditions == 0)
+		tell_at(p, p->match_place, "nothing is asked for; Device=* is for every device");
+	if (!p->other_place.line)
+		tell_at(p, (struct rule_place){},
+			p->kind == DG_RULE_POLICY ? "there is no [Policy]"
+						  : "there is no [Device]");
+	else if (p->kind == DG_RULE_POLICY)
+		check_policy(p);
+}
+
+static int parse(struct rule_parser *p, const char *path, const char *text, size_t n_text)
+{
+	const char *name = strrchr(path, '/');
+	int r = 0;
+
+	name = name ? name + 1 : path;
+	dg_ini_init(&p->ini, text, n_text);
+	if (n_text > DG_RULE_FILE_MAX)
+		tell_at(p, (struct rule_place){}, "the file is larger than 64 KiB");
+	else
+		r = read_lines(p);
+	/* Of what was not understood nothing is missing. */
+	if (r == 0 && p->n_errors == 0)
+		check_whole(p);
+	if (r == 0 && p->n_errors > 0)
+		r = -EINVAL;
+	if (r < 0)
+		return r;
+	p->rule.path = p->device.path = strdup(path);
+	if (!p->rule.path)
+		return -ENOMEM;
+	memcpy(p->rule.name, name, strnlen(name, sizeof(p->rule.name) - 1));
+	memcpy(p->device.name, p->rule.name, sizeof(p->device.name));
+	return 0;
+}
+
+int dg_rule_parse(const char *path, const char *text, size_t n_text, dg_rule_error_func func,
+		  void *userdata, struct dg_rule *ret)
+{
+	struct rule_parser p = {
+		.kind = DG_RULE_POLICY,
+		.func = func,
+		.userdata = userdata,
+		.rule = {.exec_timeout_ms = DG_RULE_EXEC_TIMEOUT_MS},
+	};
+	int r = parse(&p, path, text, n_text);
+
+	p.rule.match = p.match;
+	if (r < 0)
+		dg_rule_done(&p.rule);
+	else
+		*ret = p.rule;
+	return r;
+}
+
+int dg_device_rule_parse(const char *path, const char *text, size_t n_text, dg_rule_error_func func,
+			 void *userdata, struct dg_device_rule *ret)
+{
+	struct rule_parser p = {.kind = DG_RULE_DEVICE, .func = func, .userdata = userdata};
+	int r = parse(&p, path, text, n_text);
+
+	p.device.match = p.match;
+	if (r < 0)
+		dg_device_rule_done(&p.device);
+	else
+		*ret = p.device;
+	return r;
+}

@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "core/rule.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const char *const suffixes[_DG_RULE_KIND_MAX] = {
+	[DG_RULE_POLICY] = ".policy",
+	[DG_RULE_DEVICE] = ".device",
+};
+
+const char *dg_scope_name(enum dg_scope scope)
+{
+	static const char *const names[_DG_SCOPE_MAX] = {
+		[DG_SCOPE_PROCESS] = "process",
+		[DG_SCOPE_UNIT] = "unit",
+	};
+
+	return (unsigned)scope < _DG_SCOPE_MAX ? names[scope] : "unknown";
+}
+
+const char *dg_on_busy_name(enum dg_on_busy on_busy)
+{
+	static const char *const names[_DG_ON_BUSY_MAX] = {
+		[DG_ON_BUSY_DETACH] = "detach",
+		[DG_ON_BUSY_KEEP] = "keep",
+	};
+
+	return (unsigned)on_busy < _DG_ON_BUSY_MAX ? names[on_busy] : "unknown";
+}
+
+const char *dg_rule_kind_suffix(enum dg_rule_kind kind)
+{
+	return (unsigned)kind < _DG_RULE_KIND_MAX ? suffixes[kind] : "";
+}
+
+static int find_suffix(const char *name, size_t n, enum dg_rule_kind *ret)
+{
+	for (unsigned kind = 0; kind < _DG_RULE_KIND_MAX; kind++) {
+		size_t n_suffix = strlen(suffixes[kind]);
+
+		if (n >= n_suffix && strcmp(name + n - n_suffix, suffixes[kind]) == 0) {
+			*ret = kind;
+			return 0;
+		}
+	}
+	return -ENOENT;
+}
+
+int dg_rule_kind_of(const char *name, enum dg_rule_kind *ret)
+{
+	enum dg_rule_kind kind;
+	size_t n = strlen(name);
+
+	if (name[0] == '.' || find_suffix(name, n, &kind) < 0)
+		return -ENOENT;
+	if (n >= DG_NAME_MAX)
+		return -EINVAL;
+	for (size_t i = 0; i < n; i++)
+		if (name[i] <= ' ' || name[i] > '~')
+			return -EINVAL;
+	*ret = kind;
+	return 0;
+}
+
+void dg_rule_done(struct dg_rule *rule)
+{
+	free(rule->path);
+	dg_match_done(&rule->match);
+	for (size_t i = 0; rule->exec && rule->exec[i]; i++)
+		free(rule->exec[i]);
+	free(rule->exec);
+	*rule = (struct dg_rule){};
+}
+
+void dg_device_rule_done(struct dg_device_rule *rule)
+{
+	free(rule->path);
+	dg_match_done(&rule->match);
+	*rule = (struct dg_device_rule){};
+}
+
+bool dg_rule_leaves(const struct dg_rule *rule)
+{
+	for (size_t i = 0; i < rule->n_rungs; i++)
+		if (rule->ladder[i].action != DG_ACTION_LEAVE)
+			return false;
+	return true;
+}
+
+void dg_rule_explain(const struct dg_rule *rule, const struct dg_subject *subject,
+		     struct dg_reason *ret)
+{
+	bool exempt = subject->process->exempt != DG_EXEMPT_NONE;
+
+	if (rule->exempt != exempt)
+		*ret = (struct dg_reason){
+			.verdict = exempt ? DG_VERDICT_PROTECTED : DG_VERDICT_NOT_PROTECTED,
+			.key = _DG_KEY_MAX,
+		};
+	else
+		dg_match_holds(&rule->match, subject, DG_ASK_ALL, ret);
+}

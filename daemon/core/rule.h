@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * A rule: one file, *.policy for the processes on a device or *.device for
+ * the device itself. The language is daxguard.policy(5).
+ */
+#pragma once
+
+#include "core/action.h"
+#include "core/ini.h"
+#include "core/match.h"
+
+/* Limits. A rule that exceeds them is an error, not cut. */
+#define DG_RULE_FILE_MAX (64U * 1024U)     /* bytes */
+#define DG_RULE_ERRORS_MAX 32U             /* reported for one file */
+#define DG_RULE_EXEC_MAX 64U               /* words of Exec= */
+#define DG_RULE_GRACE_MAX_MS 3600000U      /* of one rung */
+#define DG_RULE_EXEC_TIMEOUT_MS 5000U      /* ExecTimeoutSec=, if not said */
+#define DG_RULE_EXEC_TIMEOUT_MIN_MS 100U   /* likewise, at least */
+#define DG_RULE_EXEC_TIMEOUT_MAX_MS 60000U /* likewise, at most */
+#define DG_RULE_BUDGET_MIN_MS 1000U
+#define DG_RULE_BUDGET_MAX_MS 3600000U
+
+enum dg_scope {
+	DG_SCOPE_PROCESS,
+	DG_SCOPE_UNIT,
+	_DG_SCOPE_MAX,
+};
+const char *dg_scope_name(enum dg_scope scope); /* "unknown" outside the range */
+
+struct dg_rule {
+	char name[DG_NAME_MAX]; /* of its file, without the directory; or "built-in:…" */
+	char *path;             /* of its file; NULL: built in */
+	bool exempt;            /* matches the protected, and only them */
+	struct dg_match match;
+	struct dg_rung ladder[DG_LADDER_MAX];
+	size_t n_rungs; /* at least 1 */
+	int signo;      /* of notify; 0: none */
+	char **exec;    /* absolute path and arguments, NULL at the end; or NULL */
+	uint32_t exec_timeout_ms;
+	enum dg_scope scope;
+	bool dry_run; /* the ladder is told, the holder is left */
+};
+
+enum dg_on_busy {
+	DG_ON_BUSY_DETACH, /* what stays busy is shut down and detached */
+	DG_ON_BUSY_KEEP,   /* it stays mounted */
+	_DG_ON_BUSY_MAX,
+};
+const char *dg_on_busy_name(enum dg_on_busy on_busy); /* "unknown" outside the range */
+
+struct dg_device_rule {
+	char name[DG_NAME_MAX];
+	char *path; /* NULL: built in */
+	struct dg_match match;
+	enum dg_on_busy on_busy;
+	uint32_t budget_ms; /* 0: what the kernel gives */
+};
+
+enum dg_rule_kind {
+	DG_RULE_POLICY,
+	DG_RULE_DEVICE,
+	_DG_RULE_KIND_MAX,
+};
+
+/*
+ * By the end of the file's name. -ENOENT: no rule file; also if it begins with
+ * a dot. -EINVAL: one, but its name is too long, or has other characters than
+ * printable ASCII without blanks.
+ */
+int dg_rule_kind_of(const char *name, enum dg_rule_kind *ret);
+const char *dg_rule_kind_suffix(enum dg_rule_kind kind); /* ".policy" */
+
+typedef void (*dg_rule_error_func)(void *userdata, const struct dg_text_error *error);
+
+/*
+ * Reads one file. -EINVAL: every error was told, in the order of the lines, and
+ * *ret is untouched. -ENOMEM. Users and groups that are not numbers are left
+ * DG_PATTERN_NAME. path and name are copied.
+ */
+int dg_rule_parse(const char *path, const char *text, size_t n_text, dg_rule_error_func func,
+		  void *userdata, struct dg_rule *ret);
+int dg_device_rule_parse(const char *path, const char *text, size_t n_text, dg_rule_error_func func,
+			 void *userdata, struct dg_device_rule *ret);
+
+void dg_rule_done(struct dg_rule *rule);
+void dg_device_rule_done(struct dg_device_rule *rule);
+
+/* A ladder whose rungs are all leave asks nothing of anybody. */
+bool dg_rule_leaves(const struct dg_rule *rule);
+
+/* Why the rule is, or is not, for the subject. */
+void dg_rule_explain(const struct dg_rule *rule, const struct dg_subject *subject,
+		     struct dg_reason *ret);
