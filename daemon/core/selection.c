@@ -15,7 +15,7 @@ struct dg_anchor {
 enum end { END_BEGIN, END_END };
 
 /* A number tells as much as a name of this length. */
-#define ID_WORTH 8
+#define ID_WORTH 16
 
 #define FNV_BASIS 0xcbf29ce484222325ULL
 #define FNV_PRIME 0x100000001b3ULL
