@@ -2,14 +2,12 @@
 #include "config.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "names.h"
+#include "trusted-file.h"
 
 static const char *const usual_paths[] = {
 	DAXGUARD_SYSCONFDIR "/" DG_CONFIG_NAME,
@@ -34,83 +32,25 @@ static int set_error(struct config *config, const char *path, unsigned line, uns
 	return 0;
 }
 
-/* NULL: it may be trusted. */
-static const char *why_refused(const struct stat *status)
-{
-	if (!S_ISREG(status->st_mode))
-		return "not a regular file";
-	if (status->st_uid != 0)
-		return "refused: it is not owned by root";
-	if (status->st_mode & (S_IWGRP | S_IWOTH))
-		return "refused: others than its owner may write to it";
-	if (status->st_size > (off_t)DG_CONFIG_MAX)
-		return "refused: it is too large";
-	return NULL;
-}
-
-/* Reading is bounded by one more than may be, so that growth meanwhile shows. */
-static ssize_t read_whole(int fd, char *text, size_t size)
-{
-	size_t n = 0;
-
-	while (n < size) {
-		ssize_t k = read(fd, text + n, size - n);
-
-		if (k < 0)
-			return -errno;
-		if (k == 0)
-			break;
-		n += (size_t)k;
-	}
-	return (ssize_t)n;
-}
-
-static int load_open(struct config *config, const char *path, int fd)
-{
-	struct dg_text_error error;
-	const char *refused;
-	struct stat status;
-	ssize_t n;
-	char *text;
-	int r = 0;
-
-	if (fstat(fd, &status) < 0)
-		return set_error(config, path, 0, 0, strerror(errno));
-	refused = why_refused(&status);
-	if (refused)
-		return set_error(config, path, 0, 0, refused);
-	text = malloc(DG_CONFIG_MAX + 1);
-	if (!text)
-		return -ENOMEM;
-	n = read_whole(fd, text, DG_CONFIG_MAX + 1);
-	if (n < 0)
-		r = set_error(config, path, 0, 0, strerror((int)-n));
-	else if (n > (ssize_t)DG_CONFIG_MAX)
-		r = set_error(config, path, 0, 0, "refused: it is too large");
-	else if (dg_settings_parse(text, (size_t)n, &config->settings, &error) < 0)
-		r = set_error(config, path, error.line, error.column, error.reason);
-	free(text);
-	return r;
-}
-
 /* 1: there is no such file. */
 static int load_path(struct config *config, const char *path)
 {
-	int fd, r;
+	struct dg_text_error error;
+	struct trusted_file file;
+	int r = trusted_file_read(path, DG_CONFIG_MAX, 0, &file);
 
-	/* Non-blocking: somebody may have put a pipe there. */
-	fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
-	if (fd < 0 && errno == ENOENT)
+	if (r == -ENOENT)
 		return 1;
+	if (r < 0)
+		return r;
 	config->files[0] = strdup(path);
 	if (!config->files[0])
 		r = -ENOMEM;
-	else if (fd < 0)
-		r = set_error(config, path, 0, 0, strerror(errno));
-	else
-		r = load_open(config, path, fd);
-	if (fd >= 0)
-		close(fd);
+	else if (file.error)
+		r = set_error(config, path, 0, 0, file.error);
+	else if (dg_settings_parse(file.text, file.n_text, &config->settings, &error) < 0)
+		r = set_error(config, path, error.line, error.column, error.reason);
+	free(file.text);
 	return r;
 }
 

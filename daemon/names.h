@@ -31,6 +31,7 @@
 #define DG_CONTROL_SOCKET DG_RUN_DIR "/control"
 #define DG_INCIDENTS_DIR DG_RUN_DIR "/incidents"
 #define DG_CONFIG_NAME "daxguard/daxguardd.conf"
+#define DG_POLICY_DIR_NAME "daxguard/policy.d"
 #define DG_JOURNAL_SOCKET "/run/systemd/journal/socket"
 #define DG_KMSG "/dev/kmsg"
 #define DG_MODULE_HINT "modprobe daxguard"
@@ -64,6 +65,7 @@
 #define DG_STEPS_READY 6U			/* wait for a verb while nothing is held: a removal's */
 #define DG_RECORD_MAX (8U * 1024U * 1024U)	/* bytes of one record: 4,096 holders at their longest */
 #define DG_CONFIG_MAX (64U * 1024U)		/* bytes of daxguardd.conf */
+#define DG_POLICY_ERRORS_MAX 256U		/* reported at a time */
 #define DG_LOG_RING_MAX 1024U			/* messages kept while nothing may be written */
 #define DG_LOG_LINE_MAX 1024U			/* bytes of one message */
 #define DG_CONTROL_CLIENTS_MAX 16U		/* connections to the control socket */

@@ -27,6 +27,8 @@ def layer(path):
         return parts[1]
     if path.name in ("names.h", "build-config.h"):
         return "names"
+    if path.stem in ("policy-files", "trusted-file"):
+        return "files"
     if path.name.startswith("bus") or path.name.startswith(("daemon.", "main.")):
         return "bus"
     return "manager"
@@ -36,9 +38,10 @@ MAY = {
     "core": {"core"},
     "io": {"core", "io", "names"},
     "step": {"core", "step", "names"},
-    "manager": {"core", "io", "manager", "names"},
-    "bus": {"core", "io", "manager", "bus", "names"},
-    "ctl": {"core", "ctl", "names"},
+    "files": {"core", "files", "names"},
+    "manager": {"core", "files", "io", "manager", "names"},
+    "bus": {"core", "files", "io", "manager", "bus", "names"},
+    "ctl": {"core", "ctl", "files", "names"},
     "names": {"names"},
 }
 
