@@ -21,6 +21,7 @@ _daxguardctl_verbs() {
                 'incidents:removals since the records begin'
                 'show:the whole story of one incident'
                 'monitor:follow incidents as they happen'
+                'check-policy:are the rules, or these files, without errors?'
         )
         _describe -t verbs 'verb' verbs
 }
@@ -40,6 +41,7 @@ argument)
         case $line[1] in
         holders) _daxguardctl_devices ;;
         show) _daxguardctl_ids ;;
+        check-policy) _files -g '*.(policy|device)' ;;
         esac
         ;;
 esac

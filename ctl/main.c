@@ -4,6 +4,7 @@
  */
 #include <errno.h>
 #include <getopt.h>
+#include <limits.h>
 #include <locale.h>
 #include <signal.h>
 #include <stdio.h>
@@ -25,6 +26,8 @@ static const struct ctl_verb verbs[] = {
 	{"incidents", "", "Removals since the daemon's records begin", 0, 0, verb_incidents},
 	{"show", "[ID]", "The whole story of one incident; the last if no ID", 0, 1, verb_show},
 	{"monitor", "", "Follow incidents as they happen", 0, 0, verb_monitor},
+	{"check-policy", "[FILE…]", "Are the rules, or these files, without errors?", 0, INT_MAX,
+	 verb_check_policy},
 };
 #define N_VERBS (sizeof(verbs) / sizeof(verbs[0]))
 
@@ -33,7 +36,7 @@ static enum ctl_exit print_help(void)
 	printf("daxguardctl [OPTION…] VERB [ARGUMENT]\n\n"
 	       "Ask daxguardd about guarded devices, their users, and their removals.\n\n");
 	for (size_t i = 0; i < N_VERBS; i++)
-		printf("  %-9s %-8s %s\n", verbs[i].name, verbs[i].arguments, verbs[i].help);
+		printf("  %-13s %-8s %s\n", verbs[i].name, verbs[i].arguments, verbs[i].help);
 	printf("\n"
 	       "  -j, --json[=MODE]   print JSON: short, pretty or off; without MODE\n"
 	       "                      pretty on a terminal, else short\n"
@@ -42,7 +45,8 @@ static enum ctl_exit print_help(void)
 	       "  -h, --help          this text\n"
 	       "      --version       the version\n\n"
 	       "Exit status: 0 ok, 1 failure, 2 usage, 3 daemon not running, 4 no such device\n"
-	       "or incident, 5 removals are not held. See daxguardctl(1).\n",
+	       "or incident, 5 removals are not held, 6 a rule file has an error.\n"
+	       "See daxguardctl(1).\n",
 	       DG_CONTROL_SOCKET);
 	return CTL_OK;
 }

@@ -141,12 +141,13 @@ static void condition_done(struct dg_condition *condition)
 void dg_match_reset(struct dg_match *match, enum dg_key key)
 {
 	struct dg_condition *condition = find(match, key);
-	struct dg_condition *end = match->conditions + match->n_conditions;
+	size_t n_behind;
 
 	if (!condition)
 		return;
 	condition_done(condition);
-	memmove(condition, condition + 1, (size_t)((char *)end - (char *)(condition + 1)));
+	n_behind = match->n_conditions - 1 - (size_t)(condition - match->conditions);
+	memmove(condition, condition + 1, n_behind * sizeof(*condition));
 	match->n_conditions--;
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * An answer as daxguardctl writes it for people: the first byte chooses the
- * verb, the rest is JSON. Whatever it says, no line of the output may move a
+ * An answer as daxguardctl writes it for people: the first byte, a digit, chooses
+ * the verb, the rest is JSON. Whatever it says, no line of the output may move a
  * cursor or be broken by it.
  */
 #include <limits.h>
@@ -13,7 +13,8 @@
 #include "fuzz.h"
 
 static int (*const prints[])(FILE *, const struct table_style *, json_object *) = {
-	print_status, print_devices, print_holders, print_incidents, print_story, print_signal,
+	print_status, print_devices, print_holders, print_incidents,
+	print_story,  print_signal,  print_check,
 };
 #define N_PRINTS (sizeof(prints) / sizeof(*prints))
 
@@ -47,7 +48,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		abort();
 	if (data[0] & 0x40)
 		style.width = 40;
-	(void)prints[data[0] % N_PRINTS](f, &style, value);
+	(void)prints[(data[0] & 0xf) % N_PRINTS](f, &style, value);
 	fclose(f);
 	for (size_t i = 0; i < n; i++)
 		if ((unsigned char)text[i] < 0x20 ? text[i] != '\n' : text[i] == 0x7f)

@@ -134,7 +134,8 @@ static const char story[] =
 	"{\"Id\":3,\"Device\":\"pfn0.0\",\"Bus\":\"nd\",\"Driver\":\"nd_pmem\",\"State\":\"done\","
 	"\"Outcome\":\"busy\",\"Result\":\"acked\",\"Revoke\":\"clean\","
 	"\"BeganUsec\":1927771200000000,\"HeldUsec\":3214000,\"HolderCount\":3,"
-	"\"Marks\":[\"sync-failed\",\"busy\",\"acked\"],\"UnbinderPid\":55,\"TakenOver\":true,\"RevokeUsec\":12000,"
+	"\"Marks\":[\"sync-failed\",\"busy\",\"acked\"],\"UnbinderPid\":55,\"TakenOver\":true,"
+	"\"RevokeUsec\":12000,"
 	"\"Inodes\":2,"
 	"\"Entries\":4096,\"Notes\":[\"graces shrank\"],"
 	"\"Targets\":[{\"Name\":\"pmem0\",\"Device\":\"pfn0.0\",\"Mode\":\"fsdax\","
@@ -247,6 +248,26 @@ static int set_zone(void **state)
 	return 0;
 }
 
+static void test_check(void **state)
+{
+	check(print_check, "{\"Files\":[],\"Errors\":[],\"MoreErrors\":false,\"Warnings\":[]}",
+	      "0 rule files without an error.\n");
+	check(print_check,
+	      "{\"Files\":[{\"Path\":\"/etc/a.policy\",\"Kind\":\"policy\",\"State\":\"read\"},"
+	      "{\"Path\":\"/etc/b.policy\",\"Kind\":\"policy\",\"State\":\"masked\"},"
+	      "{\"Path\":\"/etc/c.device\",\"Kind\":\"device\",\"State\":\"wrong\"}],"
+	      "\"Errors\":[{\"Path\":[47,255],\"Line\":3,\"Column\":7,\"Reason\":\"bad\\nkey\"},"
+	      "{\"Path\":\"/etc/c.device\",\"Line\":0,\"Column\":0,\"Reason\":\"refused\"}],"
+	      "\"MoreErrors\":true,\"Warnings\":[{\"Path\":\"/etc/"
+	      "a.policy\",\"Line\":1,\"Column\":2,"
+	      "\"Reason\":\"there is no user\"}]}",
+	      "/\\xff:3:7: bad\\nkey\n"
+	      "/etc/c.device: refused\n"
+	      "/etc/a.policy:1:2: warning: there is no user\n"
+	      "1 rule file without an error, 1 masked; 2 errors and more, so none of them "
+	      "counts.\n");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -254,7 +275,7 @@ int main(void)
 		cmocka_unit_test(test_devices),     cmocka_unit_test(test_holders),
 		cmocka_unit_test(test_incidents),   cmocka_unit_test(test_story),
 		cmocka_unit_test(test_story_open),  cmocka_unit_test(test_signals),
-		cmocka_unit_test(test_nonsense),
+		cmocka_unit_test(test_check),       cmocka_unit_test(test_nonsense),
 	};
 
 	return cmocka_run_group_tests(tests, set_zone, NULL);
