@@ -104,9 +104,11 @@ int dg_ini_next(struct dg_ini *ini, struct dg_ini_line *ret, struct dg_text_erro
  * What is no mistake in a file name is most likely one in a rule: an escape,
  * a line to be continued, a comment behind a value.
  */
-static int check_habits(const struct dg_ini *ini, const char *at, struct dg_piece left, bool begins,
+static int check_habits(const struct dg_ini *ini, struct dg_piece left, bool begins,
 			struct dg_text_error *error)
 {
+	const char *at = left.text;
+
 	if (begins && (at[0] == '#' || at[0] == ';'))
 		return dg_ini_error(
 			ini, at, error,
@@ -115,10 +117,10 @@ static int check_habits(const struct dg_ini *ini, const char *at, struct dg_piec
 		return 0;
 	if (left.n == 1)
 		return dg_ini_error(ini, at, error, "lines are not continued; name the key again");
-	if (memchr("*?[", at[1], 3))
+	if (strchr("*?[", at[1]))
 		return dg_ini_error(ini, at, error, "a backslash escapes nothing; write [%c]",
 				    at[1]);
-	if (memchr(" \t\"'", at[1], 4))
+	if (strchr(" \t\"'", at[1]))
 		return dg_ini_error(ini, at, error, "a backslash escapes nothing; use quotes");
 	return 0;
 }
@@ -141,7 +143,7 @@ int dg_ini_word(const struct dg_ini *ini, struct dg_piece *rest, struct dg_word 
 			quote = quote ? NULL : left.text;
 			continue;
 		}
-		r = check_habits(ini, left.text, left, !quote && left.text == ret->at, ret_error);
+		r = check_habits(ini, left, !quote && left.text == ret->at, ret_error);
 		if (r < 0)
 			return r;
 		if (ret->n >= DG_WORD_MAX)

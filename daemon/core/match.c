@@ -59,7 +59,7 @@ static void classify(struct dg_pattern *pattern)
 	const char *end = pattern->text + n, *last = end;
 
 	pattern->n_prefix = strcspn(pattern->text, "*?[");
-	while (last > pattern->text && !memchr("*?]", last[-1], 3))
+	while (last > pattern->text && !strchr("*?]", last[-1]))
 		last--;
 	pattern->n_suffix = (size_t)(end - last);
 	if (pattern->n_prefix == n) {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <errno.h>
-#include <stdlib.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "core/nearest.h"
@@ -189,16 +189,22 @@ static void check_policy(struct rule_parser *p)
 		tell_at(p, action, "freeze needs Scope=unit");
 }
 
+static void tell_missing(struct rule_parser *p, const char *section)
+{
+	char reason[40];
+
+	snprintf(reason, sizeof(reason), "there is no [%s]", section);
+	tell_at(p, (struct rule_place){}, reason);
+}
+
 static void check_whole(struct rule_parser *p)
 {
 	if (!p->match_place.line)
-		tell_at(p, (struct rule_place){}, "there is no [" MATCH "]");
+		tell_missing(p, MATCH);
 	else if (p->match.n_conditions == 0)
 		tell_at(p, p->match_place, "nothing is asked for; Device=* is for every device");
 	if (!p->other_place.line)
-		tell_at(p, (struct rule_place){},
-			p->kind == DG_RULE_POLICY ? "there is no [Policy]"
-						  : "there is no [Device]");
+		tell_missing(p, sections[p->kind]);
 	else if (p->kind == DG_RULE_POLICY)
 		check_policy(p);
 }

@@ -36,7 +36,7 @@ struct rule_parser {
 	dg_rule_error_func func;
 	void *userdata;
 	unsigned n_errors;
-	bool in_section, in_match, in_other; /* the first one: any, also a wrong one */
+	bool in_section, in_match, in_other;        /* the first one: any, also a wrong one */
 	struct rule_place match_place, other_place; /* of the sections */
 	struct rule_place places[_RULE_KEY_MAX];
 	struct dg_match match;
