@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Each allocation on the way from a rule's text to its match fails once. Linked
+ * with --wrap; what is lost is seen by a sanitizer.
+ */
+#include "test.h"
+
+#include "core/selection.h"
+
+static const char text[] = "[Match]\nUnit=a.service b.service\nUnit=!c.service\nUser=x 3\n"
+			   "[Policy]\nAction=exec kill\nExec=/bin/a b c\n";
+static const char device_text[] = "[Match]\nDevice=a b\nDevice=\nDevice=c\n[Device]\n";
+
+/* How many may still succeed. */
+static unsigned n_left;
+static bool has_failed;
+
+static bool may_fail(void)
+{
+	if (n_left > 0) {
+		n_left--;
+		return false;
+	}
+	has_failed = true;
+	return true;
+}
+
+void *__real_calloc(size_t n, size_t size);
+void *__wrap_calloc(size_t n, size_t size);
+void *__real_reallocarray(void *memory, size_t n, size_t size);
+void *__wrap_reallocarray(void *memory, size_t n, size_t size);
+char *__real_strdup(const char *string);
+char *__wrap_strdup(const char *string);
+
+void *__wrap_calloc(size_t n, size_t size)
+{
+	return may_fail() ? NULL : __real_calloc(n, size);
+}
+
+void *__wrap_reallocarray(void *memory, size_t n, size_t size)
+{
+	return may_fail() ? NULL : __real_reallocarray(memory, n, size);
+}
+
+char *__wrap_strdup(const char *string)
+{
+	return may_fail() ? NULL : __real_strdup(string);
+}
+
+static void no_error(void *userdata, const struct dg_text_error *error)
+{
+	fail_msg("%u:%u: %s", error->line, error->column, error->reason);
+}
+
+static int add_rules(struct dg_policy *policy)
+{
+	struct dg_device_rule device;
+	struct dg_rule rule;
+	int r = dg_rule_parse("a.policy", text, strlen(text), no_error, NULL, &rule);
+
+	if (r < 0)
+		return r;
+	r = dg_policy_add(policy, &rule);
+	if (r < 0) {
+		dg_rule_done(&rule);
+		return r;
+	}
+	r = dg_device_rule_parse("a.device", device_text, strlen(device_text), no_error, NULL,
+				 &device);
+	if (r < 0)
+		return r;
+	r = dg_policy_add_device(policy, &device);
+	if (r < 0)
+		dg_device_rule_done(&device);
+	return r;
+}
+
+static int all_the_way(void)
+{
+	const struct dg_process_facts process = {.unit = "b.service", .has_uid = true, .uid = 3};
+	struct dg_policy *policy = dg_policy_new();
+	struct dg_selection selection;
+	int r;
+
+	if (!policy)
+		return -ENOMEM;
+	r = add_rules(policy);
+	if (r == 0)
+		r = dg_selection_init(policy, NULL, &selection);
+	if (r == 0) {
+		/* The unit of the other manager is not known. */
+		assert_string_equal(dg_selection_match(&selection, &process)->name,
+				    "built-in:other");
+		dg_selection_done(&selection);
+	}
+	dg_policy_unref(policy);
+	return r;
+}
+
+static void each_allocation_fails_once(void **state)
+{
+	unsigned n = 0;
+
+	for (;; n++) {
+		int r;
+
+		n_left = n;
+		has_failed = false;
+		r = all_the_way();
+		if (!has_failed) {
+			assert_int_equal(r, 0);
+			break;
+		}
+		assert_int_equal(r, -ENOMEM);
+	}
+	assert_in_range(n, 15, 100);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(each_allocation_fails_once),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
