@@ -319,6 +319,48 @@ static void full_is_full(void **state)
 	free(many);
 }
 
+static void no_error(void *userdata, const struct dg_text_error *error)
+{
+	fail_msg("%u:%u: %s", error->line, error->column, error->reason);
+}
+
+static void rules_of_files(void **state)
+{
+	static const char text[] = "[Match]\nDevice=pmem0\nCommand=db*\nAccess=mapped\n[Policy]\n"
+				   "Action=stop@1s term@1500ms kill\n";
+	static const char *const names[] = {"pmem0"};
+	const struct dg_device_facts device = {.names = {names, 1, true}};
+	struct dg_holder holders[] = {mapper(10, 0), mapper(11, 0)};
+	struct dg_policy *policy = dg_policy_new();
+	struct dg_rule rule;
+
+	assert_int_equal(dg_rule_parse("a.policy", text, strlen(text), no_error, NULL, &rule), 0);
+	assert_int_equal(dg_policy_add(policy, &rule), 0);
+	dg_plan_done(&plan);
+	dg_plan_init(&plan, policy, BEGIN + 20 * SEC, 6 * SEC);
+	strcpy(holders[0].comm, "db-server");
+	strcpy(holders[1].comm, "db-server");
+
+	/* Before it is known what goes away. */
+	scan(holders, 1, BEGIN);
+	assert_string_equal(plan.entries[0].rule->name, "built-in:mapped");
+	assert_int_equal(dg_plan_select(&plan, &device), 0);
+	scan(holders, 2, BEGIN);
+	assert_string_equal(plan.entries[0].rule->name, "built-in:mapped");
+	assert_string_equal(plan.entries[1].rule->name, "a.policy");
+	expect(BEGIN, 10, DG_ACTION_SIGBUS, "no-handler");
+	expect(BEGIN, 10, DG_ACTION_TERM, NULL);
+	expect(BEGIN, 11, DG_ACTION_STOP, "unsupported");
+	assert_int_equal(expect(BEGIN, 11, DG_ACTION_TERM, NULL).grace_ms, 1500);
+	dg_plan_done(&plan);
+
+	dg_plan_init(&plan, policy, BEGIN + 20 * SEC, 6 * SEC);
+	assert_int_equal(dg_plan_restore(&plan, holders[0].process, "a.policy", 2, BEGIN), 0);
+	assert_int_equal(dg_plan_restore(&plan, holders[1].process, "b.policy", 2, BEGIN), -ENOENT);
+	dg_plan_done(&plan);
+	dg_policy_unref(policy);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -339,6 +381,7 @@ int main(void)
 		TEST(rounds_are_bounded),
 		TEST(a_restart_repeats_no_signal),
 		TEST(full_is_full),
+		TEST(rules_of_files),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
