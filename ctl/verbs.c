@@ -7,7 +7,7 @@
 const struct ctl_verb *verb_find(const struct ctl_verb *verbs, size_t n_verbs, const char *name,
 				 const char **ret_near)
 {
-	struct dg_nearest search = {.word = name};
+	struct dg_nearest search = {.word = dg_piece(name)};
 
 	for (size_t i = 0; i < n_verbs; i++) {
 		if (strcmp(name, verbs[i].name) == 0)

@@ -4,7 +4,7 @@
  */
 #pragma once
 
-#include <stddef.h>
+#include "core/piece.h"
 
 /* Longer than this is no word, but something else. */
 #define DG_NEAREST_LONGEST 32
@@ -13,14 +13,14 @@
  * How many single-character edits make a of b, a swap of neighbours being
  * one; DG_NEAREST_LONGEST if one of them is longer than that.
  */
-size_t dg_distance(const char *a, const char *b);
+size_t dg_distance(struct dg_piece a, const char *b);
 
 /*
- * The search begins with DG_NEAREST; each known word is shown to it. nearest
+ * The search begins with the word alone; each known one is shown to it. nearest
  * is the best so far, or NULL: what is farther than a third is another word.
  */
 struct dg_nearest {
-	const char *word;
+	struct dg_piece word;
 	size_t distance; /* 0 before the first */
 	const char *nearest;
 };

@@ -154,7 +154,6 @@ const struct dg_rule *dg_policy_find(const struct dg_policy *policy, const char 
 	return NULL;
 }
 
-/* func may change the pattern: who calls this with a policy of his own that is not const. */
 static int foreach_name(const struct dg_rule *rule, const struct dg_condition *condition,
 			dg_policy_name_func func, void *userdata)
 {
@@ -179,35 +178,36 @@ int dg_policy_foreach_name(const struct dg_policy *policy, dg_policy_name_func f
 	return r;
 }
 
-struct resolution {
-	dg_policy_resolve_func func;
-	void *userdata;
-	size_t n_unresolved;
-};
-
-static int resolve(void *userdata, const struct dg_rule *rule, enum dg_key key,
-		   const struct dg_pattern *name)
+/* How many of the names stay without a number. */
+static size_t resolve(struct dg_condition *condition, dg_policy_resolve_func func, void *userdata)
 {
-	struct dg_pattern *pattern = (struct dg_pattern *)name;
-	struct resolution *resolution = userdata;
-	uint32_t id = 0;
+	size_t n_unresolved = 0;
 
-	if (resolution->func(resolution->userdata, key, pattern->text, &id) >= 0) {
-		pattern->id = id;
-		pattern->kind = DG_PATTERN_ID;
-	} else {
+	for (size_t i = 0; i < condition->n_patterns; i++) {
+		struct dg_pattern *pattern = &condition->patterns[i];
+
+		if (!pattern->named)
+			continue;
 		pattern->kind = DG_PATTERN_NAME;
-		resolution->n_unresolved++;
+		if (func(userdata, condition->key, pattern->text, &pattern->id) >= 0)
+			pattern->kind = DG_PATTERN_ID;
+		else
+			n_unresolved++;
 	}
-	return 0;
+	return n_unresolved;
 }
 
 size_t dg_policy_resolve(struct dg_policy *policy, dg_policy_resolve_func func, void *userdata)
 {
-	struct resolution resolution = {func, userdata, 0};
+	size_t n_unresolved = 0;
 
-	dg_policy_foreach_name(policy, resolve, &resolution);
-	return resolution.n_unresolved;
+	for (size_t i = 0; i < policy->n_rules; i++) {
+		struct dg_match *match = &policy->rules[i].match;
+
+		for (size_t k = 0; k < match->n_conditions; k++)
+			n_unresolved += resolve(&match->conditions[k], func, userdata);
+	}
+	return n_unresolved;
 }
 
 const struct dg_device_rule *dg_policy_match_device(const struct dg_policy *policy,

@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <string.h>
 
-#include "core/nearest.h"
 #include "core/rule-private.h"
 
 #define BY_PATH "/dev/disk/by-path/"
@@ -15,46 +14,33 @@ static bool has_wildcard(const char *text)
 	return text[strcspn(text, "*?[")] != '\0';
 }
 
-static int unknown_word(struct rule_parser *p, const char *what, const struct dg_word *word,
-			const char *nearest)
+static const char *event_name(unsigned i)
 {
-	char shown[DG_SHOWN_MAX], meant[RULE_MEANT_MAX];
-
-	return dg_ini_error(&p->ini, word->at, &p->error, "%s \"%s\" is not known%s", what,
-			    dg_piece_shown(dg_piece(word->text), shown),
-			    rule_meant(nearest, meant));
+	return dg_rule_event_name((enum dg_rule_event)i);
 }
 
-/* One of a set of words. */
+static const char *use_name(unsigned i)
+{
+	return dg_use_name((enum dg_use)i);
+}
+
 static int read_event(struct rule_parser *p, const struct dg_word *word, struct dg_pattern *pattern)
 {
-	struct dg_nearest search = {.word = word->text};
-
-	pattern->kind = DG_PATTERN_ID;
-	for (pattern->id = 0; pattern->id < _DG_RULE_EVENT_MAX; pattern->id++) {
-		if (strcmp(word->text, dg_rule_event_name(pattern->id)) == 0)
-			return 0;
-		dg_nearest_try(&search, dg_rule_event_name(pattern->id));
-	}
 	if (strcmp(word->text, "memory-failure") == 0)
 		return dg_ini_error(&p->ini, word->at, &p->error,
 				    "memory-failure is not yet supported");
-	return unknown_word(p, "the event", word, search.nearest);
+	pattern->kind = DG_PATTERN_ID;
+	return rule_choose(p, word->at, dg_piece(word->text), "the event", event_name,
+			   _DG_RULE_EVENT_MAX, &pattern->id);
 }
 
-/* What only the kernel itself does is no matter of a process. */
+/* What only the kernel itself does, the last use, is no matter of a process. */
 static int read_access(struct rule_parser *p, const struct dg_word *word,
 		       struct dg_pattern *pattern)
 {
-	struct dg_nearest search = {.word = word->text};
-
 	pattern->kind = DG_PATTERN_ID;
-	for (pattern->id = 0; pattern->id < DG_USE_KERNEL; pattern->id++) {
-		if (strcmp(word->text, dg_use_name(pattern->id)) == 0)
-			return 0;
-		dg_nearest_try(&search, dg_use_name(pattern->id));
-	}
-	return unknown_word(p, "the access", word, search.nearest);
+	return rule_choose(p, word->at, dg_piece(word->text), "the access", use_name, DG_USE_KERNEL,
+			   &pattern->id);
 }
 
 static int read_id(struct rule_parser *p, const struct dg_word *word, struct dg_pattern *pattern)

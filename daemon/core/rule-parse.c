@@ -51,8 +51,8 @@ static void tell_at(struct rule_parser *p, struct rule_place place, const char *
 static int read_section(struct rule_parser *p, struct dg_piece name)
 {
 	const char *other = sections[p->kind], *at = name.text - 1;
-	char text[DG_NEAREST_LONGEST + 1] = "", shown[DG_SHOWN_MAX], meant[RULE_MEANT_MAX];
-	struct dg_nearest search = {.word = text};
+	char shown[DG_SHOWN_MAX], meant[RULE_MEANT_MAX];
+	struct dg_nearest search = {.word = name};
 
 	p->in_section = true;
 	p->in_match = dg_piece_equals(name, MATCH);
@@ -67,8 +67,6 @@ static int read_section(struct rule_parser *p, struct dg_piece name)
 		if (dg_piece_equals(name, sections[kind]))
 			return dg_ini_error(&p->ini, at, &p->error, "[%s] is for *%s files",
 					    sections[kind], dg_rule_kind_suffix(kind));
-	if (name.n < sizeof(text))
-		memcpy(text, name.text, name.n);
 	dg_nearest_try(&search, MATCH);
 	dg_nearest_try(&search, other);
 	return dg_ini_error(&p->ini, at, &p->error, "unknown section [%s]%s",
@@ -79,11 +77,9 @@ static int read_section(struct rule_parser *p, struct dg_piece name)
 static int fail_key(struct rule_parser *p, struct dg_piece name)
 {
 	const char *section = p->in_match ? MATCH : sections[p->kind];
-	char text[DG_NEAREST_LONGEST + 1] = "", shown[DG_SHOWN_MAX], meant[RULE_MEANT_MAX];
-	struct dg_nearest search = {.word = text};
+	char shown[DG_SHOWN_MAX], meant[RULE_MEANT_MAX];
+	struct dg_nearest search = {.word = name};
 
-	if (name.n < sizeof(text))
-		memcpy(text, name.text, name.n);
 	for (unsigned i = 0; i < _DG_KEY_MAX; i++) {
 		bool here = p->kind == DG_RULE_POLICY || dg_key_is_device(i);
 

@@ -60,3 +60,9 @@ int rule_read_budget(struct rule_parser *p, struct dg_piece value);
 /* `; did you mean "Unit"?`, or "" if nothing is near. Returns buffer. */
 #define RULE_MEANT_MAX 64
 const char *rule_meant(const char *nearest, char buffer[static RULE_MEANT_MAX]);
+
+/* One word of a set, whose names are name(0) to name(n - 1); what it is, for the error. */
+int rule_choose(struct rule_parser *p, const char *at, struct dg_piece word, const char *what,
+		const char *(*name)(unsigned), unsigned n, unsigned *ret);
+
+void rule_free_exec(struct dg_rule *rule);

@@ -33,13 +33,21 @@ const char *rule_meant(const char *nearest, char buffer[static RULE_MEANT_MAX])
 	return buffer;
 }
 
-static int fail_unknown(struct rule_parser *p, const char *at, const char *what,
-			struct dg_piece word, const char *nearest)
+int rule_choose(struct rule_parser *p, const char *at, struct dg_piece word, const char *what,
+		const char *(*name)(unsigned), unsigned n, unsigned *ret)
 {
 	char shown[DG_SHOWN_MAX], meant[RULE_MEANT_MAX];
+	struct dg_nearest search = {.word = word};
 
+	for (unsigned i = 0; i < n; i++) {
+		if (dg_piece_equals(word, name(i))) {
+			*ret = i;
+			return 0;
+		}
+		dg_nearest_try(&search, name(i));
+	}
 	return dg_ini_error(&p->ini, at, &p->error, "%s \"%s\" is not known%s", what,
-			    dg_piece_shown(word, shown), rule_meant(nearest, meant));
+			    dg_piece_shown(word, shown), rule_meant(search.nearest, meant));
 }
 
 /* A time within bounds, all in milliseconds. */
@@ -59,33 +67,27 @@ static int read_time(struct rule_parser *p, const char *what, struct dg_piece va
 	return 0;
 }
 
-static int read_action_name(struct rule_parser *p, const char *at, const char *name,
-			    enum dg_action *ret)
+static const char *action_name(unsigned i)
 {
-	struct dg_nearest search = {.word = name};
-
-	if (dg_action_from_name(name, ret) >= 0)
-		return 0;
-	if (strcmp(name, "checkpoint") == 0)
-		return dg_ini_error(&p->ini, at, &p->error, "checkpoint is not yet supported");
-	for (unsigned i = 0; i < _DG_ACTION_MAX; i++)
-		dg_nearest_try(&search, dg_action_name(i));
-	return fail_unknown(p, at, "the action", dg_piece(name), search.nearest);
+	return dg_action_name((enum dg_action)i);
 }
 
 /* "term@5s". A place in the word is one in the line, but for quotes. */
 static int read_rung(struct rule_parser *p, const struct dg_word *word, struct dg_rung *ret)
 {
 	size_t n_name = strcspn(word->text, "@");
+	struct dg_piece name = {word->text, n_name};
 	struct dg_piece grace = dg_piece_skip((struct dg_piece){word->text, word->n}, n_name);
-	char name[DG_WORD_MAX + 1];
+	unsigned action = DG_ACTION_LEAVE;
 	int r;
 
-	memcpy(name, word->text, n_name);
-	name[n_name] = '\0';
-	r = read_action_name(p, word->at, name, &ret->action);
+	if (dg_piece_equals(name, "checkpoint"))
+		return dg_ini_error(&p->ini, word->at, &p->error,
+				    "checkpoint is not yet supported");
+	r = rule_choose(p, word->at, name, "the action", action_name, _DG_ACTION_MAX, &action);
 	if (r < 0)
 		return r;
+	ret->action = (enum dg_action)action;
 	ret->grace_ms = dg_action_grace_ms(ret->action);
 	if (grace.n == 0)
 		return 0;
@@ -100,7 +102,7 @@ static int read_rung(struct rule_parser *p, const struct dg_word *word, struct d
 
 int rule_read_action(struct rule_parser *p, struct dg_piece value)
 {
-	struct dg_rung ladder[DG_LADDER_MAX];
+	struct dg_rung ladder[DG_LADDER_MAX] = {};
 	struct dg_word word;
 	size_t n = 0;
 	int r;
@@ -165,14 +167,6 @@ int rule_read_signal(struct rule_parser *p, struct dg_piece value)
 	return 0;
 }
 
-static void free_exec(struct dg_rule *rule)
-{
-	for (size_t i = 0; rule->exec && rule->exec[i]; i++)
-		free(rule->exec[i]);
-	free(rule->exec);
-	rule->exec = NULL;
-}
-
 static int add_exec_word(struct rule_parser *p, size_t n, const struct dg_word *word)
 {
 	if (n == 0 && word->text[0] != '/')
@@ -191,7 +185,7 @@ int rule_read_exec(struct rule_parser *p, struct dg_piece value)
 	size_t n = 0;
 	int r;
 
-	free_exec(&p->rule);
+	rule_free_exec(&p->rule);
 	if (value.n == 0)
 		return 0;
 	p->rule.exec = calloc(DG_RULE_EXEC_MAX + 1, sizeof(*p->rule.exec));
@@ -214,25 +208,6 @@ int rule_read_exec_timeout(struct rule_parser *p, struct dg_piece value)
 			 DG_RULE_EXEC_TIMEOUT_MAX_MS, &p->rule.exec_timeout_ms);
 }
 
-/* One word of a set, whose names are name(0) to name(n - 1). */
-static int read_choice(struct rule_parser *p, struct dg_piece value, const char *what,
-		       const char *(*name)(unsigned), unsigned n, unsigned *ret)
-{
-	char text[DG_NEAREST_LONGEST + 1] = "";
-	struct dg_nearest search = {.word = text};
-
-	if (value.n < sizeof(text))
-		memcpy(text, value.text, value.n);
-	for (unsigned i = 0; i < n; i++) {
-		if (dg_piece_equals(value, name(i))) {
-			*ret = i;
-			return 0;
-		}
-		dg_nearest_try(&search, name(i));
-	}
-	return fail_unknown(p, value.text, what, value, search.nearest);
-}
-
 static const char *scope_name(unsigned i)
 {
 	return dg_scope_name((enum dg_scope)i);
@@ -244,7 +219,8 @@ int rule_read_scope(struct rule_parser *p, struct dg_piece value)
 	int r = 0;
 
 	if (value.n > 0)
-		r = read_choice(p, value, "the scope", scope_name, _DG_SCOPE_MAX, &scope);
+		r = rule_choose(p, value.text, value, "the scope", scope_name, _DG_SCOPE_MAX,
+				&scope);
 	p->rule.scope = (enum dg_scope)scope;
 	return r;
 }
@@ -260,7 +236,8 @@ int rule_read_on_busy(struct rule_parser *p, struct dg_piece value)
 	int r = 0;
 
 	if (value.n > 0)
-		r = read_choice(p, value, "the word", on_busy_name, _DG_ON_BUSY_MAX, &on_busy);
+		r = rule_choose(p, value.text, value, "the word", on_busy_name, _DG_ON_BUSY_MAX,
+				&on_busy);
 	p->device.on_busy = (enum dg_on_busy)on_busy;
 	return r;
 }

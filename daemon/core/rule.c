@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/rule-private.h"
+
 static const char *const suffixes[_DG_RULE_KIND_MAX] = {
 	[DG_RULE_POLICY] = ".policy",
 	[DG_RULE_DEVICE] = ".device",
@@ -64,13 +66,19 @@ int dg_rule_kind_of(const char *name, enum dg_rule_kind *ret)
 	return 0;
 }
 
+void rule_free_exec(struct dg_rule *rule)
+{
+	for (size_t i = 0; rule->exec && rule->exec[i]; i++)
+		free(rule->exec[i]);
+	free(rule->exec);
+	rule->exec = NULL;
+}
+
 void dg_rule_done(struct dg_rule *rule)
 {
 	free(rule->path);
 	dg_match_done(&rule->match);
-	for (size_t i = 0; rule->exec && rule->exec[i]; i++)
-		free(rule->exec[i]);
-	free(rule->exec);
+	rule_free_exec(rule);
 	*rule = (struct dg_rule){};
 }
 

@@ -7,20 +7,20 @@ static void distances(void **state)
 {
 	char longer[DG_NEAREST_LONGEST + 2];
 
-	assert_int_equal(dg_distance("show", "show"), 0);
-	assert_int_equal(dg_distance("shwo", "show"), 1);
-	assert_int_equal(dg_distance("", "list"), 4);
-	assert_int_equal(dg_distance("holder", "holders"), 1);
-	assert_int_equal(dg_distance("status", "list"), 5);
+	assert_int_equal(dg_distance(dg_piece("show"), "show"), 0);
+	assert_int_equal(dg_distance(dg_piece("shwo"), "show"), 1);
+	assert_int_equal(dg_distance(dg_piece(""), "list"), 4);
+	assert_int_equal(dg_distance(dg_piece("holder"), "holders"), 1);
+	assert_int_equal(dg_distance(dg_piece("status"), "list"), 5);
 	memset(longer, 'x', sizeof(longer) - 1);
 	longer[sizeof(longer) - 1] = '\0';
-	assert_int_equal(dg_distance(longer, longer), DG_NEAREST_LONGEST);
+	assert_int_equal(dg_distance(dg_piece(longer), longer), DG_NEAREST_LONGEST);
 }
 
 static const char *nearest(const char *word)
 {
 	static const char *const known[] = {"Unit", "User", "Executable", "ExecTimeoutSec"};
-	struct dg_nearest search = {.word = word};
+	struct dg_nearest search = {.word = dg_piece(word)};
 
 	for (size_t i = 0; i < sizeof(known) / sizeof(*known); i++)
 		dg_nearest_try(&search, known[i]);
