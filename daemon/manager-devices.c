@@ -159,7 +159,7 @@ static int read_devices(const char *output, size_t n_output, struct list *list)
 static void on_topology(void *userdata, const struct step_outcome *outcome)
 {
 	struct manager *m = userdata;
-	struct list list = {};
+	struct list list = {}, old;
 	int r;
 
 	m->topology_step = NULL;
@@ -173,10 +173,11 @@ static void on_topology(void *userdata, const struct step_outcome *outcome)
 		devices_free(list.items, list.n_items);
 		return;
 	}
-	devices_free(m->devices, m->n_devices);
+	old = (struct list){m->devices, m->n_devices};
 	m->devices = list.items;
 	m->n_devices = list.n_items;
-	OBSERVE(m, devices_changed);
+	OBSERVE(m, devices_changed, old.items, old.n_items);
+	devices_free(old.items, old.n_items);
 }
 
 int devices_set_protected(struct manager *m, const char *output, size_t n_output)

@@ -47,22 +47,25 @@ static bool is_too_much(const struct manager *m)
 	return m->n_kept > m->config.settings.incidents_max || n_holders > DG_HOLDERS_KEPT_MAX;
 }
 
-void history_keep(struct manager *m, struct dg_story *story)
+int history_keep(struct manager *m, struct dg_story *story)
 {
 	struct dg_story **kept;
 	size_t at;
 
 	kept = reallocarray(m->kept, m->n_kept + 1, sizeof(*kept));
-	if (!kept) {
-		story_free(story);
-		return;
-	}
+	if (!kept)
+		return -ENOMEM;
 	m->kept = kept;
 	for (at = m->n_kept; at > 0 && kept[at - 1]->id > story->id; at--)
 		;
 	memmove(kept + at + 1, kept + at, (m->n_kept - at) * sizeof(*kept));
 	kept[at] = story;
 	m->n_kept++;
+	return 0;
+}
+
+void history_trim(struct manager *m)
+{
 	while (is_too_much(m)) {
 		if (m->store)
 			store_remove(m->store, m->kept[0]->id);
@@ -121,6 +124,17 @@ static int close_story(struct manager *m, struct dg_story *story)
 	return r == -ENOMEM ? r : 0;
 }
 
+static int load_story(struct manager *m, struct dg_story *story)
+{
+	int r = close_story(m, story), kept = history_keep(m, story);
+
+	if (kept < 0)
+		story_free(story);
+	else
+		history_trim(m);
+	return r < 0 ? r : kept;
+}
+
 int history_load(struct manager *m)
 {
 	uint64_t *ids;
@@ -140,10 +154,8 @@ int history_load(struct manager *m)
 			store_remove(m->store, ids[i]);
 			continue;
 		}
-		if (r < 0)
-			break;
-		r = close_story(m, story);
-		history_keep(m, story);
+		if (r >= 0)
+			r = load_story(m, story);
 		if (r < 0)
 			break;
 	}
@@ -167,29 +179,45 @@ void history_done(struct manager *m)
 	m->n_kept = 0;
 }
 
+/* How many of those that are over have a lower id. */
+static size_t kept_below(const struct manager *m, uint64_t id)
+{
+	size_t low = 0, high = m->n_kept;
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+
+		if (m->kept[middle]->id < id)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
+}
+
 const struct dg_story *manager_incident_find(struct manager *m, uint64_t id)
 {
 	struct incident *incident = incident_find(m, id);
+	size_t at = kept_below(m, id);
 
-	for (size_t i = 0; !incident && i < m->n_kept; i++)
-		if (m->kept[i]->id == id)
-			return m->kept[i];
-	return incident ? incident->story : NULL;
+	if (incident)
+		return incident->story;
+	return at < m->n_kept && m->kept[at]->id == id ? m->kept[at] : NULL;
 }
 
 /* Two ascending lists, read as one. */
 const struct dg_story *manager_incident_at(struct manager *m, size_t n)
 {
-	size_t kept = 0, open = 0;
+	size_t open;
 
-	for (;; n--) {
-		const struct dg_story *next = kept < m->n_kept ? m->kept[kept] : NULL;
+	for (open = 0; open < m->n_open; open++) {
+		const struct dg_story *story = m->open[open]->story;
+		size_t at = open + kept_below(m, m->open[open]->core.request.id);
 
-		if (open < m->n_open && (!next || m->open[open]->story->id < next->id))
-			next = m->open[open++]->story;
-		else
-			kept++;
-		if (n == 0 || !next)
-			return next;
+		if (at == n)
+			return story;
+		if (at > n)
+			break;
 	}
+	return n - open < m->n_kept ? m->kept[n - open] : NULL;
 }

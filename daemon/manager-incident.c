@@ -65,14 +65,22 @@ void incident_over(struct incident *incident)
 {
 	struct manager *m = incident->m;
 	struct dg_story *story = incident->story;
+	int r;
 
 	incident->story = NULL;
 	list_remove(m, incident);
 	incident_free(incident);
 	manager_holds_changed(m);
 	log_incident(m, story, true);
+	/* Told while it can be found; then it may be the one that is too much. */
+	r = history_keep(m, story);
 	OBSERVE(m, incident_ended, story);
-	history_keep(m, story);
+	if (r >= 0) {
+		history_trim(m);
+		return;
+	}
+	OBSERVE(m, incident_forgotten, story->id);
+	story_free(story);
 }
 
 static void set_timer(struct incident *incident)
@@ -229,6 +237,7 @@ int incident_open(struct manager *m, const struct dg_request *request)
 		list_remove(m, incident);
 		incident_free(incident);
 		manager_holds_changed(m);
+		OBSERVE(m, incident_forgotten, request->id);
 		return r;
 	}
 	incident_carry_out(incident);

@@ -13,6 +13,7 @@
  *	manager-pinned.c    who keeps what is gone
  *	manager-history.c   incidents that are over
  *	manager-record.c    the record of an incident, and its story
+ *	manager-config.c    the configuration, read again
  *	manager-log.c	    the journal
  */
 #pragma once
@@ -176,7 +177,8 @@ int devices_set_protected(struct manager *m, const char *output, size_t n_output
 
 /* manager-history.c */
 int history_load(struct manager *m);
-void history_keep(struct manager *m, struct dg_story *story); /* takes it */
+int history_keep(struct manager *m, struct dg_story *story); /* takes it; or -ENOMEM */
+void history_trim(struct manager *m); /* the oldest go, if there are too many */
 /* What was written of an incident that is open (again); NULL: nothing. The caller's. */
 struct dg_story *history_read(struct manager *m, uint64_t id);
 void history_forget(struct manager *m, uint64_t id); /* its record stays */

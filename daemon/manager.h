@@ -23,6 +23,7 @@ struct manager_paths {
 	const char *journal; /* DG_JOURNAL_SOCKET */
 	const char *kmsg;    /* DG_KMSG */
 	const char *proc;    /* "/proc" */
+	const char *bus;     /* DG_SYSTEM_BUS, or NULL: none */
 };
 
 /*
@@ -70,6 +71,13 @@ struct manager_status {
 };
 void manager_get_status(struct manager *m, struct manager_status *ret);
 const struct dg_settings *manager_settings(const struct manager *m);
+
+/*
+ * Read the configuration again. What is open goes on by what it began with.
+ * -EBUSY: something is held; -EINVAL: refused, all is as it was, and *ret_why
+ * says where and why (the caller's; set in no other case). -ENOMEM.
+ */
+int manager_reload(struct manager *m, char **ret_why);
 
 struct manager_protected {
 	struct dg_process process;
@@ -140,7 +148,8 @@ struct manager_observer {
 			     const struct dg_story_action *action);
 	void (*incident_ended)(void *userdata, const struct dg_story *story);
 	void (*incident_forgotten)(void *userdata, uint64_t id);
-	void (*devices_changed)(void *userdata);
+	/* old: what manager_devices() said before */
+	void (*devices_changed)(void *userdata, const struct manager_device *old, size_t n_old);
 	void (*status_changed)(void *userdata);
 };
 /* One observer; NULL ends it. A function that is NULL is not called. */
