@@ -11,7 +11,6 @@
 
 void bus_put_device(struct dict *d, struct manager *m, const struct manager_device *device)
 {
-	dict_begin(d);
 	dict_word(d, "Name", device->name);
 	dict_word(d, "Device", device->ns_device);
 	dict_word(d, "Namespace", device->ns_name);
@@ -34,7 +33,6 @@ void bus_put_device(struct dict *d, struct manager *m, const struct manager_devi
 		dict_end(d);
 	}
 	dict_list_end(d);
-	dict_end(d);
 }
 
 /* In the order of the bits DG_HOLDER_* and DG_FS_*. */
@@ -61,7 +59,8 @@ static void put_mappings(struct dict *d, const struct dg_holder *holder)
 	dict_list_end(d);
 }
 
-static void put_holder(struct dict *d, const struct dg_holder *holder)
+/* Addresses are for root alone: where somebody's memory lies is a step towards it. */
+static void put_holder(struct dict *d, struct viewer viewer, const struct dg_holder *holder)
 {
 	dict_begin(d);
 	dict_u32(d, "Pid", (uint32_t)holder->process.pid);
@@ -71,7 +70,8 @@ static void put_holder(struct dict *d, const struct dg_holder *holder)
 	dict_flags(d, "Flags", holder->flags, holder_flags, N(holder_flags));
 	dict_word(d, "Exempt", dg_exempt_name(holder->exempt));
 	bus_put_uses(d, holder->counts, holder->mapped_bytes);
-	put_mappings(d, holder);
+	if (viewer.all)
+		put_mappings(d, holder);
 	dict_end(d);
 }
 
@@ -87,16 +87,31 @@ void bus_put_uses(struct dict *d, const uint32_t counts[_DG_USE_MAX], uint64_t m
 	dict_u64(d, "MappedBytes", mapped_bytes);
 }
 
-void bus_put_holders(struct dict *d, const char *name, const struct dg_holder_list *holders,
-		     const struct dg_fs_list *fs)
+bool viewer_sees(struct viewer viewer, uid_t uid)
 {
-	dict_begin(d);
-	dict_word(d, "Device", name);
-	dict_bool(d, "Truncated", holders->truncated || fs->truncated);
-	dict_list_begin(d, "Holders");
-	for (size_t i = 0; i < holders->n_items; i++)
-		put_holder(d, &holders->items[i]);
-	dict_list_end(d);
+	return viewer.all || uid == viewer.uid;
+}
+
+void others_add(struct others *others, const uint32_t counts[_DG_USE_MAX], uint64_t mapped_bytes)
+{
+	others->n++;
+	for (size_t use = 0; use < _DG_USE_MAX; use++)
+		others->counts[use] += counts[use];
+	others->mapped_bytes += mapped_bytes;
+}
+
+void bus_put_others(struct dict *d, struct viewer viewer, const struct others *others)
+{
+	if (viewer.all)
+		return;
+	dict_part_begin(d, "Others");
+	dict_u32(d, "Holders", others->n);
+	bus_put_uses(d, others->counts, others->mapped_bytes);
+	dict_part_end(d);
+}
+
+static void put_file_systems(struct dict *d, const struct dg_fs_list *fs)
+{
 	dict_list_begin(d, "FileSystems");
 	for (size_t i = 0; i < fs->n_items; i++) {
 		const struct dg_fs *item = &fs->items[i];
@@ -111,6 +126,28 @@ void bus_put_holders(struct dict *d, const char *name, const struct dg_holder_li
 		dict_end(d);
 	}
 	dict_list_end(d);
+}
+
+void bus_put_holders(struct dict *d, const char *name, struct viewer viewer,
+		     const struct dg_holder_list *holders, const struct dg_fs_list *fs)
+{
+	struct others others = {};
+
+	dict_begin(d);
+	dict_word(d, "Device", name);
+	dict_bool(d, "Truncated", holders->truncated || fs->truncated);
+	dict_list_begin(d, "Holders");
+	for (size_t i = 0; i < holders->n_items; i++) {
+		const struct dg_holder *holder = &holders->items[i];
+
+		if (viewer_sees(viewer, holder->uid))
+			put_holder(d, viewer, holder);
+		else
+			others_add(&others, holder->counts, holder->mapped_bytes);
+	}
+	dict_list_end(d);
+	bus_put_others(d, viewer, &others);
+	put_file_systems(d, fs);
 	dict_end(d);
 }
 

@@ -2,17 +2,29 @@
 /* Devices and who uses them, as D-Bus values. */
 #pragma once
 
+#include "bus-call.h"
 #include "bus-dict.h"
-#include "manager.h"
 
+/* The entries, without the dictionary around them. */
 void bus_put_device(struct dict *d, struct manager *m, const struct manager_device *device);
 
-/* {Device, Holders, FileSystems, Truncated} */
-void bus_put_holders(struct dict *d, const char *name, const struct dg_holder_list *holders,
-		     const struct dg_fs_list *fs);
+/* {Device, Holders, FileSystems, Truncated}; for users, Holders are their own, and Others. */
+void bus_put_holders(struct dict *d, const char *name, struct viewer viewer,
+		     const struct dg_holder_list *holders, const struct dg_fs_list *fs);
 
 /* Mapped, Open, Cwd, Root, Exe, Kernel: how often; MappedBytes. */
 void bus_put_uses(struct dict *d, const uint32_t counts[_DG_USE_MAX], uint64_t mapped_bytes);
+
+/* Whom a user is not shown, all together. */
+struct others {
+	uint32_t n;
+	uint32_t counts[_DG_USE_MAX];
+	uint64_t mapped_bytes;
+};
+bool viewer_sees(struct viewer viewer, uid_t uid);
+void others_add(struct others *others, const uint32_t counts[_DG_USE_MAX], uint64_t mapped_bytes);
+/* Others: {Holders, and as bus_put_uses()}. Nothing for who sees all. */
+void bus_put_others(struct dict *d, struct viewer viewer, const struct others *others);
 
 /*
  * What an administrator may call a device: pmem0, /dev/pmem0, pfn0.0,

@@ -10,32 +10,46 @@ static void keep(struct dict *d, int r)
 		d->error = r;
 }
 
+static bool writes(const struct dict *d)
+{
+	return d->error == 0 && !d->skips;
+}
+
 static void open_container(struct dict *d, char type, const char *contents)
 {
-	if (d->error == 0)
+	if (writes(d))
 		keep(d, sd_bus_message_open_container(d->m, type, contents));
 }
 
 static void close_container(struct dict *d)
 {
-	if (d->error == 0)
+	if (writes(d))
 		keep(d, sd_bus_message_close_container(d->m));
 }
 
 static void append_string(struct dict *d, const char *s)
 {
-	if (d->error == 0)
+	if (writes(d))
 		keep(d, sd_bus_message_append_basic(d->m, 's', s));
 }
 
 static void append_text(struct dict *d, const char *text)
 {
-	if (d->error == 0)
+	if (writes(d))
 		keep(d, sd_bus_message_append_array(d->m, 'y', text, strlen(text)));
+}
+
+static bool is_bare(const struct dict *d)
+{
+	return d->only && d->depth == 0;
 }
 
 static void open_entry(struct dict *d, const char *key, const char *type)
 {
+	if (is_bare(d)) {
+		d->skips = strcmp(key, d->only) != 0;
+		return;
+	}
 	open_container(d, 'e', "sv");
 	append_string(d, key);
 	open_container(d, 'v', type);
@@ -43,6 +57,10 @@ static void open_entry(struct dict *d, const char *key, const char *type)
 
 static void close_entry(struct dict *d)
 {
+	if (is_bare(d)) {
+		d->skips = false;
+		return;
+	}
 	close_container(d);
 	close_container(d);
 }
@@ -50,17 +68,19 @@ static void close_entry(struct dict *d)
 void dict_begin(struct dict *d)
 {
 	open_container(d, 'a', "{sv}");
+	d->depth++;
 }
 
 void dict_end(struct dict *d)
 {
+	d->depth--;
 	close_container(d);
 }
 
 static void append_value(struct dict *d, const char *key, char type, const void *value)
 {
 	open_entry(d, key, (char[]){type, '\0'});
-	if (d->error == 0)
+	if (writes(d))
 		keep(d, sd_bus_message_append_basic(d->m, type, value));
 	close_entry(d);
 }
@@ -124,6 +144,18 @@ void dict_texts(struct dict *d, const char *key, const char *const texts[], size
 	for (size_t i = 0; texts && i < n && texts[i]; i++)
 		append_text(d, texts[i]);
 	close_container(d);
+	close_entry(d);
+}
+
+void dict_part_begin(struct dict *d, const char *key)
+{
+	open_entry(d, key, "a{sv}");
+	dict_begin(d);
+}
+
+void dict_part_end(struct dict *d)
+{
+	dict_end(d);
 	close_entry(d);
 }
 

@@ -7,6 +7,9 @@
  *
  * What others named (files, processes, texts with such names in them) goes out
  * as bytes, "ay": it need not be UTF-8, and D-Bus strings must be.
+ *
+ * The same list of entries serves a property: with `only` set, nothing is
+ * written but the value of the entry of that name, without its key.
  */
 #pragma once
 
@@ -19,6 +22,9 @@
 struct dict {
 	sd_bus_message *m;
 	int error;
+	const char *only; /* NULL: all */
+	unsigned depth;   /* of dictionaries in lists */
+	bool skips;       /* in an entry that is not wanted */
 };
 
 void dict_begin(struct dict *d); /* a{sv} */
@@ -37,6 +43,10 @@ void dict_flags(struct dict *d, const char *key, uint32_t set, const char *const
 		size_t n_words);
 /* aay: n texts, or up to NULL if n is SIZE_MAX. */
 void dict_texts(struct dict *d, const char *key, const char *const texts[], size_t n);
+
+/* An entry that is a{sv} itself. */
+void dict_part_begin(struct dict *d, const char *key);
+void dict_part_end(struct dict *d);
 
 /* An entry that is aa{sv}; between them dict_begin() and dict_end() for each. */
 void dict_list_begin(struct dict *d, const char *key);

@@ -19,7 +19,7 @@ static void put_marks(struct dict *d, uint32_t marks)
 	dict_flags(d, "Marks", marks, names, _DG_MARK_MAX);
 }
 
-static void put_common(struct dict *d, const struct dg_story *story)
+void bus_put_summary(struct dict *d, const struct dg_story *story)
 {
 	const struct dg_done *done = story->has_done ? &story->done : NULL;
 	enum dg_result result = dg_result(story->state, story->marks, done);
@@ -35,13 +35,6 @@ static void put_common(struct dict *d, const struct dg_story *story)
 	dict_u64(d, "HeldUsec", story->done.held_us);
 	dict_u32(d, "HolderCount", (uint32_t)story->n_holders);
 	put_marks(d, story->marks);
-}
-
-void bus_put_summary(struct dict *d, const struct dg_story *story)
-{
-	dict_begin(d);
-	put_common(d, story);
-	dict_end(d);
 }
 
 static void put_targets(struct dict *d, const struct dg_story *story)
@@ -74,7 +67,7 @@ static void put_states(struct dict *d, const struct dg_story *story)
 	dict_list_end(d);
 }
 
-static void put_steps(struct dict *d, const struct dg_story *story)
+static void put_steps(struct dict *d, struct viewer viewer, const struct dg_story *story)
 {
 	dict_list_begin(d, "Steps");
 	for (size_t i = 0; i < story->n_jobs; i++) {
@@ -86,7 +79,8 @@ static void put_steps(struct dict *d, const struct dg_story *story)
 		dict_u64(d, "TookUsec", job->took_us);
 		dict_word(d, "End", job->over ? job->end : "running");
 		dict_i32(d, "Status", job->status);
-		dict_bytes(d, "Error", job->error);
+		if (viewer.all) /* it may name files */
+			dict_bytes(d, "Error", job->error);
 		dict_end(d);
 	}
 	dict_list_end(d);
@@ -109,38 +103,58 @@ static void put_actions(struct dict *d, const struct dg_story *story,
 	dict_list_end(d);
 }
 
-static void put_holders(struct dict *d, const struct dg_story *story)
+static void put_holder(struct dict *d, struct viewer viewer, const struct dg_story *story,
+		       const struct dg_story_holder *holder)
 {
+	dict_begin(d);
+	dict_u32(d, "Pid", (uint32_t)holder->process.pid);
+	dict_u64(d, "StartNsec", holder->process.start_ns);
+	dict_bytes(d, "Comm", holder->comm);
+	dict_u32(d, "Uid", holder->uid);
+	bus_put_uses(d, holder->counts, holder->mapped_bytes);
+	if (viewer.all)
+		dict_u64(d, "Address", holder->addr);
+	dict_dev(d, "DevNum", holder->fs_dev);
+	dict_bytes(d, "Rule", holder->rule);
+	dict_word(d, "Exempt", holder->exempt);
+	dict_u32(d, "GracePermille", holder->permille);
+	dict_u64(d, "AtUsec", since(story, holder->at_us));
+	put_actions(d, story, holder);
+	dict_word(d, "End", holder->how);
+	dict_u64(d, "EndUsec", holder->how[0] ? since(story, holder->over_us) : 0);
+	dict_end(d);
+}
+
+static void put_holders(struct dict *d, struct viewer viewer, const struct dg_story *story)
+{
+	struct others others = {};
+
 	dict_list_begin(d, "Holders");
 	for (size_t i = 0; i < story->n_holders; i++) {
 		const struct dg_story_holder *holder = &story->holders[i];
 
-		dict_begin(d);
-		dict_u32(d, "Pid", (uint32_t)holder->process.pid);
-		dict_u64(d, "StartNsec", holder->process.start_ns);
-		dict_bytes(d, "Comm", holder->comm);
-		dict_u32(d, "Uid", holder->uid);
-		bus_put_uses(d, holder->counts, holder->mapped_bytes);
-		dict_u64(d, "Address", holder->addr);
-		dict_dev(d, "DevNum", holder->fs_dev);
-		dict_bytes(d, "Rule", holder->rule);
-		dict_word(d, "Exempt", holder->exempt);
-		dict_u32(d, "GracePermille", holder->permille);
-		dict_u64(d, "AtUsec", since(story, holder->at_us));
-		put_actions(d, story, holder);
-		dict_word(d, "End", holder->how);
-		dict_u64(d, "EndUsec", holder->how[0] ? since(story, holder->over_us) : 0);
-		dict_end(d);
+		if (viewer_sees(viewer, holder->uid))
+			put_holder(d, viewer, story, holder);
+		else
+			others_add(&others, holder->counts, holder->mapped_bytes);
 	}
 	dict_list_end(d);
+	bus_put_others(d, viewer, &others);
 }
 
-static void put_mounts(struct dict *d, const struct dg_story *story)
+/* Those of the host can be read by everybody in /proc/self/mountinfo. */
+static void put_mounts(struct dict *d, struct viewer viewer, const struct dg_story *story)
 {
+	uint32_t n_others = 0;
+
 	dict_list_begin(d, "Mounts");
 	for (size_t i = 0; i < story->n_mounts; i++) {
 		const struct dg_story_mount *mount = &story->mounts[i];
 
+		if (!viewer.all && !mount->host) {
+			n_others++;
+			continue;
+		}
 		dict_begin(d);
 		dict_bytes(d, "Path", mount->path);
 		dict_word(d, "Type", mount->type);
@@ -152,6 +166,8 @@ static void put_mounts(struct dict *d, const struct dg_story *story)
 		dict_end(d);
 	}
 	dict_list_end(d);
+	if (!viewer.all)
+		dict_u32(d, "OtherMounts", n_others);
 }
 
 static void put_done(struct dict *d, const struct dg_done *done)
@@ -164,15 +180,15 @@ static void put_done(struct dict *d, const struct dg_done *done)
 	dict_u32(d, "Shutdowns", done->shutdowns);
 }
 
-void bus_put_story(struct dict *d, const struct dg_story *story)
+void bus_put_story(struct dict *d, struct viewer viewer, const struct dg_story *story)
 {
-	dict_begin(d);
-	put_common(d, story);
+	bus_put_summary(d, story);
 	dict_word(d, "BootId", story->boot_id);
 	dict_word(d, "Bus", story->bus);
 	dict_word(d, "Driver", story->driver);
 	dict_bool(d, "Surprise", story->surprise);
-	dict_u32(d, "UnbinderPid", (uint32_t)story->unbinder_pid);
+	if (viewer.all)
+		dict_u32(d, "UnbinderPid", (uint32_t)story->unbinder_pid);
 	dict_u32(d, "CapMsec", story->cap_ms);
 	dict_u64(d, "DeadlineUsec", since(story, story->deadline_us));
 	dict_u64(d, "ReserveUsec", story->reserve_us);
@@ -184,21 +200,21 @@ void bus_put_story(struct dict *d, const struct dg_story *story)
 		put_done(d, &story->done);
 	put_targets(d, story);
 	put_states(d, story);
-	put_steps(d, story);
-	put_holders(d, story);
-	put_mounts(d, story);
-	dict_texts(d, "Notes", (const char *const *)story->notes, story->n_notes);
-	dict_end(d);
+	put_steps(d, viewer, story);
+	put_holders(d, viewer, story);
+	put_mounts(d, viewer, story);
+	if (viewer.all)
+		dict_texts(d, "Notes", (const char *const *)story->notes, story->n_notes);
 }
 
-void bus_put_action(struct dict *d, const struct dg_story *story,
+void bus_put_action(struct dict *d, struct viewer viewer, const struct dg_story *story,
 		    const struct dg_story_holder *holder, const struct dg_story_action *action)
 {
-	dict_begin(d);
-	dict_u32(d, "Pid", (uint32_t)holder->process.pid);
-	dict_bytes(d, "Comm", holder->comm);
+	if (viewer_sees(viewer, holder->uid)) {
+		dict_u32(d, "Pid", (uint32_t)holder->process.pid);
+		dict_bytes(d, "Comm", holder->comm);
+	}
 	dict_word(d, "Action", dg_action_name(action->action));
 	dict_word(d, "Outcome", action->outcome);
 	dict_u64(d, "AtUsec", since(story, action->at_us));
-	dict_end(d);
 }

@@ -2,12 +2,16 @@
 /* Incidents as D-Bus values: a summary for lists and signals, and the story. */
 #pragma once
 
+#include "bus-call.h"
 #include "bus-dict.h"
 #include "core/story.h"
 
+/* The entries, without the dictionary around them. */
 void bus_put_summary(struct dict *d, const struct dg_story *story);
-void bus_put_story(struct dict *d, const struct dg_story *story);
 
-/* {Pid, Comm, Action, Outcome, AtUsec} */
-void bus_put_action(struct dict *d, const struct dg_story *story,
+/* Users get what is their own of it, and numbers. */
+void bus_put_story(struct dict *d, struct viewer viewer, const struct dg_story *story);
+
+/* {Action, Outcome, AtUsec}, and for who sees him {Pid, Comm} */
+void bus_put_action(struct dict *d, struct viewer viewer, const struct dg_story *story,
 		    const struct dg_story_holder *holder, const struct dg_story_action *action);

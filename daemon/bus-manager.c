@@ -11,20 +11,6 @@
 #include "bus-incident.h"
 #include "names.h"
 
-/* A ListHolders that waits for its answer. */
-struct call {
-	struct bus_api *api;
-	sd_bus_message *m; /* keeps the connection */
-	struct manager_query *query;
-	struct call *next;
-};
-
-struct bus_api {
-	struct manager *manager;
-	struct call *calls;
-	size_t n_calls;
-};
-
 /* Queue what was written, if all of it could be. Frees it. */
 static int reply(const struct dict *d)
 {
@@ -66,7 +52,19 @@ static void put_pinned(void *userdata, const struct manager_pinned *pinned)
 	dict_end(d);
 }
 
-static void put_status(struct dict *d, struct manager *m)
+/* Files, their errors and processes are not for everybody. */
+static void put_status_of_root(struct dict *d, struct manager *m,
+			       const struct manager_status *status)
+{
+	dict_texts(d, "ConfigFiles", status->config_files, SIZE_MAX);
+	dict_texts(d, "ConfigErrors", status->config_errors, SIZE_MAX);
+	put_protected(d, m);
+	dict_list_begin(d, "Pinned");
+	manager_foreach_pinned(m, put_pinned, d);
+	dict_list_end(d);
+}
+
+static void put_status(struct dict *d, struct viewer viewer, struct manager *m)
 {
 	struct manager_status status;
 
@@ -90,94 +88,81 @@ static void put_status(struct dict *d, struct manager *m)
 	dict_u64(d, "LostSteps", status.n_lost_steps);
 	dict_u64(d, "StuckSteps", status.n_stuck_steps);
 	dict_bool(d, "ConfigBuiltin", status.config_builtin);
-	dict_texts(d, "ConfigFiles", status.config_files, SIZE_MAX);
-	dict_texts(d, "ConfigErrors", status.config_errors, SIZE_MAX);
-	put_protected(d, m);
-	dict_list_begin(d, "Pinned");
-	manager_foreach_pinned(m, put_pinned, d);
-	dict_list_end(d);
+	if (viewer.all)
+		put_status_of_root(d, m, &status);
 	dict_end(d);
 }
 
-static int method_get_status(sd_bus_message *m, void *userdata, sd_bus_error *error)
+static int get_status(struct call *call, sd_bus_error *error)
 {
-	struct bus_api *api = userdata;
 	struct dict d = {0};
-	int r = sd_bus_message_new_method_return(m, &d.m);
+	int r = sd_bus_message_new_method_return(call_message(call), &d.m);
 
 	if (r < 0)
 		return r;
-	put_status(&d, api->manager);
+	put_status(&d, call_viewer(call), call_manager(call));
 	return reply(&d);
 }
 
-static int method_list_devices(sd_bus_message *m, void *userdata, sd_bus_error *error)
+static int list_devices(struct call *call, sd_bus_error *error)
 {
-	struct bus_api *api = userdata;
+	struct manager *m = call_manager(call);
 	const struct manager_device *devices;
 	struct dict d = {0};
 	size_t n;
-	int r = sd_bus_message_new_method_return(m, &d.m);
+	int r = sd_bus_message_new_method_return(call_message(call), &d.m);
 
 	if (r < 0)
 		return r;
-	devices = manager_devices(api->manager, &n);
+	devices = manager_devices(m, &n);
 	dict_array_begin(&d);
-	for (size_t i = 0; i < n; i++)
-		bus_put_device(&d, api->manager, &devices[i]);
+	for (size_t i = 0; i < n; i++) {
+		dict_begin(&d);
+		bus_put_device(&d, m, &devices[i]);
+		dict_end(&d);
+	}
 	dict_array_end(&d);
 	return reply(&d);
 }
 
-static int method_list_incidents(sd_bus_message *m, void *userdata, sd_bus_error *error)
+static int list_incidents(struct call *call, sd_bus_error *error)
 {
-	struct bus_api *api = userdata;
 	const struct dg_story *story;
 	struct dict d = {0};
-	int r = sd_bus_message_new_method_return(m, &d.m);
+	int r = sd_bus_message_new_method_return(call_message(call), &d.m);
 
 	if (r < 0)
 		return r;
 	dict_array_begin(&d);
-	for (size_t i = 0; (story = manager_incident_at(api->manager, i)); i++)
+	for (size_t i = 0; (story = manager_incident_at(call_manager(call), i)); i++) {
+		dict_begin(&d);
 		bus_put_summary(&d, story);
+		dict_end(&d);
+	}
 	dict_array_end(&d);
 	return reply(&d);
 }
 
-static int method_get_incident(sd_bus_message *m, void *userdata, sd_bus_error *error)
+static int get_incident(struct call *call, sd_bus_error *error)
 {
-	struct bus_api *api = userdata;
 	const struct dg_story *story;
 	struct dict d = {0};
 	uint64_t id;
-	int r = sd_bus_message_read(m, "t", &id);
+	int r = sd_bus_message_read(call_message(call), "t", &id);
 
 	if (r < 0)
 		return r;
-	story = manager_incident_find(api->manager, id);
+	story = manager_incident_find(call_manager(call), id);
 	if (!story)
 		return sd_bus_error_setf(error, DG_BUS_ERROR_NO_SUCH_INCIDENT,
 					 "no incident %" PRIu64 " is known", id);
-	r = sd_bus_message_new_method_return(m, &d.m);
+	r = sd_bus_message_new_method_return(call_message(call), &d.m);
 	if (r < 0)
 		return r;
-	bus_put_story(&d, story);
+	dict_begin(&d);
+	bus_put_story(&d, call_viewer(call), story);
+	dict_end(&d);
 	return reply(&d);
-}
-
-static struct call *call_free(struct call *call)
-{
-	struct call **link = &call->api->calls;
-
-	while (*link != call)
-		link = &(*link)->next;
-	*link = call->next;
-	call->api->n_calls--;
-	manager_query_cancel(call->query);
-	sd_bus_message_unref(call->m);
-	free(call);
-	return NULL;
 }
 
 static int explain(sd_bus_error *error, int r, const char *device)
@@ -204,80 +189,121 @@ static int explain(sd_bus_error *error, int r, const char *device)
 	}
 }
 
+static int answer_holders(struct call *call, int result, const struct dg_holder_list *holders,
+			  const struct dg_fs_list *fs, sd_bus_error *error)
+{
+	struct dict d = {0};
+	const char *device;
+	int r = sd_bus_message_rewind(call_message(call), true);
+
+	if (r >= 0)
+		r = sd_bus_message_read(call_message(call), "s", &device);
+	if (r < 0)
+		return r;
+	if (result < 0)
+		return explain(error, result, device);
+	r = sd_bus_message_new_method_return(call_message(call), &d.m);
+	if (r < 0)
+		return r;
+	bus_put_holders(&d, device, call_viewer(call), holders, fs);
+	return reply(&d);
+}
+
 static void on_holders(void *userdata, int result, const struct dg_holder_list *holders,
 		       const struct dg_fs_list *fs)
 {
 	sd_bus_error error = SD_BUS_ERROR_NULL;
-	struct call *call = userdata;
-	struct dict d = {0};
-	const char *device = "";
-	int r;
+	int r = answer_holders(userdata, result, holders, fs, &error);
 
-	call->query = NULL; /* it is over */
-	sd_bus_message_rewind(call->m, true);
-	sd_bus_message_read(call->m, "s", &device);
-
-	if (result < 0) {
-		explain(&error, result, device);
-		sd_bus_reply_method_error(call->m, &error);
-		sd_bus_error_free(&error);
-	} else {
-		r = sd_bus_message_new_method_return(call->m, &d.m);
-		if (r >= 0) {
-			bus_put_holders(&d, device, holders, fs);
-			r = reply(&d);
-		}
-		if (r < 0)
-			sd_bus_reply_method_errno(call->m, r, NULL);
-	}
-	call_free(call);
+	call_finish(userdata, r, &error);
+	sd_bus_error_free(&error);
 }
 
-static int method_list_holders(sd_bus_message *m, void *userdata, sd_bus_error *error)
+static void cancel_holders(void *pending)
 {
-	struct bus_api *api = userdata;
-	struct call *call;
+	manager_query_cancel(pending);
+}
+
+static int list_holders(struct call *call, sd_bus_error *error)
+{
+	struct manager_query *query;
 	const char *device;
 	dg_dev_t dev;
-	int r = sd_bus_message_read(m, "s", &device);
+	int r = sd_bus_message_read(call_message(call), "s", &device);
 
 	if (r < 0)
 		return r;
-	r = bus_find_device(api->manager, device, &dev);
+	r = bus_find_device(call_manager(call), device, &dev);
+	if (r >= 0)
+		r = call_may_wait(call);
+	if (r >= 0)
+		r = manager_query_holders(call_manager(call), dev, on_holders, call, &query);
 	if (r < 0)
 		return explain(error, r, device);
-	if (api->n_calls >= DG_CONTROL_CALLS_MAX)
-		return explain(error, -EBUSY, device);
-
-	call = calloc(1, sizeof(*call));
-	if (!call)
-		return -ENOMEM;
-	*call = (struct call){api, sd_bus_message_ref(m), NULL, api->calls};
-	api->calls = call;
-	api->n_calls++;
-
-	r = manager_query_holders(api->manager, dev, on_holders, call, &call->query);
-	if (r < 0) {
-		call_free(call);
-		return explain(error, r, device);
-	}
-	return 1;
+	return call_wait(call, cancel_holders, query);
 }
 
-#define READ SD_BUS_VTABLE_UNPRIVILEGED
+/* Of what stands in a file, which may be anything: an error's text is a string. */
+static void make_printable(char *text)
+{
+	for (; *text; text++)
+		if (*text < ' ' || *text > '~')
+			*text = '?';
+}
+
+static int reload(struct call *call, sd_bus_error *error)
+{
+	char *why = NULL;
+	int r = manager_reload(call_manager(call), &why);
+
+	if (r == -EBUSY)
+		return sd_bus_error_set(error, DG_BUS_ERROR_BUSY,
+					"a removal is under way; try again when it is over");
+	if (why) {
+		make_printable(why);
+		sd_bus_error_set(error, DG_BUS_ERROR_CONFIG, why);
+		free(why);
+	}
+	return r < 0 ? r : sd_bus_reply_method_return(call_message(call), NULL);
+}
+
+static int may_reload(struct call *call, sd_bus_error *error)
+{
+	return call_authorize(call, DG_ACTION_RELOAD, reload, error);
+}
+
+#define HANDLER(func)                                                                              \
+	static int method_##func(sd_bus_message *m, void *userdata, sd_bus_error *error)           \
+	{                                                                                          \
+		return call_start(userdata, m, func, error);                                       \
+	}
+HANDLER(get_status)
+HANDLER(list_devices)
+HANDLER(list_holders)
+HANDLER(list_incidents)
+HANDLER(get_incident)
+HANDLER(may_reload)
+
+/*
+ * All of them: otherwise sd-bus itself asks the bus for the capabilities of the
+ * sender, and waits for the answer. Who may change something is asked in the method.
+ */
+#define ANYBODY SD_BUS_VTABLE_UNPRIVILEGED
 
 static const sd_bus_vtable vtable[] = {
 	SD_BUS_VTABLE_START(0),
 	SD_BUS_METHOD_WITH_ARGS("GetStatus", SD_BUS_NO_ARGS, SD_BUS_RESULT("a{sv}", status),
-				method_get_status, READ),
+				method_get_status, ANYBODY),
 	SD_BUS_METHOD_WITH_ARGS("ListDevices", SD_BUS_NO_ARGS, SD_BUS_RESULT("aa{sv}", devices),
-				method_list_devices, READ),
+				method_list_devices, ANYBODY),
 	SD_BUS_METHOD_WITH_ARGS("ListHolders", SD_BUS_ARGS("s", device),
-				SD_BUS_RESULT("a{sv}", users), method_list_holders, READ),
+				SD_BUS_RESULT("a{sv}", users), method_list_holders, ANYBODY),
 	SD_BUS_METHOD_WITH_ARGS("ListIncidents", SD_BUS_NO_ARGS, SD_BUS_RESULT("aa{sv}", incidents),
-				method_list_incidents, READ),
+				method_list_incidents, ANYBODY),
 	SD_BUS_METHOD_WITH_ARGS("GetIncident", SD_BUS_ARGS("t", id), SD_BUS_RESULT("a{sv}", story),
-				method_get_incident, READ),
+				method_get_incident, ANYBODY),
+	SD_BUS_METHOD_WITH_ARGS("Reload", SD_BUS_NO_ARGS, SD_BUS_NO_RESULT, method_may_reload,
+				ANYBODY),
 	SD_BUS_SIGNAL_WITH_ARGS("IncidentBegan", SD_BUS_ARGS("t", id, "a{sv}", details), 0),
 	SD_BUS_SIGNAL_WITH_ARGS("StateChanged", SD_BUS_ARGS("t", id, "a{sv}", details), 0),
 	SD_BUS_SIGNAL_WITH_ARGS("HolderActed", SD_BUS_ARGS("t", id, "a{sv}", details), 0),
@@ -285,112 +311,84 @@ static const sd_bus_vtable vtable[] = {
 	SD_BUS_VTABLE_END,
 };
 
-int bus_api_new(struct manager *m, struct bus_api **ret)
+int bus_manager_add(struct bus_link *link)
 {
-	struct bus_api *api = calloc(1, sizeof(*api));
-
-	if (!api)
-		return -ENOMEM;
-	api->manager = m;
-	*ret = api;
-	return 0;
-}
-
-struct bus_api *bus_api_free(struct bus_api *api)
-{
-	if (!api)
-		return NULL;
-	while (api->calls)
-		call_free(api->calls);
-	free(api);
-	return NULL;
-}
-
-int bus_api_add(struct bus_api *api, sd_bus *conn)
-{
-	return sd_bus_add_object_vtable(conn, NULL, DG_BUS_PATH, DG_BUS_MANAGER_INTERFACE, vtable,
-					api);
-}
-
-void bus_api_forget(struct bus_api *api, sd_bus *conn)
-{
-	struct call *next;
-
-	for (struct call *call = api->calls; call; call = next) {
-		next = call->next;
-		if (sd_bus_message_get_bus(call->m) == conn)
-			call_free(call);
-	}
+	return sd_bus_add_object_vtable(link->conn, NULL, DG_BUS_PATH, DG_BUS_MANAGER_INTERFACE,
+					vtable, link);
 }
 
 /* A signal that has its number written; the details are to follow. */
-static int begin_signal(sd_bus *conn, const char *name, uint64_t id, struct dict *d)
+static int begin_signal(struct bus_link *link, const char *name, uint64_t id, struct dict *d)
 {
-	int r = sd_bus_message_new_signal(conn, &d->m, DG_BUS_PATH, DG_BUS_MANAGER_INTERFACE, name);
+	int r = sd_bus_message_new_signal(link->conn, &d->m, DG_BUS_PATH, DG_BUS_MANAGER_INTERFACE,
+					  name);
 
 	if (r < 0)
 		return r;
 	r = sd_bus_message_append(d->m, "t", id);
 	if (r < 0)
 		d->m = sd_bus_message_unref(d->m);
+	else
+		dict_begin(d);
 	return r;
 }
 
-static int send_signal(sd_bus *conn, struct dict *d)
+static int send_signal(struct bus_link *link, struct dict *d)
 {
-	int r = dict_error(d);
+	int r;
 
+	dict_end(d);
+	r = dict_error(d);
 	if (r >= 0)
-		r = sd_bus_send(conn, d->m, NULL);
+		r = sd_bus_send(link->conn, d->m, NULL);
 	sd_bus_message_unref(d->m);
 	return r;
 }
 
-int bus_send_began(sd_bus *conn, const struct dg_story *story)
+int bus_send_began(struct bus_link *link, const struct dg_story *story)
 {
 	struct dict d = {0};
-	int r = begin_signal(conn, "IncidentBegan", story->id, &d);
+	int r = begin_signal(link, "IncidentBegan", story->id, &d);
 
 	if (r < 0)
 		return r;
 	bus_put_summary(&d, story);
-	return send_signal(conn, &d);
+	return send_signal(link, &d);
 }
 
-int bus_send_changed(sd_bus *conn, const struct dg_story *story, enum dg_state old)
+int bus_send_changed(struct bus_link *link, const struct dg_story *story, enum dg_state old)
 {
 	struct dict d = {0};
-	int r = begin_signal(conn, "StateChanged", story->id, &d);
+	int r = begin_signal(link, "StateChanged", story->id, &d);
 
 	if (r < 0)
 		return r;
-	dict_begin(&d);
 	dict_word(&d, "Device", story->device);
 	dict_word(&d, "OldState", dg_state_name(old));
 	dict_word(&d, "State", dg_state_name(story->state));
-	dict_end(&d);
-	return send_signal(conn, &d);
+	return send_signal(link, &d);
 }
 
-int bus_send_acted(sd_bus *conn, const struct dg_story *story, const struct dg_story_holder *holder,
-		   const struct dg_story_action *action)
+int bus_send_acted(struct bus_link *link, const struct dg_story *story,
+		   const struct dg_story_holder *holder, const struct dg_story_action *action)
 {
+	const struct viewer viewer = {.all = !link->callers, .uid = BUS_NOBODY};
 	struct dict d = {0};
-	int r = begin_signal(conn, "HolderActed", story->id, &d);
+	int r = begin_signal(link, "HolderActed", story->id, &d);
 
 	if (r < 0)
 		return r;
-	bus_put_action(&d, story, holder, action);
-	return send_signal(conn, &d);
+	bus_put_action(&d, viewer, story, holder, action);
+	return send_signal(link, &d);
 }
 
-int bus_send_ended(sd_bus *conn, const struct dg_story *story)
+int bus_send_ended(struct bus_link *link, const struct dg_story *story)
 {
 	struct dict d = {0};
-	int r = begin_signal(conn, "IncidentEnded", story->id, &d);
+	int r = begin_signal(link, "IncidentEnded", story->id, &d);
 
 	if (r < 0)
 		return r;
 	bus_put_summary(&d, story);
-	return send_signal(conn, &d);
+	return send_signal(link, &d);
 }

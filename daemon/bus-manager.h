@@ -9,23 +9,17 @@
  */
 #pragma once
 
-#include <systemd/sd-bus.h>
+#include "bus-call.h"
 
-#include "manager.h"
+/* Put the object on link->conn. link must outlive it. */
+int bus_manager_add(struct bus_link *link);
 
-struct bus_api;
-
-int bus_api_new(struct manager *m, struct bus_api **ret); /* -ENOMEM */
-struct bus_api *bus_api_free(struct bus_api *api);        /* NULL is fine; returns NULL */
-
-/* Put the objects on conn. api must outlive it. */
-int bus_api_add(struct bus_api *api, sd_bus *conn);
-/* conn goes: what it still waits for is dropped. */
-void bus_api_forget(struct bus_api *api, sd_bus *conn);
-
-/* The four signals, to one connection. */
-int bus_send_began(sd_bus *conn, const struct dg_story *story);
-int bus_send_changed(sd_bus *conn, const struct dg_story *story, enum dg_state old);
-int bus_send_acted(sd_bus *conn, const struct dg_story *story, const struct dg_story_holder *holder,
-		   const struct dg_story_action *action);
-int bus_send_ended(sd_bus *conn, const struct dg_story *story);
+/*
+ * The four signals. On the system bus they go to everybody who listens, so
+ * nothing in them is about one process.
+ */
+int bus_send_began(struct bus_link *link, const struct dg_story *story);
+int bus_send_changed(struct bus_link *link, const struct dg_story *story, enum dg_state old);
+int bus_send_acted(struct bus_link *link, const struct dg_story *story,
+		   const struct dg_story_holder *holder, const struct dg_story_action *action);
+int bus_send_ended(struct bus_link *link, const struct dg_story *story);

@@ -1,12 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The control socket: D-Bus without a bus, for root, that works when the bus
- * itself waits for a device.
+ * Who is told, and who may ask: root over the control socket, which works when
+ * the bus itself waits for a device, and everybody over the system bus.
  *
- * Owns: the socket, the connections. Must not own: anything it tells. The
- * daemon never waits for a client: what is written is queued, and who does not
- * read it (DG_CONTROL_QUEUE_MAX) is disconnected. Clients beyond
- * DG_CONTROL_CLIENTS_MAX, and users other than root, are hung up on.
+ * Owns: both, and what observes the manager. The daemon never waits for either.
  */
 #pragma once
 
@@ -15,9 +12,8 @@
 struct bus;
 
 /*
- * Listen on "control" in the manager's run_dir, and observe the manager.
- * -EADDRINUSE: another daemon listens there. One that died left only the
- * file, which is replaced.
+ * Listen on the control socket, begin to connect to the system bus, and
+ * observe the manager. -EADDRINUSE: another daemon listens on the socket.
  */
 int bus_new(struct manager *m, struct bus **ret);
 struct bus *bus_free(struct bus *bus); /* before the manager; NULL is fine; returns NULL */

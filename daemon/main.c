@@ -10,6 +10,7 @@ int main(int argc, char *argv[])
 		.journal = DG_JOURNAL_SOCKET,
 		.kmsg = DG_KMSG,
 		.proc = "/proc",
+		.bus = DG_SYSTEM_BUS,
 	};
 
 	return daemon_run(argc, argv, &paths);

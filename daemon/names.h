@@ -18,12 +18,18 @@
 #define DG_BUS_DEVICE_PATH "/org/daxguard1/device"
 #define DG_BUS_INCIDENT_PATH "/org/daxguard1/incident"
 
+#define DG_SYSTEM_BUS "unix:path=/run/dbus/system_bus_socket"
+
+/* What polkit is asked for, see dbus/org.daxguard1.policy. */
+#define DG_ACTION_RELOAD "org.daxguard1.reload"
+
 /* Errors of its methods. */
 #define DG_BUS_ERROR_NO_SUCH_DEVICE "org.daxguard1.Error.NoSuchDevice"
 #define DG_BUS_ERROR_NO_SUCH_INCIDENT "org.daxguard1.Error.NoSuchIncident"
 #define DG_BUS_ERROR_NO_MODULE "org.daxguard1.Error.NoModule"	/* or not registered with it */
 #define DG_BUS_ERROR_BUSY "org.daxguard1.Error.Busy"		/* too many ask at once */
 #define DG_BUS_ERROR_TIMED_OUT "org.daxguard1.Error.TimedOut"
+#define DG_BUS_ERROR_CONFIG "org.daxguard1.Error.Config"	/* refused: all is as it was */
 #define DG_BUS_ERROR_FAILED "org.daxguard1.Error.Failed"
 
 /* Paths. */
@@ -71,5 +77,15 @@
 #define DG_CONTROL_CLIENTS_MAX 16U		/* connections to the control socket */
 #define DG_CONTROL_QUEUE_MAX 256U		/* messages a client may leave unread */
 #define DG_CONTROL_REPLIES_MAX 8U		/* … and still ask for more */
-#define DG_CONTROL_CALLS_MAX 16U		/* ListHolders under way, all clients together */
+#define DG_CONTROL_CALLS_MAX 16U		/* calls of root's under way, wherever they come from */
+#define DG_BUS_QUEUE_MAX 256U			/* messages the system bus may leave unread */
+#define DG_BUS_REPLIES_MAX 8U			/* … and still deliver calls */
+#define DG_BUS_CALLS_MAX 16U			/* calls of users under way, … */
+#define DG_BUS_CALLS_USER_MAX 4U		/* … and of each of them */
+#define DG_BUS_STRANGERS_MAX 64U		/* calls of whom the bus has not yet named */
+#define DG_BUS_CONNECT_MSEC 20000U		/* for the bus to take us, name and all */
+#define DG_BUS_AGAIN_MIN_MSEC 1000U		/* to the next attempt; doubles … */
+#define DG_BUS_AGAIN_MAX_MSEC 32000U		/* … up to this */
+#define DG_BUS_ANSWER_MSEC 5000U		/* for the bus to say who somebody is */
+#define DG_POLKIT_MSEC 60000U			/* for polkit, and the person it may ask */
 #define DG_KMSG_BURST 30U			/* in-hold lines per 5 s to /dev/kmsg */

@@ -21,6 +21,7 @@ need_root() {
 image_packages=(mmdebstrap e2fsprogs cpio kmod xz-utils util-linux debian-archive-keyring ca-certificates)
 guest_packages=(qemu-system-x86 python3)
 build_packages=(gcc libc6-dev meson ninja-build pkg-config systemd udev dbus python3 shellcheck
+	libglib2.0-bin python3-dbus
 	libsystemd-dev libudev-dev libndctl-dev libdaxctl-dev libnl-3-dev libnl-genl-3-dev
 	libmount-dev libjson-c-dev libcmocka-dev xfsprogs mount mandoc)
 lint_packages=(clang-tidy cppcheck sparse)

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "bus-manager.h"
+#include "bus-object.h"
 #include "fuzz.h"
 
 /* More turns than messages of the least size fit into an input. */
@@ -74,6 +75,11 @@ const struct dg_story *manager_incident_find(struct manager *m, uint64_t id)
 	return id == story.id ? &story : NULL;
 }
 
+int manager_reload(struct manager *m, char **ret_why)
+{
+	return 0;
+}
+
 int manager_query_holders(struct manager *m, dg_dev_t dev, manager_holders_func func,
 			  void *userdata, struct manager_query **ret)
 {
@@ -112,7 +118,7 @@ static void answer_first(void)
 	query.func(query.userdata, 0, &holders, &fs);
 }
 
-static sd_bus *serve(struct bus_api *api, int fd)
+static sd_bus *serve(struct bus_link *link, int fd)
 {
 	sd_bus *conn;
 
@@ -120,8 +126,10 @@ static sd_bus *serve(struct bus_api *api, int fd)
 	    sd_bus_set_server(conn, true,
 			      SD_ID128_MAKE(1, 2, 3, 4, 5, 6, 7, 8, 9, a, b, c, d, e, f, 0)) < 0 ||
 	    sd_bus_set_anonymous(conn, true) < 0 || sd_bus_negotiate_fds(conn, false) < 0 ||
-	    sd_bus_set_close_on_exit(conn, false) < 0 || sd_bus_start(conn) < 0 ||
-	    bus_api_add(api, conn) < 0)
+	    sd_bus_set_close_on_exit(conn, false) < 0 || sd_bus_start(conn) < 0)
+		abort();
+	link->conn = conn;
+	if (bus_manager_add(link) < 0 || bus_objects_add(link) < 0)
 		abort();
 	return conn;
 }
@@ -129,15 +137,14 @@ static sd_bus *serve(struct bus_api *api, int fd)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static const char greeting[] = "\0AUTH EXTERNAL\r\nDATA\r\nBEGIN\r\n";
-	struct bus_api *api;
+	struct bus_api api = {0};
+	struct bus_link link = {.api = &api};
 	sd_bus *conn;
 	int fds[2];
 
 	if (size < 1 || socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds) < 0)
 		return 0;
-	if (bus_api_new(NULL, &api) < 0)
-		abort();
-	conn = serve(api, fds[0]);
+	conn = serve(&link, fds[0]);
 	/* What does not fit into the socket's buffer is not sent. */
 	if (data[0] & 1)
 		(void)!write(fds[1], greeting, sizeof(greeting) - 1);
@@ -148,11 +155,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 			answer_first();
 	while (queries && size % 3)
 		answer_first();
-	bus_api_forget(api, conn);
+	bus_link_drop_calls(&link);
 	if (queries)
 		abort();
 	sd_bus_close_unref(conn);
-	bus_api_free(api);
 	close(fds[1]);
 	return 0;
 }

@@ -46,6 +46,7 @@ int main(int argc, char *argv[])
 		.journal = below(dir, "journal"),
 		.kmsg = below(dir, "kmsg"),
 		.proc = "/proc",
+		.bus = getenv("DAXGUARD_TEST_BUS"),
 	};
 	return daemon_run(argc, argv, &paths);
 }

@@ -54,7 +54,7 @@ class Encoder:
         return self.attr(name, struct.pack("=Q", value))
 
     def text(self, name, value):
-        return self.attr(name, value.encode() + b"\0")
+        return self.attr(name, (value if isinstance(value, bytes) else value.encode()) + b"\0")
 
     def message(self, command, *attrs):
         # An attribute that no daemon knows: a newer module has more to say.
@@ -395,13 +395,13 @@ class FakeModule:
                 e.u64("SIG_BLOCKED", int(status["SigBlk"], 16)),
                 e.u64("SIG_IGNORED", int(status["SigIgn"], 16)),
                 e.u64("FS_DEV", dev_u64(dev)), e.u64("INO", ino), e.u64("ADDR", addr),
-                e.u64("LEN", length)))
+                e.u64("LEN", length), uid=int(status["Uid"].split()[1])))
         return messages + list(self.extra_usages)
 
-    def usage(self, pid, start, use, comm, *more):
+    def usage(self, pid, start, use, comm, *more, uid=0):
         e = self.encoder
         return e.message("GET_HOLDERS", e.u32("PID", pid), e.u32("TID", pid),
-                         e.u64("START_NS", start), e.text("COMM", comm), e.u32("UID", 0),
+                         e.u64("START_NS", start), e.text("COMM", comm), e.u32("UID", uid),
                          e.u8("HOLDER_USE", e["USE_" + use]), e.u32("COUNT", 1), *more)
 
     def _fses(self, dev):

@@ -1,4 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <errno.h>
+#include <string.h>
+
 #include "test.h"
 
 #include "fake-manager.h"
@@ -35,6 +38,17 @@ static const struct manager_device device = {.name = "pmem0",
 					     .numa = -1,
 					     .mounts = &mount,
 					     .n_mounts = 1};
+
+int manager_reload(struct manager *m, char **ret_why)
+{
+	*ret_why = strdup("/etc/x:1:2: \xff");
+	return -EINVAL;
+}
+
+bool manager_is_holding(const struct manager *m)
+{
+	return false;
+}
 
 sd_event *manager_event(struct manager *m)
 {

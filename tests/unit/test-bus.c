@@ -209,6 +209,51 @@ static void test_holders(void **state)
 	assert_int_equal(client_ask(ctl(), &answer, "NoSuchMethod", ""), CTL_FAILURE);
 }
 
+/* What a refused file has in it need not be fit for a D-Bus string. */
+static void test_reload(void **state)
+{
+	sd_bus_error error = SD_BUS_ERROR_NULL;
+	sd_bus *bus;
+
+	assert_int_equal(client_open(ctl(), &bus), CTL_OK);
+	assert_true(sd_bus_call_method(bus, NULL, DG_BUS_PATH, DG_BUS_MANAGER_INTERFACE, "Reload",
+				       &error, NULL, "") < 0);
+	assert_string_equal(error.name, DG_BUS_ERROR_CONFIG);
+	assert_string_equal(error.message, "/etc/x:1:2: ?");
+	sd_bus_error_free(&error);
+	sd_bus_close_unref(bus);
+}
+
+/* A property is the entry of that name in the dictionary, and nothing else of it. */
+static void test_properties(void **state)
+{
+	static const char object[] = DG_BUS_DEVICE_PATH "/pmem0",
+			  interface[] = DG_BUS_DEVICE_INTERFACE;
+	sd_bus_error error = SD_BUS_ERROR_NULL;
+	sd_bus_message *m;
+	json_object *value;
+	uint64_t size;
+	sd_bus *bus;
+
+	assert_int_equal(client_open(ctl(), &bus), CTL_OK);
+	assert_return_code(
+		sd_bus_get_property_trivial(bus, NULL, object, interface, "Size", NULL, 't', &size),
+		0);
+	assert_int_equal(size, 1 << 20);
+	assert_return_code(
+		sd_bus_get_property(bus, NULL, object, interface, "Mounts", NULL, &m, "aa{sv}"), 0);
+	assert_int_equal(json_read(m, &value), 0);
+	assert_json(value,
+		    "[{\"Path\":[47,109,110,116,47,254],\"Type\":\"ext4\",\"DevNum\":\"259:0\"}]");
+	json_object_put(value);
+	sd_bus_message_unref(m);
+	assert_true(sd_bus_get_property_trivial(bus, NULL, DG_BUS_DEVICE_PATH "/pmem1", interface,
+						"Size", &error, 't', &size) < 0);
+	assert_string_equal(error.name, SD_BUS_ERROR_UNKNOWN_OBJECT);
+	sd_bus_error_free(&error);
+	sd_bus_close_unref(bus);
+}
+
 static char seen[512];
 static int on_signal(sd_bus_message *m, void *userdata, sd_bus_error *error)
 {
@@ -393,6 +438,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_devices, start, stop),
 		cmocka_unit_test_setup_teardown(test_incidents, start, stop),
 		cmocka_unit_test_setup_teardown(test_holders, start, stop),
+		cmocka_unit_test_setup_teardown(test_reload, start, stop),
+		cmocka_unit_test_setup_teardown(test_properties, start, stop),
 		cmocka_unit_test_setup_teardown(test_signals, start, stop),
 		cmocka_unit_test_setup_teardown(test_slow_client, start, stop),
 		cmocka_unit_test_setup_teardown(test_gone_caller, start, stop),

@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * A method call, from when it comes to when it is answered.
+ *
+ * Who asks is found out first; what he may see and do depends on it. Each wait
+ * of a call has a deadline of its own, and calls under way are counted: those
+ * of users do not keep root's out, nor one user another.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <systemd/sd-bus.h>
+
+#include "bus-caller.h"
+#include "manager.h"
+
+struct call;
+
+/* What all connections have in common. */
+struct bus_api {
+	struct manager *manager;
+	struct call *calls; /* under way */
+};
+
+/* A connection that calls come by; what is put on it has this as its userdata. */
+struct bus_link {
+	struct bus_api *api;
+	sd_bus *conn;
+	struct callers *callers; /* NULL: the control socket, where all are root */
+};
+
+/* Writes something to a connection: queued. */
+typedef int (*bus_send_func)(struct bus_link *link, const void *what);
+
+/* The connection ends: its calls are dropped without an answer. */
+void bus_link_drop_calls(struct bus_link *link);
+
+/* What somebody is shown: everything, or what is his and the rest in numbers. */
+struct viewer {
+	bool all; /* root */
+	uid_t uid;
+};
+
+/*
+ * Does what was asked. A negative errno, or error is set: that is the answer.
+ * 0: it has answered. CALL_WAITS: the answer will come with call_finish().
+ */
+#define CALL_WAITS 1
+typedef int (*call_func)(struct call *call, sd_bus_error *error);
+
+/* As a filter: what sd-bus would answer itself, and wait for a disk in doing so. */
+int bus_refuse(sd_bus_message *m, sd_bus_error *error);
+
+/* All that the handler of a method does; func is called when it is known who asks. */
+int call_start(struct bus_link *link, sd_bus_message *m, call_func func, sd_bus_error *error);
+
+sd_bus_message *call_message(const struct call *call);
+struct manager *call_manager(const struct call *call);
+struct viewer call_viewer(const struct call *call);
+
+/* To be returned: func goes on if he is root, or polkit lets him do action. */
+int call_authorize(struct call *call, const char *action, call_func func, sd_bus_error *error);
+
+/*
+ * To be returned: something is under way that ends with call_finish(); if the
+ * connection ends before, with cancel(pending).
+ */
+int call_wait(struct call *call, void (*cancel)(void *pending), void *pending);
+/* Before that is begun. -EBUSY: too much is under way already. */
+int call_may_wait(const struct call *call);
+
+/* What was waited for is there, and no longer to be cancelled. r: as of a call_func. */
+void call_finish(struct call *call, int r, sd_bus_error *error);
