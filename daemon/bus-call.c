@@ -3,13 +3,14 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "bus-polkit.h"
 #include "names.h"
 
 struct call {
 	struct bus_link *link;
-	sd_bus_message *m; /* keeps the connection */
+	sd_bus_message *m; /* or a copy; keeps the connection */
 	call_func func;
 	sd_bus_slot *stranger; /* the bus is asked who he is */
 	uid_t uid;
@@ -17,6 +18,79 @@ struct call {
 	void *pending;
 	struct call *next;
 };
+
+/* How many values and characters its arguments are: -E2BIG beyond *left. */
+static int measure(sd_bus_message *m, size_t *left)
+{
+	const char *contents;
+	char type;
+	int r;
+
+	while ((r = sd_bus_message_peek_type(m, &type, &contents)) > 0) {
+		union {
+			uint64_t number;
+			const char *text;
+		} value;
+		size_t n = 1;
+
+		if (contents || type == 'v') {
+			r = sd_bus_message_enter_container(m, type, contents);
+			if (r >= 0)
+				r = measure(m, left);
+			if (r >= 0)
+				r = sd_bus_message_exit_container(m);
+		} else {
+			r = sd_bus_message_read_basic(m, type, &value);
+			if (r >= 0 && strchr("sog", type))
+				n += strlen(value.text);
+		}
+		if (r < 0)
+			return r;
+		if (n > *left)
+			return -E2BIG;
+		*left -= n;
+	}
+	return r;
+}
+
+/*
+ * What is needed of it to answer. Messages on the bus may have 32 MB, and some
+ * of that where nobody looks (header fields that are not defined); many of
+ * them, waiting, would be more memory than there is, all of it locked.
+ */
+static int copy_message(sd_bus *conn, sd_bus_message *m, sd_bus_message **ret)
+{
+	size_t left = DG_BUS_ARGUMENTS_MAX;
+	sd_bus_message *copy = NULL;
+	uint64_t cookie;
+	int r = measure(m, &left);
+
+	if (r >= 0)
+		r = sd_bus_message_rewind(m, true);
+	if (r >= 0)
+		r = sd_bus_message_get_cookie(m, &cookie);
+	if (r >= 0)
+		r = sd_bus_message_new_method_call(conn, &copy, NULL, sd_bus_message_get_path(m),
+						   sd_bus_message_get_interface(m),
+						   sd_bus_message_get_member(m));
+	if (r >= 0)
+		r = sd_bus_message_set_sender(copy, sd_bus_message_get_sender(m));
+	if (r >= 0)
+		r = sd_bus_message_set_expect_reply(copy, sd_bus_message_get_expect_reply(m));
+	if (r >= 0)
+		r = sd_bus_message_set_allow_interactive_authorization(
+			copy, sd_bus_message_get_allow_interactive_authorization(m));
+	if (r >= 0)
+		r = sd_bus_message_copy(copy, m, true);
+	if (r >= 0)
+		r = sd_bus_message_seal(copy, cookie, 0);
+	if (r < 0) {
+		sd_bus_message_unref(copy);
+		return r;
+	}
+	*ret = copy;
+	return 0;
+}
 
 static void call_free(struct call *call)
 {
@@ -185,21 +259,40 @@ static int find_caller(struct call *call)
 			    call, &call->stranger);
 }
 
-int call_start(struct bus_link *link, sd_bus_message *m, call_func func, sd_bus_error *error)
+static int call_new(struct bus_link *link, sd_bus_message *m, call_func func, struct call **ret)
 {
 	struct call *call = calloc(1, sizeof(*call));
-	int r;
+	int r = 0;
 
 	if (!call)
 		return -ENOMEM;
-	*call = (struct call){
-		.link = link,
-		.m = sd_bus_message_ref(m),
-		.func = func,
-		.uid = BUS_NOBODY,
-		.next = link->api->calls,
-	};
+	if (link->callers)
+		r = copy_message(link->conn, m, &call->m);
+	else
+		call->m = sd_bus_message_ref(m);
+	if (r < 0) {
+		free(call);
+		return r;
+	}
+	call->link = link;
+	call->func = func;
+	call->uid = BUS_NOBODY;
+	call->next = link->api->calls;
 	link->api->calls = call;
+	*ret = call;
+	return 0;
+}
+
+int call_start(struct bus_link *link, sd_bus_message *m, call_func func, sd_bus_error *error)
+{
+	struct call *call;
+	int r = call_new(link, m, func, &call);
+
+	if (r == -E2BIG)
+		return sd_bus_error_set(error, SD_BUS_ERROR_LIMITS_EXCEEDED,
+					"more arguments than anybody needs");
+	if (r < 0)
+		return r;
 	r = find_caller(call);
 	if (r == 0)
 		return 1;

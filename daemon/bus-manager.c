@@ -236,6 +236,9 @@ static int list_holders(struct call *call, sd_bus_error *error)
 	r = bus_find_device(call_manager(call), device, &dev);
 	if (r >= 0)
 		r = call_may_wait(call);
+	/* The module looks for one at a time, and what is held is in a hurry. */
+	if (r >= 0 && !call_viewer(call).all && manager_is_holding(call_manager(call)))
+		r = -EBUSY;
 	if (r >= 0)
 		r = manager_query_holders(call_manager(call), dev, on_holders, call, &query);
 	if (r < 0)

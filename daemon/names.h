@@ -83,9 +83,10 @@
 #define DG_BUS_CALLS_MAX 16U			/* calls of users under way, … */
 #define DG_BUS_CALLS_USER_MAX 4U		/* … and of each of them */
 #define DG_BUS_STRANGERS_MAX 64U		/* calls of whom the bus has not yet named */
+#define DG_BUS_ARGUMENTS_MAX 8192U		/* values and characters of one call's arguments */
 #define DG_BUS_CONNECT_MSEC 20000U		/* for the bus to take us, name and all */
 #define DG_BUS_AGAIN_MIN_MSEC 1000U		/* to the next attempt; doubles … */
-#define DG_BUS_AGAIN_MAX_MSEC 32000U		/* … up to this */
+#define DG_BUS_AGAIN_MAX_MSEC 8000U		/* … up to this */
 #define DG_BUS_ANSWER_MSEC 5000U		/* for the bus to say who somebody is */
 #define DG_POLKIT_MSEC 60000U			/* for polkit, and the person it may ask */
 #define DG_KMSG_BURST 30U			/* in-hold lines per 5 s to /dev/kmsg */

@@ -75,6 +75,11 @@ const struct dg_story *manager_incident_find(struct manager *m, uint64_t id)
 	return id == story.id ? &story : NULL;
 }
 
+bool manager_is_holding(const struct manager *m)
+{
+	return false;
+}
+
 int manager_reload(struct manager *m, char **ret_why)
 {
 	return 0;

@@ -126,6 +126,8 @@ class BusTest(BusCase):
         self.ended()
         story = self.manager("GetIncident", "t", "7")
         self.assertEqual(bytes(story["Holders"][0]["Comm"]), b"a\x1b[2J\xff\xfe")
+        with self.assertRaisesRegex(Refused, "more arguments than anybody needs"):
+            self.manager("ListHolders", "s", "x" * 10000)
         with self.assertRaisesRegex(Refused, "no device"):
             self.manager("ListHolders", "s", "\x1b[2J")
 
@@ -214,6 +216,21 @@ class PrivacyTest(BusCase):
         for key in ("Protected", "Pinned", "ConfigFiles", "ConfigErrors"):
             self.assertIn(key, self.manager("GetStatus"))
             self.assertNotIn(key, status)
+
+    def test_not_while_held(self):
+        """A user's question does not keep the kernel from looking for the daemon."""
+        self.users()
+        self.topology(self.pmem0())
+        self.start_on_bus()
+        eventually(lambda: len(self.objects()) == 1)
+        self.block("sync")
+        self.module.hold()
+        eventually(lambda: "sync" in self.steps())
+        with self.assertRaisesRegex(Refused, "too many ask at once"):
+            self.manager("ListHolders", "s", "pmem0", uid=NOBODY)
+        self.manager("ListHolders", "s", "pmem0")
+        self.unblock("sync")
+        self.assertEqual(self.module.wait(), "ACKED")
 
     def test_a_user_keeps_nobody_out(self):
         """Who asks for all at once gets some, and root his answer."""
