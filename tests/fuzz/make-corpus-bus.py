@@ -84,6 +84,7 @@ def name(text):
     return "ay", list(text)
 
 
+DEVICE, STORY = "/org/daxguard1/device/pmem0", "/org/daxguard1/incident/3"
 PROPERTIES = "org.freedesktop.DBus.Properties"
 LOGGED_IN = b"\1"
 CONTROL = {
@@ -97,6 +98,13 @@ CONTROL = {
     "wrong-type": LOGGED_IN + call("GetIncident", "a{sv}", {"x": ("s", "y")}),
     "introspect": LOGGED_IN + call("Introspect", interface="org.freedesktop.DBus.Introspectable"),
     "get-all": LOGGED_IN + call("GetAll", "s", "org.daxguard1.Manager", interface=PROPERTIES),
+    "objects": LOGGED_IN + call("GetManagedObjects", interface="org.freedesktop.DBus.ObjectManager"),
+    "device": LOGGED_IN + call("GetAll", "s", "org.daxguard1.Device", interface=PROPERTIES, path=DEVICE) +
+              call("Get", "ss", "org.daxguard1.Device", "Mounts", interface=PROPERTIES, path=DEVICE + "_2e") +
+              call("Introspect", interface="org.freedesktop.DBus.Introspectable", path=DEVICE),
+    "incident-object": LOGGED_IN + call("GetAll", "s", "org.daxguard1.Incident", interface=PROPERTIES, path=STORY) +
+                       call("Get", "ss", "org.daxguard1.Incident", "Marks", interface=PROPERTIES, path=STORY + "0"),
+    "reload": LOGGED_IN + call("Reload"),
     "signal": LOGGED_IN + message(SIGNAL, {PATH: ("o", "/org/freedesktop/DBus/Local"),
                                            INTERFACE: ("s", "org.freedesktop.DBus.Local"),
                                            MEMBER: ("s", "Disconnected")}),

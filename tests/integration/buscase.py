@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""What the cases of test-bus.py stand on: a private dbus-daemon with the policy
+"""What the cases of test-bus.py and test-lost-bus.py stand on: a private dbus-daemon with the policy
 file that is installed, a daemon on it, and clients: busctl, as root or nobody.
 """
 
@@ -152,7 +152,3 @@ def plain(value):
     if isinstance(value, list):
         return [plain(item) for item in value]
     return value
-
-
-def text(numbers):
-    return bytes(numbers)
