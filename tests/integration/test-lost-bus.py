@@ -99,8 +99,9 @@ class LostBusTest(BusCase):
     def test_frozen_for_long(self):
         """More news than are kept for it: it is hung up on, and found again."""
         # As in its unit: the buffer of its socket is no larger than wmem_max.
-        os.environ["DAXGUARD_TEST_WRAPPER"] = "setpriv --inh-caps=-net_admin --bounding-set=-net_admin"
-        self.addCleanup(os.environ.pop, "DAXGUARD_TEST_WRAPPER", None)
+        wrapper = os.environ.get("DAXGUARD_TEST_WRAPPER", "")
+        self.addCleanup(os.environ.update, DAXGUARD_TEST_WRAPPER=wrapper)
+        os.environ["DAXGUARD_TEST_WRAPPER"] = "setpriv --inh-caps=-net_admin --bounding-set=-net_admin " + wrapper
         self.start_on_bus()
         self.freeze_bus()
         number = 7
