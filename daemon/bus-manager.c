@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -58,6 +59,8 @@ static void put_status_of_root(struct dict *d, struct manager *m,
 {
 	dict_texts(d, "ConfigFiles", status->config_files, SIZE_MAX);
 	dict_texts(d, "ConfigErrors", status->config_errors, SIZE_MAX);
+	dict_texts(d, "Refused", status->refused, SIZE_MAX);
+	dict_texts(d, "PolicyWarnings", status->policy_warnings, SIZE_MAX);
 	put_protected(d, m);
 	dict_list_begin(d, "Pinned");
 	manager_foreach_pinned(m, put_pinned, d);
@@ -88,6 +91,9 @@ static void put_status(struct dict *d, struct viewer viewer, struct manager *m)
 	dict_u64(d, "LostSteps", status.n_lost_steps);
 	dict_u64(d, "StuckSteps", status.n_stuck_steps);
 	dict_bool(d, "ConfigBuiltin", status.config_builtin);
+	dict_bool(d, "PolicyBuiltin", status.policy_builtin);
+	dict_u64(d, "Rules", status.n_rules);
+	dict_u64(d, "DeviceRules", status.n_device_rules);
 	if (viewer.all)
 		put_status_of_root(d, m, &status);
 	dict_end(d);
@@ -254,20 +260,73 @@ static void make_printable(char *text)
 			*text = '?';
 }
 
-static int reload(struct call *call, sd_bus_error *error)
+/* All that is wrong, a line each; NULL: no memory. */
+static char *join_errors(const char *const *errors)
 {
-	char *why = NULL;
-	int r = manager_reload(call_manager(call), &why);
+	char *text = NULL, *line;
+	size_t n_text;
+	FILE *f = open_memstream(&text, &n_text);
 
+	if (!f)
+		return NULL;
+	for (; *errors; errors++) {
+		line = strdup(*errors);
+		if (line) {
+			make_printable(line);
+			fprintf(f, "%s%s", ftell(f) > 0 ? "\n" : "", line);
+		}
+		free(line);
+	}
+	return fclose(f) == 0 ? text : NULL;
+}
+
+static int refuse_reload(sd_bus_error *error, int r)
+{
 	if (r == -EBUSY)
 		return sd_bus_error_set(error, DG_BUS_ERROR_BUSY,
 					"a removal is under way; try again when it is over");
-	if (why) {
-		make_printable(why);
-		sd_bus_error_set(error, DG_BUS_ERROR_CONFIG, why);
-		free(why);
-	}
-	return r < 0 ? r : sd_bus_reply_method_return(call_message(call), NULL);
+	return r;
+}
+
+static int answer_reload(struct call *call, int result, const char *const *errors,
+			 sd_bus_error *error)
+{
+	char *text;
+
+	if (result == 0)
+		return sd_bus_reply_method_return(call_message(call), NULL);
+	if (result != -EINVAL)
+		return refuse_reload(error, result);
+	text = join_errors(errors);
+	sd_bus_error_set(error, DG_BUS_ERROR_CONFIG, text ?: "there are errors");
+	free(text);
+	return -EINVAL;
+}
+
+static void on_reload(void *userdata, int result, const char *const *errors)
+{
+	sd_bus_error error = SD_BUS_ERROR_NULL;
+	int r = answer_reload(userdata, result, errors, &error);
+
+	call_finish(userdata, r, &error);
+	sd_bus_error_free(&error);
+}
+
+static void cancel_reload(void *pending)
+{
+	manager_reload_cancel(pending);
+}
+
+static int reload(struct call *call, sd_bus_error *error)
+{
+	struct manager_reload *pending;
+	int r = call_may_wait(call);
+
+	if (r < 0)
+		return sd_bus_error_set(error, DG_BUS_ERROR_BUSY,
+					"too many ask at once; try again");
+	r = manager_reload(call_manager(call), on_reload, call, &pending);
+	return r < 0 ? refuse_reload(error, r) : call_wait(call, cancel_reload, pending);
 }
 
 static int may_reload(struct call *call, sd_bus_error *error)

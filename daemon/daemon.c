@@ -113,6 +113,12 @@ static int on_signal(sd_event_source *source, const struct signalfd_siginfo *inf
 	return sd_event_exit(sd_event_source_get_event(source), 0);
 }
 
+static int on_hangup(sd_event_source *source, const struct signalfd_siginfo *info, void *userdata)
+{
+	manager_reload_soon(userdata);
+	return 0;
+}
+
 static int block_signals(sd_event *event)
 {
 	sigset_t set;
@@ -121,6 +127,7 @@ static int block_signals(sd_event *event)
 	sigemptyset(&set);
 	sigaddset(&set, SIGTERM);
 	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGHUP);
 	sigaddset(&set, SIGCHLD);
 	if (sigprocmask(SIG_BLOCK, &set, NULL) < 0)
 		return -errno;
@@ -185,6 +192,7 @@ static int serve(sd_event *event, const struct manager_paths *paths, uint64_t wa
 		 bool *ret_started)
 {
 	struct manager *m = NULL;
+	sd_event_source *hangup = NULL;
 	struct bus *bus = NULL;
 	int r, locked;
 
@@ -195,7 +203,9 @@ static int serve(sd_event *event, const struct manager_paths *paths, uint64_t wa
 	if (locked < 0)
 		manager_log(m, LOG_WARNING, "The daemon's memory could not be locked: %s",
 			    strerror(-locked));
-	r = start_bus(m, &bus);
+	r = sd_event_add_signal(event, &hangup, SIGHUP, on_hangup, m);
+	if (r >= 0)
+		r = start_bus(m, &bus);
 	if (r >= 0) {
 		*ret_started = true;
 		manager_start(m, watchdog_us);
@@ -205,6 +215,7 @@ static int serve(sd_event *event, const struct manager_paths *paths, uint64_t wa
 		manager_stop(m);
 	}
 	bus_free(bus);
+	sd_event_source_disable_unref(hangup);
 	manager_free(m);
 	return r;
 }

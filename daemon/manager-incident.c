@@ -38,6 +38,7 @@ struct incident *incident_free(struct incident *incident)
 	store_record_close(incident->record);
 	story_free(incident->story);
 	dg_incident_done(&incident->core);
+	dg_policy_unref(incident->policy);
 	free(incident);
 	return NULL;
 }
@@ -139,8 +140,8 @@ static int incident_new(struct manager *m, const struct dg_request *request, str
 	if (!incident)
 		return -ENOMEM;
 	incident->m = m;
-	r = dg_incident_init(&incident->core, request, dg_policy_builtin(), &limits,
-			     manager_now(m));
+	incident->policy = dg_policy_ref(m->policy);
+	r = dg_incident_init(&incident->core, request, incident->policy, &limits, manager_now(m));
 	if (r >= 0)
 		r = sd_event_add_time(m->event, &incident->timer, CLOCK_MONOTONIC, UINT64_MAX, 1,
 				      on_timer, incident);

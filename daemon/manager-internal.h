@@ -13,7 +13,9 @@
  *	manager-pinned.c    who keeps what is gone
  *	manager-history.c   incidents that are over
  *	manager-record.c    the record of an incident, and its story
- *	manager-config.c    the configuration, read again
+ *	manager-policy.c    the rules in force
+ *	manager-reload.c    rules and configuration, read again
+ *	manager-names.c	    users and groups of rules
  *	manager-log.c	    the journal
  */
 #pragma once
@@ -27,9 +29,28 @@
 #include "io/store.h"
 #include "manager.h"
 #include "names.h"
+#include "policy-files.h"
 
 struct incident;
+struct names;
 struct scan;
+
+/* Texts, NULL at the end if there are any. */
+struct lines {
+	char **items;
+	size_t n;
+};
+
+struct reload {
+	struct manager_reload *waiting;
+	bool wanted; /* also by nobody who waits: when nothing is held */
+	bool asked;  /* not only by ourselves */
+	bool told;   /* the service manager believes us to be at it */
+	sd_event_source *source;
+	struct config config;	   /* what was read */
+	struct policy_files files; /* likewise */
+	struct names *names;
+};
 
 /* Scans. error: 0 or a negative errno; then rows and fs are NULL. */
 typedef void (*scan_func)(void *userdata, int error, const struct dg_usage_list *rows,
@@ -39,6 +60,10 @@ struct manager {
 	sd_event *event;
 	const struct manager_paths *paths;
 	struct config config;
+	const struct dg_policy *policy; /* never NULL */
+	bool policy_builtin;		/* since there were errors at the start */
+	struct lines refused, warnings;
+	struct reload reload;
 	struct klink *link;
 	struct klink_info info;
 	bool registered;
@@ -109,6 +134,7 @@ struct watch {
 
 struct incident {
 	struct manager *m;
+	const struct dg_policy *policy; /* that it began with */
 	struct dg_incident core;
 	struct dg_story *story;
 	struct store_record *record; /* NULL: unrecorded */
@@ -163,6 +189,28 @@ int scan_start(struct manager *m, uint64_t id, dg_dev_t dev, uint64_t timeout_us
 struct scan *scan_cancel(struct scan *scan); /* NULL is fine; returns NULL */
 bool scan_completed(struct manager *m, uint32_t token, int error, bool truncated);
 int procscan_read(const char *output, size_t n_output, struct dg_usage_list *ret);
+
+/* manager-policy.c */
+int lines_add(struct lines *lines, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void lines_done(struct lines *lines);
+int policy_error_lines(const struct policy_files *files, struct lines *lines); /* -ENOMEM */
+/* At the start: reads the rules; names in them are unknown as yet. -ENOMEM. */
+int policy_begin(struct manager *m);
+void policy_log_begin(struct manager *m);
+/* From now on these, of which there must be no error. names: of users; or NULL. -ENOMEM. */
+int policy_take(struct manager *m, struct policy_files *files, struct names *names);
+void policy_done(struct manager *m);
+
+/* manager-names.c; *ret is untouched if there is nothing to look up. */
+int names_start(struct manager *m, const struct dg_policy *policy, void (*func)(void *userdata),
+		void *userdata, struct names **ret);
+int names_resolve(void *names, enum dg_key key, const char *text, uint32_t *ret_id);
+struct names *names_free(struct names *names);
+
+/* manager-reload.c */
+int reload_start(struct manager *m);
+void reload_holds_changed(struct manager *m, bool holding);
+void reload_done(struct manager *m);
 
 /* manager-query.c */
 void manager_cancel_queries(struct manager *m);

@@ -59,6 +59,7 @@ void manager_holds_changed(struct manager *m)
 		devices_hold(m);
 	else
 		devices_look_again(m);
+	reload_holds_changed(m, holding);
 	OBSERVE(m, status_changed);
 }
 
@@ -353,6 +354,8 @@ static int add_sources(struct manager *m)
 				      m);
 	if (r >= 0)
 		r = sd_event_source_set_enabled(m->retry_timer, SD_EVENT_OFF);
+	if (r >= 0)
+		r = reload_start(m);
 	return r;
 }
 
@@ -413,6 +416,8 @@ int manager_new(sd_event *event, const struct manager_paths *paths, struct manag
 	m->paths = paths;
 	r = config_load(paths->config, &m->config);
 	if (r >= 0)
+		r = policy_begin(m);
+	if (r >= 0)
 		r = create(m);
 	if (r < 0) {
 		manager_free(m);
@@ -421,6 +426,7 @@ int manager_new(sd_event *event, const struct manager_paths *paths, struct manag
 	if (m->config.errors[0])
 		log_message(m, LOG_ERR, DG_MESSAGE_CONFIG, "%s; the built-in default is in force",
 			    m->config.errors[0]);
+	policy_log_begin(m);
 	*ret = m;
 	return 0;
 }
@@ -445,6 +451,7 @@ struct manager *manager_free(struct manager *m)
 	manager_cancel_queries(m);
 	while (m->n_open > 0)
 		incident_free(m->open[--m->n_open]);
+	reload_done(m);
 	devices_done(m);
 	history_done(m);
 	sd_event_source_disable_unref(m->refresh_source);
@@ -456,6 +463,7 @@ struct manager *manager_free(struct manager *m)
 	steps_free(m->steps);
 	store_free(m->store);
 	logger_free(m->logger);
+	policy_done(m);
 	config_done(&m->config);
 	sd_event_unref(m->event);
 	free(m);
@@ -493,6 +501,16 @@ void manager_start(struct manager *m, uint64_t watchdog_us)
 		log_missing(m, "Earlier incidents could not be read", history_load(m));
 	if (!m->registered)
 		log_registered(m);
+	/* Whom the rules name was not looked up as yet. */
+	if (!manager_is_holding(m))
+		reload_holds_changed(m, false);
+}
+
+static const char *const *texts(const struct lines *lines)
+{
+	static const char *const none[] = {NULL};
+
+	return lines->n > 0 ? (const char *const *)lines->items : none;
 }
 
 void manager_get_status(struct manager *m, struct manager_status *ret)
@@ -517,5 +535,10 @@ void manager_get_status(struct manager *m, struct manager_status *ret)
 		.config_builtin = m->config.builtin,
 		.config_files = (const char *const *)m->config.files,
 		.config_errors = (const char *const *)m->config.errors,
+		.policy_builtin = m->policy_builtin,
+		.n_rules = m->policy->n_rules,
+		.n_device_rules = m->policy->n_device_rules,
+		.refused = texts(&m->refused),
+		.policy_warnings = texts(&m->warnings),
 	};
 }

@@ -10,6 +10,7 @@
 
 #include <systemd/sd-event.h>
 
+#include "core/policy.h"
 #include "core/settings.h"
 #include "core/story.h"
 
@@ -24,10 +25,12 @@ struct manager_paths {
 	const char *kmsg;    /* DG_KMSG */
 	const char *proc;    /* "/proc" */
 	const char *bus;     /* DG_SYSTEM_BUS, or NULL: none */
+	/* Of rule files, by precedence, NULL at the end; or NULL: the usual ones. */
+	const char *const *policy_dirs;
 };
 
 /*
- * Loads the configuration, registers with the module and takes what is held,
+ * Loads the configuration and the rules, registers with the module and takes what is held,
  * in that order and before anything else. -EBUSY: another daemon is
  * registered. Without a module it succeeds, and registers when there is one.
  */
@@ -68,16 +71,31 @@ struct manager_status {
 	bool config_builtin;              /* an error: the built-in default is in force */
 	const char *const *config_files;  /* in force, NULL at the end */
 	const char *const *config_errors; /* file:line:column: reason, NULL at the end */
+	bool policy_builtin; /* an error at the start: no rule of a file is in force */
+	size_t n_rules, n_device_rules;   /* of files, in force */
+	const char *const *refused;	  /* why what is in force is not what was read last, likewise */
+	const char *const *policy_warnings; /* names that nobody knows, likewise */
 };
 void manager_get_status(struct manager *m, struct manager_status *ret);
 const struct dg_settings *manager_settings(const struct manager *m);
 
+/* The rules in force, which do not change; take a reference to keep them. */
+const struct dg_policy *manager_policy(const struct manager *m);
+
 /*
- * Read the configuration again. What is open goes on by what it began with.
- * -EBUSY: something is held; -EINVAL: refused, all is as it was, and *ret_why
- * says where and why (the caller's; set in no other case). -ENOMEM.
+ * Read the configuration and the rules again; what is open goes on by what it
+ * began with. The answer comes later, once, from the event loop. error: 0;
+ * -EINVAL: refused, all is as it was, and errors says where and why, each as
+ * file:line:column: reason (NULL at the end); -EBUSY: something is held, and
+ * nothing was read; -ENOMEM.
  */
-int manager_reload(struct manager *m, char **ret_why);
+typedef void (*manager_reload_func)(void *userdata, int error, const char *const *errors);
+struct manager_reload;
+int manager_reload(struct manager *m, manager_reload_func func, void *userdata,
+		   struct manager_reload **ret); /* -EBUSY: something is held. -ENOMEM. */
+struct manager_reload *manager_reload_cancel(struct manager_reload *reload); /* no answer */
+/* Nobody waits for it: while something is held it is put off. */
+void manager_reload_soon(struct manager *m);
 
 struct manager_protected {
 	struct dg_process process;

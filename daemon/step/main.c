@@ -2,7 +2,7 @@
 /*
  * daxguard-step: does one thing that may block, for daxguardd.
  *
- *	daxguard-step [--proc=DIR] VERB [DEV…]
+ *	daxguard-step [--proc=DIR] VERB [DEV…|WORD…]
  *	daxguard-step [--proc=DIR] --wait
  *
  * With --wait verb and devices are read from stdin, each ended by a NUL, when
@@ -29,6 +29,8 @@
  *	FS_DEV INO ADDR LEN OFFSET COUNT    as struct dg_usage; signals in hex
  *   protected		the services that are never signalled
  *	PID START_NS NAME		    NAME: the unit
+ *   names WORD…	users and groups; WORD: "user:NAME" or "group:NAME"
+ *	USER ID, GROUP ID		    of those that there are
  *   topology		the pmem and DAX devices; not while a removal is held
  *	NAME DEV MODE SIZE NS_DEVICE NAMESPACE REGION BUS PROVIDER UUID NUMA
  *	DRIVER BY_PATH			    those that there are; BY_PATH repeats
@@ -81,17 +83,18 @@
 static const struct {
 	const char *name;
 	int (*func)(struct step *step);
-	bool takes_devs;
+	enum { TAKES_NOTHING, TAKES_DEVS, TAKES_WORDS } takes;
 } verbs[] = {
-	{"claim", verb_claim, true},
-	{"detach", verb_detach, true},
-	{"mounts", verb_mounts, true},
-	{"procscan", verb_procscan, true},
-	{"protected", verb_protected, false},
-	{"shutdown", verb_shutdown, true},
-	{"sync", verb_sync, true},
-	{"topology", verb_topology, false},
-	{"unmount", verb_unmount, true},
+	{"claim", verb_claim, TAKES_DEVS},
+	{"detach", verb_detach, TAKES_DEVS},
+	{"mounts", verb_mounts, TAKES_DEVS},
+	{"names", verb_names, TAKES_WORDS},
+	{"procscan", verb_procscan, TAKES_DEVS},
+	{"protected", verb_protected, TAKES_NOTHING},
+	{"shutdown", verb_shutdown, TAKES_DEVS},
+	{"sync", verb_sync, TAKES_DEVS},
+	{"topology", verb_topology, TAKES_NOTHING},
+	{"unmount", verb_unmount, TAKES_DEVS},
 };
 
 bool step_has_dev(const struct step *step, dg_dev_t dev)
@@ -167,6 +170,20 @@ static int parse_devs(struct step *step, char **args, int n)
 	return STEP_EXIT_OK;
 }
 
+/* What stands behind the verb. */
+static int parse_rest(struct step *step, const char *name, int takes, char **args, int n)
+{
+	if (takes == TAKES_NOTHING && n > 0)
+		return usage("takes no devices", name);
+	if (takes != TAKES_NOTHING && n == 0)
+		return usage(takes == TAKES_DEVS ? "needs devices" : "needs words", name);
+	if (takes == TAKES_DEVS)
+		return parse_devs(step, args, n);
+	step->words = args;
+	step->n_words = (size_t)n;
+	return STEP_EXIT_OK;
+}
+
 static int run(struct step *step, int argc, char **argv)
 {
 	const char *name = argv[0];
@@ -175,10 +192,7 @@ static int run(struct step *step, int argc, char **argv)
 	for (size_t i = 0; i < sizeof(verbs) / sizeof(verbs[0]); i++) {
 		if (strcmp(verbs[i].name, name) != 0)
 			continue;
-		if (verbs[i].takes_devs != (argc > 1))
-			return usage(verbs[i].takes_devs ? "needs devices" : "takes no devices",
-				     name);
-		r = argc > 1 ? parse_devs(step, argv + 1, argc - 1) : STEP_EXIT_OK;
+		r = parse_rest(step, name, verbs[i].takes, argv + 1, argc - 1);
 		if (r != STEP_EXIT_OK)
 			return r;
 		r = verbs[i].func(step);

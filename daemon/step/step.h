@@ -25,6 +25,8 @@ struct step {
 	int home_fd; /* the mount namespace that we came from; -1: not known */
 	dg_dev_t *devs;
 	size_t n_devs;
+	char **words; /* of a verb that takes no devices but others */
+	size_t n_words;
 	struct dg_record_writer writer;
 };
 
@@ -45,6 +47,7 @@ const char *step_result(int r);
 int verb_claim(struct step *step); /* does not return */
 int verb_detach(struct step *step);
 int verb_mounts(struct step *step);
+int verb_names(struct step *step);
 int verb_procscan(struct step *step);
 int verb_protected(struct step *step);
 int verb_shutdown(struct step *step);

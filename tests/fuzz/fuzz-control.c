@@ -4,6 +4,7 @@
  * manager that is none. If the first byte is odd the client has authenticated
  * and the rest are messages; else the rest is all that it says.
  */
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -80,9 +81,20 @@ bool manager_is_holding(const struct manager *m)
 	return false;
 }
 
-int manager_reload(struct manager *m, char **ret_why)
+int manager_reload(struct manager *m, manager_reload_func func, void *userdata,
+		   struct manager_reload **ret)
 {
-	return 0;
+	return -EBUSY;
+}
+
+struct manager_reload *manager_reload_cancel(struct manager_reload *reload)
+{
+	return NULL;
+}
+
+const struct dg_policy *manager_policy(const struct manager *m)
+{
+	return dg_policy_builtin();
 }
 
 int manager_query_holders(struct manager *m, dg_dev_t dev, manager_holders_func func,

@@ -35,10 +35,14 @@ int posix_spawn(pid_t *pid, const char *path, const posix_spawn_file_actions_t *
 int main(int argc, char *argv[])
 {
 	const char *dir = getenv("DAXGUARD_TEST_DIR");
+	static const char *policy_dirs[4];
 	static struct manager_paths paths;
 
 	if (!dir)
 		abort();
+	policy_dirs[0] = below(dir, "policy.etc");
+	policy_dirs[1] = below(dir, "policy.run");
+	policy_dirs[2] = below(dir, "policy.usr");
 	paths = (struct manager_paths){
 		.run_dir = below(dir, "run"),
 		.step = below(dir, "step"),
@@ -47,6 +51,7 @@ int main(int argc, char *argv[])
 		.kmsg = below(dir, "kmsg"),
 		.proc = "/proc",
 		.bus = getenv("DAXGUARD_TEST_BUS"),
+		.policy_dirs = policy_dirs,
 	};
 	return daemon_run(argc, argv, &paths);
 }

@@ -36,10 +36,42 @@ static const struct manager_device device = {.name = "pmem0",
 					     .mounts = &mount,
 					     .n_mounts = 1};
 
-int manager_reload(struct manager *m, char **ret_why)
+struct manager_reload {
+	manager_reload_func func;
+	void *userdata;
+	sd_event_source *source;
+};
+
+struct manager_reload *manager_reload_cancel(struct manager_reload *reload)
 {
-	*ret_why = strdup("/etc/x:1:2: \xff");
-	return -EINVAL;
+	sd_event_source_disable_unref(reload->source);
+	free(reload);
+	return NULL;
+}
+
+static int refuse(sd_event_source *source, void *userdata)
+{
+	static const char *const errors[] = {"/etc/x:1:2: \xff", "/etc/y: no", NULL};
+	struct manager_reload *reload = userdata;
+
+	reload->func(reload->userdata, -EINVAL, errors);
+	manager_reload_cancel(reload);
+	return 0;
+}
+
+int manager_reload(struct manager *m, manager_reload_func func, void *userdata,
+		   struct manager_reload **ret)
+{
+	struct manager_reload *reload = calloc(1, sizeof(*reload));
+
+	*reload = (struct manager_reload){.func = func, .userdata = userdata};
+	*ret = reload;
+	return sd_event_add_defer(m->event, &reload->source, refuse, reload);
+}
+
+const struct dg_policy *manager_policy(const struct manager *m)
+{
+	return dg_policy_builtin();
 }
 
 bool manager_is_holding(const struct manager *m)

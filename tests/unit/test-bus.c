@@ -219,7 +219,7 @@ static void test_reload(void **state)
 	assert_true(sd_bus_call_method(bus, NULL, DG_BUS_PATH, DG_BUS_MANAGER_INTERFACE, "Reload",
 				       &error, NULL, "") < 0);
 	assert_string_equal(error.name, DG_BUS_ERROR_CONFIG);
-	assert_string_equal(error.message, "/etc/x:1:2: ?");
+	assert_string_equal(error.message, "/etc/x:1:2: ?\n/etc/y: no");
 	sd_bus_error_free(&error);
 	sd_bus_close_unref(bus);
 }
