@@ -10,15 +10,22 @@ const char *dg_rule_event_name(enum dg_rule_event event)
 	return (unsigned)event < _DG_RULE_EVENT_MAX ? names[event] : "unknown";
 }
 
-void dg_facts_of_holder(const struct dg_holder *holder, struct dg_process_facts *ret)
+uint32_t dg_uses_of(const struct dg_holder *holder)
 {
-	*ret = (struct dg_process_facts){
-		.exempt = holder->exempt,
-		.has_uid = true,
-		.uid = holder->uid,
-		.command = holder->comm,
-	};
+	uint32_t uses = 0;
+
 	for (unsigned use = 0; use < _DG_USE_MAX; use++)
 		if (dg_holder_uses(holder, use))
-			ret->uses |= 1U << use;
+			uses |= 1U << use;
+	return uses;
+}
+
+void dg_facts_of_holder(const struct dg_holder *holder, struct dg_process_facts *ret)
+{
+	*ret = holder->looked ? *holder->looked : (struct dg_process_facts){};
+	ret->exempt = holder->exempt;
+	ret->uses = dg_uses_of(holder);
+	ret->has_uid = true;
+	ret->uid = holder->uid;
+	ret->command = holder->comm;
 }

@@ -58,5 +58,9 @@ struct dg_process_facts {
 	const char *container;  /* its name */
 };
 
-/* What a scan knows of it; the rest is unknown. Refers to the holder. */
+/* Bit per enum dg_use. */
+uint32_t dg_uses_of(const struct dg_holder *holder);
+
+/* What a scan knows of it, and a look if there was one; the rest is unknown. Refers to the holder.
+ */
 void dg_facts_of_holder(const struct dg_holder *holder, struct dg_process_facts *ret);

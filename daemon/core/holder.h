@@ -56,6 +56,8 @@ struct dg_mapping {
 	uint32_t flags; /* DG_HOLDER_SHARED, _WRITE, _EXEC */
 };
 
+struct dg_process_facts;
+
 struct dg_holder {
 	struct dg_process process;
 	pid_t tid; /* a live thread */
@@ -68,6 +70,8 @@ struct dg_holder {
 	size_t n_mappings;
 	uint64_t mapped_bytes;
 	enum dg_exempt exempt;
+	/* What /proc says of it, see core/look.h; NULL: not known. Not owned. */
+	const struct dg_process_facts *looked;
 };
 
 struct dg_holder_list {

@@ -24,6 +24,10 @@
  *	OVERMOUNTED	1: another mount stands on its root
  *     and for each reason why the machine lives on one of DEV:
  *	SYSTEM		"/", "/usr", "/var", "swap" or "daxguardd"
+ *   processes WORD…	what rules ask of processes; WORD: "PID:TID:START_NS"
+ *	PID START_NS			    if it is that one still
+ *	EXE CGROUP GIDS			    those that there are; GIDS: all of them,
+ *					    the effective one first
  *   procscan DEV…	who uses a file there, as /proc shows it
  *	PID TID START_NS COMM UID SIG_CAUGHT SIG_BLOCKED SIG_IGNORED USE FLAGS
  *	FS_DEV INO ADDR LEN OFFSET COUNT    as struct dg_usage; signals in hex
@@ -89,6 +93,7 @@ static const struct {
 	{"detach", verb_detach, TAKES_DEVS},
 	{"mounts", verb_mounts, TAKES_DEVS},
 	{"names", verb_names, TAKES_WORDS},
+	{"processes", verb_processes, TAKES_WORDS},
 	{"procscan", verb_procscan, TAKES_DEVS},
 	{"protected", verb_protected, TAKES_NOTHING},
 	{"shutdown", verb_shutdown, TAKES_DEVS},

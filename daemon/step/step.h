@@ -48,6 +48,7 @@ int verb_claim(struct step *step); /* does not return */
 int verb_detach(struct step *step);
 int verb_mounts(struct step *step);
 int verb_names(struct step *step);
+int verb_processes(struct step *step);
 int verb_procscan(struct step *step);
 int verb_protected(struct step *step);
 int verb_shutdown(struct step *step);

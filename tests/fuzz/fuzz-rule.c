@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* A rule file, as both kinds. Errors name places in the text; what is accepted keeps its bounds. */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/rule.h"
+#include "core/rule-text.h"
 #include "fuzz.h"
 
 struct input {
@@ -51,6 +52,46 @@ static void check_rule(const struct dg_rule *rule)
 			abort();
 }
 
+static void no_error(void *userdata, const struct dg_text_error *error)
+{
+	abort();
+}
+
+/* What is written of it is read as the same, and written the same. */
+static void check_text(const struct dg_rule *rule)
+{
+	char *match = dg_match_text(&rule->match), *section = dg_policy_section_text(rule);
+	char *file = dg_rule_ladder_file(rule), *whole, *again;
+	struct dg_rule copy;
+	size_t n;
+
+	if (!match || !section || !file)
+		abort();
+	if (dg_rule_parse("fuzz.policy", file, strlen(file), no_error, NULL, &copy) < 0)
+		abort();
+	dg_rule_done(&copy);
+	n = strlen(match) + strlen(section) + 32;
+	whole = malloc(n);
+	if (!whole)
+		abort();
+	snprintf(whole, n, "[Match]\n%s[Policy]\n%s", match, section);
+	if (dg_rule_parse("fuzz.policy", whole, strlen(whole), no_error, NULL, &copy) < 0)
+		abort();
+	again = dg_match_text(&copy.match);
+	if (!again || strcmp(again, match) != 0)
+		abort();
+	free(again);
+	again = dg_policy_section_text(&copy);
+	if (!again || strcmp(again, section) != 0)
+		abort();
+	free(again);
+	dg_rule_done(&copy);
+	free(whole);
+	free(file);
+	free(section);
+	free(match);
+}
+
 /* Errors and only errors are told. */
 static void check_result(int r, const struct input *input)
 {
@@ -75,6 +116,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	check_result(r, &input);
 	if (r >= 0) {
 		check_rule(&rule);
+		check_text(&rule);
 		dg_rule_done(&rule);
 	}
 	r = dg_device_rule_parse("fuzz.device", text, size, check_error, &again, &device);

@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * A rule in the words of its language again: for people, and for who is to go on
+ * with it when its file may have changed. What is read from it is the same rule.
+ *
+ * Lines, each with a newline; the caller's to free. NULL: no memory.
+ */
+#pragma once
+
+#include "core/rule.h"
+
+char *dg_match_text(const struct dg_match *match); /* "Unit=a.service\nUnit=!b*\n" */
+char *dg_policy_section_text(const struct dg_rule *rule);
+char *dg_device_section_text(const struct dg_device_rule *rule);
+
+/* All of a file but its comments; whom it is for, is said of none. */
+char *dg_rule_ladder_file(const struct dg_rule *rule);
