@@ -194,6 +194,9 @@ void bus_put_story(struct dict *d, struct viewer viewer, const struct dg_story *
 	dict_u64(d, "ReserveUsec", story->reserve_us);
 	dict_bool(d, "TakenOver", story->taken_over || story->resumes > 0);
 	dict_u32(d, "Resumes", story->resumes);
+	dict_bytes(d, "DeviceRule", story->device_rule);
+	dict_word(d, "OnBusy", *story->device_rule ? dg_on_busy_name(story->on_busy) : "");
+	dict_u32(d, "BudgetMsec", story->budget_ms);
 	dict_bool(d, "Unrecorded", story->unrecorded);
 	dict_u64(d, "LeftOut", story->n_left_out);
 	if (story->has_done)

@@ -36,6 +36,13 @@ static void copy(struct record record, const char *key, char *to, size_t size)
 }
 #define COPY(record, key, array) copy(record, key, array, sizeof(array))
 
+static void free_texts(char **texts)
+{
+	for (char **text = texts; text && *text; text++)
+		free(*text);
+	free(texts);
+}
+
 static void devices_free(struct manager_device *devices, size_t n_devices)
 {
 	for (size_t i = 0; i < n_devices; i++) {
@@ -44,9 +51,8 @@ static void devices_free(struct manager_device *devices, size_t n_devices)
 		for (size_t k = 0; k < device->n_mounts; k++)
 			free(device->mounts[k].path);
 		free(device->mounts);
-		for (char **why = device->system; why && *why; why++)
-			free(*why);
-		free(device->system);
+		free_texts(device->system);
+		free_texts(device->by_path);
 	}
 	free(devices);
 }
@@ -72,6 +78,34 @@ static enum dg_mode mode_of(const char *name)
 	return DG_MODE_UNKNOWN;
 }
 
+static int add_text(char ***texts, const char *text)
+{
+	size_t n = 0;
+	char **grown;
+
+	while (*texts && (*texts)[n])
+		n++;
+	grown = reallocarray(*texts, n + 2, sizeof(*grown));
+	if (!grown)
+		return -ENOMEM;
+	*texts = grown;
+	grown[n + 1] = NULL;
+	grown[n] = strdup(text);
+	return grown[n] ? 0 : -ENOMEM;
+}
+
+/* A key that may stand there often. */
+static int add_links(struct manager_device *device, struct record record)
+{
+	static const char key[] = "BY_PATH=";
+	int r = 0;
+
+	for (size_t at = 0; at < record.n && r >= 0; at += strlen(record.text + at) + 1)
+		if (strncmp(record.text + at, key, strlen(key)) == 0)
+			r = add_text(&device->by_path, record.text + at + strlen(key));
+	return r;
+}
+
 static int add_device(struct list *list, struct record record)
 {
 	struct manager_device *device =
@@ -95,7 +129,7 @@ static int add_device(struct list *list, struct record record)
 	/* What a record does not say stays 0. */
 	(void)!dg_record_get_u64(record.text, record.n, "SIZE", &device->size);
 	(void)!dg_record_get_dev(record.text, record.n, "DEV", &device->dev);
-	return 0;
+	return add_links(device, record);
 }
 
 static int add_mount(struct list *list, struct record record, const char *of)
@@ -123,20 +157,8 @@ static int add_reason(struct list *list, struct record record, const char *of)
 {
 	struct manager_device *device = find(list, of);
 	const char *why = get(record, "WHY");
-	size_t n = 0;
-	char **grown;
 
-	if (!device || !why)
-		return 0;
-	while (device->system && device->system[n])
-		n++;
-	grown = reallocarray(device->system, n + 2, sizeof(*grown));
-	if (!grown)
-		return -ENOMEM;
-	device->system = grown;
-	grown[n + 1] = NULL;
-	grown[n] = strdup(why);
-	return grown[n] ? 0 : -ENOMEM;
+	return device && why ? add_text(&device->system, why) : 0;
 }
 
 static int read_devices(const char *output, size_t n_output, struct list *list)

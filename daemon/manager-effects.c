@@ -78,6 +78,18 @@ static void say_to_kernel(struct incident *incident, enum dg_effect_kind kind)
 	answer(incident, r);
 }
 
+/* What it gives is asked for like any deadline. */
+static void extend(struct incident *incident, uint64_t time_us)
+{
+	const struct dg_request *request = &incident->core.request;
+	struct klink *link = incident->m->link;
+
+	if (klink_extend(link, request->id, request->cookie, (uint32_t)(time_us / 1000)) < 0)
+		incident_write_text(incident, "note", "text", klink_error(link));
+	else
+		manager_refresh(incident->m);
+}
+
 static void end(struct incident *incident, enum dg_state state, const char *outcome)
 {
 	struct entry entry;
@@ -108,7 +120,14 @@ void incident_effect(struct incident *incident, const struct dg_effect *effect)
 	case DG_EFFECT_NOTE:
 		incident_write_text(incident, "note", "text", effect->note);
 		break;
+	case DG_EFFECT_DEVICE_RULE:
+		incident_write_device_rule(incident);
+		break;
+	case DG_EFFECT_EXTEND:
+		extend(incident, effect->timeout_us);
+		break;
 	case DG_EFFECT_HOLDER:
+		incident_write_rule(incident, incident->core.plan.entries[effect->entry].rule);
 		incident_write_holder(incident, &incident->core.plan.entries[effect->entry]);
 		incident_watch(incident, effect->entry);
 		break;

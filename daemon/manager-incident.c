@@ -31,6 +31,7 @@ struct incident *incident_free(struct incident *incident)
 			step_cancel(job->step);
 		if (job->active)
 			scan_cancel(job->scan);
+		looks_free(job->looks);
 		sd_event_source_disable_unref(job->timer);
 	}
 	incident_unwatch_all(incident);
@@ -39,6 +40,7 @@ struct incident *incident_free(struct incident *incident)
 	story_free(incident->story);
 	dg_incident_done(&incident->core);
 	dg_policy_unref(incident->policy);
+	dg_look_list_done(&incident->looks);
 	free(incident);
 	return NULL;
 }
@@ -141,6 +143,7 @@ static int incident_new(struct manager *m, const struct dg_request *request, str
 		return -ENOMEM;
 	incident->m = m;
 	incident->policy = dg_policy_ref(m->policy);
+	incident->asks_for_looks = dg_policy_asks_for_looks(incident->policy);
 	r = dg_incident_init(&incident->core, request, incident->policy, &limits, manager_now(m));
 	if (r >= 0)
 		r = sd_event_add_time(m->event, &incident->timer, CLOCK_MONOTONIC, UINT64_MAX, 1,
@@ -241,6 +244,7 @@ int incident_open(struct manager *m, const struct dg_request *request)
 		OBSERVE(m, incident_forgotten, request->id);
 		return r;
 	}
+	incident_choose_rules(incident);
 	incident_carry_out(incident);
 	return 0;
 }

@@ -5,6 +5,8 @@
  *	manager.c	    life, registration, what the kernel and udev say
  *	manager-incident.c  an open incident: inputs in, effects out
  *	manager-effects.c   what each effect does
+ *	manager-rules.c	    which rules are for it
+ *	manager-looks.c	    what rules ask of processes
  *	manager-jobs.c	    what takes time: steps, scans, the module's work
  *	manager-holders.c   processes: pidfds, signals, who is exempt
  *	manager-scan.c	    one scan at a time, as the module keeps one snapshot
@@ -16,12 +18,15 @@
  *	manager-policy.c    the rules in force
  *	manager-reload.c    rules and configuration, read again
  *	manager-names.c	    users and groups of rules
+ *	manager-status.c    how the daemon is
  *	manager-log.c	    the journal
  */
 #pragma once
 
 #include "config.h"
+#include "core/description.h"
 #include "core/incident.h"
+#include "core/look.h"
 #include "io/doorbell.h"
 #include "io/klink.h"
 #include "io/logger.h"
@@ -32,6 +37,7 @@
 #include "policy-files.h"
 
 struct incident;
+struct looks;
 struct names;
 struct scan;
 
@@ -47,7 +53,7 @@ struct reload {
 	bool asked;  /* not only by ourselves */
 	bool told;   /* the service manager believes us to be at it */
 	sd_event_source *source;
-	struct config config;	   /* what was read */
+	struct config config;      /* what was read */
 	struct policy_files files; /* likewise */
 	struct names *names;
 };
@@ -61,7 +67,7 @@ struct manager {
 	const struct manager_paths *paths;
 	struct config config;
 	const struct dg_policy *policy; /* never NULL */
-	bool policy_builtin;		/* since there were errors at the start */
+	bool policy_builtin;            /* since there were errors at the start */
 	struct lines refused, warnings;
 	struct reload reload;
 	struct klink *link;
@@ -118,7 +124,8 @@ struct job {
 	uint64_t started_us;
 	struct step *step;
 	struct scan *scan;
-	uint32_t token; /* of the module's work */
+	uint32_t token;      /* of the module's work */
+	struct looks *looks; /* at whom a scan has found */
 	sd_event_source *timer;
 };
 
@@ -136,6 +143,9 @@ struct incident {
 	struct manager *m;
 	const struct dg_policy *policy; /* that it began with */
 	struct dg_incident core;
+	struct dg_look_list looks;
+	bool asks_for_looks, noted_looks;
+	uint64_t looked_us; /* that looks have taken */
 	struct dg_story *story;
 	struct store_record *record; /* NULL: unrecorded */
 	sd_event_source *timer;
@@ -151,6 +161,7 @@ struct incident {
 uint64_t manager_now(const struct manager *m);
 void manager_refresh(struct manager *m); /* ask the kernel what is pending */
 void manager_holds_changed(struct manager *m);
+const char *manager_why_not(const struct manager *m); /* registered; for people */
 
 /* manager-incident.c */
 int incident_open(struct manager *m, const struct dg_request *request);
@@ -171,6 +182,19 @@ void incident_inherit_jobs(struct incident *incident);
 /* The module's work; false: none of ours. */
 bool incident_completed(struct manager *m, uint32_t token, int error);
 const char **block_devices(const struct dg_request *request, const char *verb); /* to be freed */
+
+/* manager-rules.c: by what is known of the devices, as often as there is more. */
+void incident_choose_rules(struct incident *incident);
+void incident_write_device_rule(struct incident *incident);
+void incident_write_rule(struct incident *incident, const struct dg_rule *rule);
+
+/* manager-looks.c. The answer comes once, from the event loop; holders are looks' own. */
+typedef void (*looks_func)(void *userdata, struct dg_holder_list *holders,
+			   const struct dg_fs_list *fs);
+/* 1: begun, and *holders were taken. 0, or a negative errno: there is nothing to be waited for. */
+int looks_start(struct incident *incident, struct dg_holder_list *holders,
+		const struct dg_fs_list *fs, looks_func func, void *userdata, struct looks **ret);
+struct looks *looks_free(struct looks *looks);
 
 /* manager-holders.c */
 void incident_watch(struct incident *incident, size_t entry);

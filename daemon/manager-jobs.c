@@ -61,6 +61,7 @@ static void job_clear(struct job *job)
 	job->active = false;
 	job->step = NULL;
 	job->scan = NULL;
+	job->looks = NULL;
 	job->token = 0;
 	job->timer = sd_event_source_disable_unref(job->timer);
 }
@@ -84,6 +85,8 @@ static void end_job(struct job *job, enum dg_job_end end, int status, const char
 
 	write_end(job, dg_job_end_name(end), status, error);
 	job_clear(job);
+	if (job->job == DG_JOB_MOUNTS && end == DG_JOB_OK)
+		incident_choose_rules(incident);
 	dg_incident_job_ended(&incident->core, job->job, end, manager_now(incident->m),
 			      &incident->effects);
 	incident_carry_out(incident);
@@ -94,6 +97,29 @@ static void write_kernel_uses(struct incident *incident, const struct dg_holder_
 	for (size_t i = 0; i < holders->n_items; i++)
 		if (holders->items[i].process.pid <= 0)
 			incident_write_text(incident, "kernel", "name", holders->items[i].comm);
+}
+
+static void take_holders(struct job *job, struct dg_holder_list *holders,
+			 const struct dg_fs_list *fs)
+{
+	struct incident *incident = job->incident;
+
+	dg_look_attach(&incident->looks, holders);
+	write_end(job, dg_job_end_name(DG_JOB_OK), 0, holders->truncated ? "truncated" : "");
+	job_clear(job);
+	dg_incident_scanned(&incident->core, job->job, holders, fs, manager_now(incident->m),
+			    &incident->effects);
+}
+
+static void on_looked(void *userdata, struct dg_holder_list *holders, const struct dg_fs_list *fs)
+{
+	struct job *job = userdata;
+	struct incident *incident = job->incident;
+	struct looks *looks = job->looks;
+
+	take_holders(job, holders, fs);
+	looks_free(looks);
+	incident_carry_out(incident);
 }
 
 /* Rows have come, from the module or from /proc. */
@@ -110,10 +136,10 @@ static void on_rows(struct job *job, const struct dg_usage_list *rows, const str
 	}
 	if (incident->core.state == DG_STATE_SCANNING)
 		write_kernel_uses(incident, &holders);
-	write_end(job, dg_job_end_name(DG_JOB_OK), 0, rows->truncated ? "truncated" : "");
-	job_clear(job);
-	dg_incident_scanned(&incident->core, job->job, &holders, fs, manager_now(incident->m),
-			    &incident->effects);
+	/* What cannot be begun is not waited for. */
+	if (looks_start(incident, &holders, fs, on_looked, job, &job->looks) > 0)
+		return;
+	take_holders(job, &holders, fs);
 	dg_holder_list_done(&holders);
 	incident_carry_out(incident);
 }
@@ -340,6 +366,7 @@ void incident_cancel_jobs(struct incident *incident)
 		if (job->step)
 			step_cancel(job->step);
 		scan_cancel(job->scan);
+		looks_free(job->looks);
 		write_end(job, "canceled", 0, "");
 		job_clear(job);
 	}

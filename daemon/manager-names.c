@@ -13,7 +13,7 @@
 #include "manager-internal.h"
 
 #define NAMES_US 15000000ULL /* all together */
-#define WORDS_MAX 3900	     /* bytes that one step is told */
+#define WORDS_MAX 3900       /* bytes that one step is told */
 #define ARGS_MAX 512
 
 struct name {

@@ -174,8 +174,10 @@ static int on_reload(sd_event_source *source, void *userdata)
 	return 0;
 }
 
+/* What is under way was read before: its answer is none for who asks now. */
 static void begin(struct manager *m)
 {
+	discard(m);
 	sd_event_source_set_enabled(m->reload.source, SD_EVENT_ONESHOT);
 }
 
@@ -230,6 +232,7 @@ void reload_holds_changed(struct manager *m, bool holding)
 	sd_event_source_set_enabled(m->reload.source, SD_EVENT_OFF);
 	discard(m);
 	tell_end(m);
+	m->reload.asked = m->reload.asked && m->reload.wanted;
 	answer_all(m, -EBUSY, none);
 }
 

@@ -209,7 +209,7 @@ static int try_register(struct manager *m)
 	return 0;
 }
 
-static const char *why_not(const struct manager *m)
+const char *manager_why_not(const struct manager *m)
 {
 	if (m->registered)
 		return "";
@@ -226,7 +226,7 @@ static void log_registered(struct manager *m)
 		log_message(m, LOG_NOTICE, DG_MESSAGE_MODULE, "Removals are held");
 	else
 		log_message(m, LOG_WARNING, DG_MESSAGE_MODULE, "Removals are not held: %s",
-			    why_not(m));
+			    manager_why_not(m));
 }
 
 static void register_or_later(struct manager *m)
@@ -504,41 +504,4 @@ void manager_start(struct manager *m, uint64_t watchdog_us)
 	/* Whom the rules name was not looked up as yet. */
 	if (!manager_is_holding(m))
 		reload_holds_changed(m, false);
-}
-
-static const char *const *texts(const struct lines *lines)
-{
-	static const char *const none[] = {NULL};
-
-	return lines->n > 0 ? (const char *const *)lines->items : none;
-}
-
-void manager_get_status(struct manager *m, struct manager_status *ret)
-{
-	*ret = (struct manager_status){
-		.module_present = klink_module_present(m->link),
-		.registered = m->registered,
-		.why_not = why_not(m),
-		.module_version = m->registered ? m->info.version : "",
-		.hold_ms = m->info.hold_ms,
-		.cap_ms = m->info.cap_ms,
-		.activation_ms = m->info.activation_ms,
-		.started_wall_us = m->started_wall_us,
-		.n_open = m->n_open,
-		.n_kept = m->n_kept,
-		.n_total = m->n_total,
-		.n_log_dropped = logger_dropped(m->logger),
-		.n_unrecorded = m->n_unrecorded,
-		.n_taken_over = m->n_taken_over,
-		.n_lost_steps = m->n_lost_steps,
-		.n_stuck_steps = steps_stuck(m->steps),
-		.config_builtin = m->config.builtin,
-		.config_files = (const char *const *)m->config.files,
-		.config_errors = (const char *const *)m->config.errors,
-		.policy_builtin = m->policy_builtin,
-		.n_rules = m->policy->n_rules,
-		.n_device_rules = m->policy->n_device_rules,
-		.refused = texts(&m->refused),
-		.policy_warnings = texts(&m->warnings),
-	};
 }

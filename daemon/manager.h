@@ -61,19 +61,19 @@ struct manager_status {
 	const char *module_version; /* "" without a module */
 	uint32_t hold_ms, cap_ms, activation_ms;
 	uint64_t started_wall_us;
-	size_t n_open, n_kept;            /* incidents */
-	uint64_t n_total;                 /* incidents since the start */
-	uint64_t n_log_dropped;           /* log messages lost */
-	uint64_t n_unrecorded;            /* incidents whose record is not complete */
-	uint64_t n_taken_over;            /* incidents that another daemon had begun with */
-	uint64_t n_lost_steps;            /* not started, out of time, killed, or of a dead daemon */
-	size_t n_stuck_steps;             /* killed at their deadline and still there */
-	bool config_builtin;              /* an error: the built-in default is in force */
-	const char *const *config_files;  /* in force, NULL at the end */
+	size_t n_open, n_kept;           /* incidents */
+	uint64_t n_total;                /* incidents since the start */
+	uint64_t n_log_dropped;          /* log messages lost */
+	uint64_t n_unrecorded;           /* incidents whose record is not complete */
+	uint64_t n_taken_over;           /* incidents that another daemon had begun with */
+	uint64_t n_lost_steps;           /* not started, out of time, killed, or of a dead daemon */
+	size_t n_stuck_steps;            /* killed at their deadline and still there */
+	bool config_builtin;             /* an error: the built-in default is in force */
+	const char *const *config_files; /* in force, NULL at the end */
 	const char *const *config_errors; /* file:line:column: reason, NULL at the end */
-	bool policy_builtin; /* an error at the start: no rule of a file is in force */
+	bool policy_builtin;              /* an error at the start: no rule of a file is in force */
 	size_t n_rules, n_device_rules;   /* of files, in force */
-	const char *const *refused;	  /* why what is in force is not what was read last, likewise */
+	const char *const *refused; /* why what is in force is not what was read last, likewise */
 	const char *const *policy_warnings; /* names that nobody knows, likewise */
 };
 void manager_get_status(struct manager *m, struct manager_status *ret);
@@ -130,9 +130,10 @@ struct manager_device {
 	char uuid[DG_BOOT_ID_LEN]; /* "" for none */
 	dg_dev_t dev;
 	enum dg_mode mode;
-	uint64_t size; /* bytes */
-	int numa;      /* -1: not known */
-	char **system; /* reasons why it is a system device, NULL at the end; may be NULL */
+	uint64_t size;  /* bytes */
+	int numa;       /* -1: not known */
+	char **by_path; /* links in /dev/disk/by-path, NULL at the end; may be NULL */
+	char **system;  /* reasons why it is a system device, NULL at the end; may be NULL */
 	struct manager_mount *mounts;
 	size_t n_mounts;
 };

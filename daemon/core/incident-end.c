@@ -4,9 +4,11 @@
 
 /* The first that applies, the gravest first; "clean" if none does. */
 static const enum dg_mark outcomes[] = {
-	DG_MARK_SYSTEM,   DG_MARK_MOUNTS_UNKNOWN, DG_MARK_PROTECTED_UNKNOWN, DG_MARK_STILL_MAPPED,
-	DG_MARK_BUSY,     DG_MARK_MOUNT_LOCKED,   DG_MARK_COVERED,           DG_MARK_KERNEL,
-	DG_MARK_DETACHED, DG_MARK_SYNC_FAILED,    DG_MARK_SHUT_DOWN,         DG_MARK_SCAN_FAILED,
+	DG_MARK_SYSTEM,       DG_MARK_MOUNTS_UNKNOWN, DG_MARK_PROTECTED_UNKNOWN,
+	DG_MARK_STILL_MAPPED, DG_MARK_BUSY,           DG_MARK_MOUNT_LOCKED,
+	DG_MARK_COVERED,      DG_MARK_KERNEL,         DG_MARK_KEPT,
+	DG_MARK_DETACHED,     DG_MARK_SYNC_FAILED,    DG_MARK_SHUT_DOWN,
+	DG_MARK_SCAN_FAILED,
 };
 
 const char *dg_outcome(enum dg_state state, uint32_t marks, const struct dg_done *done)

@@ -213,7 +213,7 @@ enum dg_state dg_next_settling(struct dg_incident *i, uint64_t now_us, struct dg
 }
 
 /* Phases of unmounting; each begins with its job. */
-enum { PHASE_UNMOUNT, PHASE_LOOK, PHASE_SHUTDOWN, PHASE_DETACH };
+enum { PHASE_UNMOUNT, PHASE_LOOK, PHASE_SHUTDOWN, PHASE_DETACH, PHASE_KEPT };
 
 /*
  * It is busy. Nobody left there: the kernel is still closing files of those
@@ -241,6 +241,13 @@ static void after_look(struct dg_incident *i, uint64_t now_us, struct dg_effects
 		dg_mark(i, DG_MARK_MOUNT_LOCKED, fx);
 	if (i->by_kernel)
 		dg_mark(i, DG_MARK_KERNEL, fx);
+	if (i->on_busy == DG_ON_BUSY_KEEP) {
+		if (i->ends[DG_JOB_SYNC] != DG_JOB_OK)
+			dg_mark(i, DG_MARK_SYNC_FAILED, fx);
+		i->kept = true;
+		i->phase = PHASE_KEPT;
+		return;
+	}
 	i->phase = PHASE_SHUTDOWN;
 	dg_start_job(i, DG_JOB_SHUTDOWN, now_us, fx);
 }
@@ -255,8 +262,10 @@ static enum dg_state after_unmount(struct dg_incident *i, uint64_t now_us, struc
 		return DG_STATE_UNMOUNTING;
 	}
 	/* What hangs in umount(2) would hang in the ioctl as well: let the kernel decide. */
-	if (i->ends[DG_JOB_UNMOUNT] != DG_JOB_FAILED)
+	if (i->ends[DG_JOB_UNMOUNT] != DG_JOB_FAILED) {
+		i->kept = false;
 		return DG_STATE_VERIFYING;
+	}
 	i->phase = PHASE_LOOK;
 	dg_start_job(i, DG_JOB_SYNC, now_us, fx);
 	dg_start_scan(i, now_us, fx);
@@ -324,7 +333,8 @@ static enum dg_state judge(struct dg_incident *i, uint64_t now_us, struct dg_eff
 		return DG_STATE_VERIFYING;
 	if (must_act_again(i, now_us))
 		return DG_STATE_ACTING;
-	if (found->live_mounted && !detached && i->n_remounts < REMOUNTS_MAX && !hurried) {
+	if (found->live_mounted && !detached && !i->kept && i->n_remounts < REMOUNTS_MAX &&
+	    !hurried) {
 		i->n_remounts++;
 		return DG_STATE_UNMOUNTING;
 	}
@@ -332,7 +342,7 @@ static enum dg_state judge(struct dg_incident *i, uint64_t now_us, struct dg_eff
 		look_again(i, now_us);
 		return DG_STATE_VERIFYING;
 	}
-	if (found->live_pathless && i->phase == 0) {
+	if (found->live_pathless && !i->kept && i->phase == 0) {
 		i->phase = 1;
 		dg_start_job(i, DG_JOB_KERNEL_SHUTDOWN, now_us, fx);
 		return DG_STATE_VERIFYING;
@@ -348,7 +358,7 @@ static enum dg_state judge(struct dg_incident *i, uint64_t now_us, struct dg_eff
 		dg_mark(i, DG_MARK_STILL_MAPPED, fx);
 	if ((found->live_mounted || found->live_pathless) && !detached &&
 	    !dg_has_mark(i, DG_MARK_SHUT_DOWN))
-		dg_mark(i, DG_MARK_BUSY, fx);
+		dg_mark(i, i->kept ? DG_MARK_KEPT : DG_MARK_BUSY, fx);
 	if (found->n_mapped > 0 || found->live_mounted || found->live_pathless)
 		release(i, fx);
 	else

@@ -26,6 +26,7 @@
 #include "core/incident-private.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define JOB(job) (1U << DG_JOB_##job)
@@ -207,6 +208,7 @@ static void advance(struct dg_incident *i, uint64_t now_us, struct dg_effects *f
 	i->wake_us = UINT64_MAX;
 	while ((next = dg_state_table[i->state].next(i, now_us, fx)) != i->state)
 		enter(i, next, now_us, fx);
+	dg_ask_for_time(i, now_us, fx);
 	if (now_us >= i->overdue_us) {
 		dg_emit(fx, &(struct dg_effect){.kind = DG_EFFECT_PENDING});
 		i->overdue_us = now_us + ASK_AGAIN_US;
@@ -216,15 +218,15 @@ static void advance(struct dg_incident *i, uint64_t now_us, struct dg_effects *f
 
 static void set_deadline(struct dg_incident *i, const struct dg_request *request, uint64_t now_us)
 {
-	i->deadline_us = now_us + request->deadline_ms * MSEC;
-	i->overdue_us = i->deadline_us + OVERDUE_US;
-	dg_plan_set_deadline(&i->plan, i->deadline_us);
+	i->given_us = now_us + request->deadline_ms * MSEC;
+	i->overdue_us = i->given_us + OVERDUE_US;
+	dg_apply_budget(i);
 }
 
 bool dg_incident_is_stuck(const struct dg_incident *i, uint64_t now_us)
 {
 	return i->state < DG_STATE_ACKED && i->request.state < DG_KSTATE_REVOKING &&
-	       now_us > i->deadline_us + STUCK_US;
+	       now_us > i->given_us + STUCK_US;
 }
 
 int dg_incident_init(struct dg_incident *i, const struct dg_request *request,
@@ -246,6 +248,7 @@ int dg_incident_init(struct dg_incident *i, const struct dg_request *request,
 	for (size_t n = 0; n < request->n_targets; n++)
 		if (request->targets[n].mode != DG_MODE_DEVDAX)
 			i->has_block = true;
+	i->began_us = now_us > request->elapsed_ms * MSEC ? now_us - request->elapsed_ms * MSEC : 0;
 	dg_plan_init(&i->plan, policy, 0, limits->reserve_us);
 	set_deadline(i, request, now_us);
 	return 0;
@@ -255,6 +258,11 @@ void dg_incident_done(struct dg_incident *i)
 {
 	dg_request_done(&i->request);
 	dg_plan_done(&i->plan);
+	for (size_t n = 0; n < i->n_begun; n++) {
+		dg_rule_done(i->begun[n]);
+		free(i->begun[n]);
+	}
+	free(i->begun);
 }
 
 /* First what we are is said to the kernel. */
@@ -264,23 +272,6 @@ static void begin(struct dg_incident *i, uint64_t now_us, struct dg_effects *fx)
 	i->asked = true;
 	dg_emit(fx, &(struct dg_effect){.kind = DG_EFFECT_TAKE});
 	advance(i, now_us, fx);
-}
-
-static int restore_plan(struct dg_incident *i, const struct dg_story *story)
-{
-	for (size_t n = 0; n < story->n_holders; n++) {
-		const struct dg_story_holder *holder = &story->holders[n];
-		const struct dg_story_action *last =
-			holder->n_actions > 0 ? &holder->actions[holder->n_actions - 1] : NULL;
-		int r;
-
-		/* A rung that was begun counts: nobody gets the same signal twice. */
-		r = dg_plan_restore(&i->plan, holder->process, holder->rule,
-				    last ? last->rung + 1 : 0, last ? last->at_us : 0);
-		if (r == -ENOMEM)
-			return r;
-	}
-	return 0;
 }
 
 enum dg_state dg_state_resume(enum dg_state state)
@@ -297,11 +288,9 @@ int dg_incident_start(struct dg_incident *i, const struct dg_story *story, uint6
 	int r;
 
 	if (usable) {
-		r = restore_plan(i, story);
+		r = dg_restore(i, story);
 		if (r < 0)
 			return r;
-		i->marks = story->marks;
-		i->knows_mounts = story->knows_mounts;
 		state = dg_state_resume(story->state);
 		if (story->state == DG_STATE_ACKED)
 			over = DG_STATE_ACKED;

@@ -42,19 +42,21 @@ enum dg_job_end {
 const char *dg_job_end_name(enum dg_job_end end);
 
 enum dg_effect_kind {
-	DG_EFFECT_ENTER,   /* note: the incident is in .state now */
-	DG_EFFECT_MARK,    /* note: .mark */
-	DG_EFFECT_NOTE,    /* note: .note */
-	DG_EFFECT_HOLDER,  /* note plan entry .entry, and watch its process */
-	DG_EFFECT_DEED,    /* note and do .deed */
-	DG_EFFECT_FREED,   /* note: entry .entry is over, .note says how */
-	DG_EFFECT_JOB,     /* start .job; dg_incident_job_ended() within .timeout_us */
-	DG_EFFECT_CANCEL,  /* stop all jobs; they do not end any more */
-	DG_EFFECT_TAKE,    /* say so to the kernel; dg_incident_answered() */
-	DG_EFFECT_ACK,     /* likewise */
-	DG_EFFECT_RELEASE, /* likewise */
-	DG_EFFECT_PENDING, /* does the kernel still know it? dg_incident_seen() or _gone() */
-	DG_EFFECT_END,     /* it is over: .state and .note, the outcome; dg_incident_end_of() */
+	DG_EFFECT_ENTER,       /* note: the incident is in .state now */
+	DG_EFFECT_MARK,        /* note: .mark */
+	DG_EFFECT_NOTE,        /* note: .note */
+	DG_EFFECT_HOLDER,      /* note plan entry .entry, and watch its process */
+	DG_EFFECT_DEED,        /* note and do .deed */
+	DG_EFFECT_FREED,       /* note: entry .entry is over, .note says how */
+	DG_EFFECT_JOB,         /* start .job; dg_incident_job_ended() within .timeout_us */
+	DG_EFFECT_CANCEL,      /* stop all jobs; they do not end any more */
+	DG_EFFECT_TAKE,        /* say so to the kernel; dg_incident_answered() */
+	DG_EFFECT_ACK,         /* likewise */
+	DG_EFFECT_RELEASE,     /* likewise */
+	DG_EFFECT_DEVICE_RULE, /* note: .device_rule of the incident is in force */
+	DG_EFFECT_EXTEND,      /* ask the kernel for .timeout_us from now, and for what it gives */
+	DG_EFFECT_PENDING,     /* does the kernel still know it? dg_incident_seen() or _gone() */
+	DG_EFFECT_END,         /* it is over: .state and .note, the outcome; dg_incident_end_of() */
 };
 
 struct dg_effect {
@@ -94,8 +96,11 @@ struct dg_findings {
 struct dg_incident {
 	struct dg_request request;
 	enum dg_state state;
-	enum dg_state first; /* after announced: syncing, or where to go on */
-	uint64_t deadline_us, reserve_us, step_timeout_us;
+	enum dg_state first;  /* after announced: syncing, or where to go on */
+	uint64_t began_us;    /* the hold */
+	uint64_t given_us;    /* until when the kernel holds it */
+	uint64_t deadline_us; /* ours: that, or less by Budget= */
+	uint64_t reserve_us, step_timeout_us;
 	uint64_t wake_us; /* UINT64_MAX: no timer */
 	uint32_t marks;   /* bit per enum dg_mark */
 	uint32_t running; /* bit per enum dg_job */
@@ -118,6 +123,15 @@ struct dg_incident {
 	unsigned n_unmounts, n_remounts, n_looks;
 	uint64_t retry_us;   /* 0: none */
 	uint64_t overdue_us; /* when to ask the kernel whether it knows it still */
+	/* NULL: not chosen yet, or by a daemon before us. */
+	const struct dg_device_rule *device_rule;
+	bool has_device_rule;
+	enum dg_on_busy on_busy;
+	uint32_t budget_ms;     /* 0: what the kernel gives */
+	bool extended;          /* more time was asked for */
+	bool kept;              /* somebody uses it, and its rule leaves it to him */
+	struct dg_rule **begun; /* whose ladders an earlier daemon began with */
+	size_t n_begun;
 	bool has_done;
 	struct dg_done done;
 	const char *outcome; /* NULL while it lasts */
@@ -139,6 +153,15 @@ void dg_incident_done(struct dg_incident *incident);
  */
 int dg_incident_start(struct dg_incident *incident, const struct dg_story *story, uint64_t now_us,
 		      struct dg_effects *effects);
+
+/*
+ * What is known of the devices, as often as there is more; after the start, and
+ * before anybody is scanned. Holders that come from now on get the rules that
+ * are for it; its own rule is chosen when its mounts are known. -ENOMEM: the
+ * built-in ones alone are in force.
+ */
+int dg_incident_choose(struct dg_incident *incident, const struct dg_device_facts *device,
+		       struct dg_effects *effects);
 
 /* Inputs. Those that come too late, for a job that was cancelled, change nothing. */
 void dg_incident_job_ended(struct dg_incident *incident, enum dg_job job, enum dg_job_end end,

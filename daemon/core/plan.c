@@ -46,11 +46,16 @@ int dg_plan_select(struct dg_plan *plan, const struct dg_device_facts *device)
 	return dg_selection_init(plan->policy, device, &plan->selection);
 }
 
-static const struct dg_rule *rule_for(const struct dg_plan *plan, const struct dg_holder *holder)
+/* Who uses the device as he did when he got his rule keeps it. */
+static const struct dg_rule *rule_for(const struct dg_plan *plan, const struct dg_plan_entry *entry,
+				      const struct dg_holder *holder)
 {
 	struct dg_process_facts facts;
 
 	dg_facts_of_holder(holder, &facts);
+	if (entry->rule && entry->uses == facts.uses &&
+	    entry->rule->exempt == (facts.exempt != DG_EXEMPT_NONE))
+		return entry->rule;
 	return dg_selection_match(&plan->selection, &facts);
 }
 
@@ -151,7 +156,8 @@ static void join(struct dg_plan *plan, struct dg_plan_entry *entry, const struct
 {
 	remember(entry, holder);
 	entry->seen_us = now_us;
-	entry->rule = rule_for(plan, holder);
+	entry->rule = rule_for(plan, entry, holder);
+	entry->uses = dg_uses_of(holder);
 	begin_climb(plan, entry, now_us);
 }
 
@@ -159,7 +165,7 @@ static void join(struct dg_plan *plan, struct dg_plan_entry *entry, const struct
 static void meet_again(struct dg_plan *plan, struct dg_plan_entry *entry,
 		       const struct dg_holder *holder, uint64_t now_us)
 {
-	const struct dg_rule *rule = rule_for(plan, holder);
+	const struct dg_rule *rule = rule_for(plan, entry, holder);
 	bool leaves = dg_rule_leaves(rule), left = dg_rule_leaves(entry->rule);
 
 	if (entry->exited)
@@ -176,6 +182,7 @@ static void meet_again(struct dg_plan *plan, struct dg_plan_entry *entry,
 		/* Who was left alone is not watched: it is to be noted anew. */
 		entry->noted = false;
 		entry->rule = rule;
+		entry->uses = dg_uses_of(holder);
 		entry->rung = 0;
 		begin_climb(plan, entry, now_us);
 	} else if (!leaves && (entry->state == DG_ENTRY_FREED || entry->state == DG_ENTRY_UNSEEN)) {
@@ -285,14 +292,11 @@ void dg_plan_exited(struct dg_plan *plan, struct dg_process process, uint64_t no
 	plan->cursor = 0;
 }
 
-int dg_plan_restore(struct dg_plan *plan, struct dg_process process, const char *rule_name,
-		    size_t n_rungs, uint64_t acted_us)
+int dg_plan_restore(struct dg_plan *plan, struct dg_process process, const struct dg_rule *rule,
+		    uint32_t uses, size_t n_rungs, uint64_t acted_us)
 {
-	const struct dg_rule *rule = dg_policy_find(plan->policy, rule_name);
 	struct dg_plan_entry *entry;
 
-	if (!rule)
-		return -ENOENT;
 	if (n_rungs > rule->n_rungs || find(plan, process))
 		return -EINVAL;
 	entry = append(plan);
@@ -300,6 +304,7 @@ int dg_plan_restore(struct dg_plan *plan, struct dg_process process, const char 
 		return -ENOMEM;
 	entry->holder.process = process;
 	entry->rule = rule;
+	entry->uses = uses;
 	entry->rung = n_rungs;
 	entry->noted = true;
 	entry->restored = true;

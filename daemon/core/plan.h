@@ -39,6 +39,7 @@ struct dg_plan_entry {
 	uint64_t addr;           /* of its first mapping */
 	dg_dev_t fs_dev;         /* likewise */
 	const struct dg_rule *rule;
+	uint32_t uses; /* for which it got that rule; bit per enum dg_use */
 	enum dg_entry_state state;
 	bool exited;
 	bool restored;     /* not seen by a scan yet */
@@ -112,10 +113,11 @@ void dg_plan_exited(struct dg_plan *plan, struct dg_process process, uint64_t no
 
 /*
  * After a restart: this one has had n_rungs of the rule's ladder, the last at
- * acted_us. It is looked at again by the next scan. -ENOENT: no such rule.
+ * acted_us. It is looked at again by the next scan, and goes on with that ladder
+ * as long as it has those uses (bit per enum dg_use). The rule must outlive the plan.
  */
-int dg_plan_restore(struct dg_plan *plan, struct dg_process process, const char *rule,
-		    size_t n_rungs, uint64_t acted_us);
+int dg_plan_restore(struct dg_plan *plan, struct dg_process process, const struct dg_rule *rule,
+		    uint32_t uses, size_t n_rungs, uint64_t acted_us);
 
 /*
  * The next thing that is due, if any; to be called until it says false. Then

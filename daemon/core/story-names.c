@@ -9,9 +9,8 @@ static const char *const state_names[_DG_STATE_MAX] = {
 	[DG_STATE_SCANNING] = "scanning",   [DG_STATE_ACTING] = "acting",
 	[DG_STATE_SETTLING] = "settling",   [DG_STATE_UNMOUNTING] = "unmounting",
 	[DG_STATE_VERIFYING] = "verifying", [DG_STATE_ACKED] = "acked",
-	[DG_STATE_REVOKING] = "revoking",
-	[DG_STATE_DONE] = "done",           [DG_STATE_EXPIRED] = "expired",
-	[DG_STATE_ABANDONED] = "abandoned",
+	[DG_STATE_REVOKING] = "revoking",   [DG_STATE_DONE] = "done",
+	[DG_STATE_EXPIRED] = "expired",     [DG_STATE_ABANDONED] = "abandoned",
 };
 
 static const char *const mark_names[_DG_MARK_MAX] = {
@@ -23,6 +22,7 @@ static const char *const mark_names[_DG_MARK_MAX] = {
 	[DG_MARK_COVERED] = "overmounted",
 	[DG_MARK_KERNEL] = "pinned-by-kernel",
 	[DG_MARK_DETACHED] = "detached-pinned",
+	[DG_MARK_KEPT] = "kept",
 	[DG_MARK_SHUT_DOWN] = "shut-down",
 	[DG_MARK_STILL_MAPPED] = "still-mapped",
 	[DG_MARK_BUSY] = "busy",

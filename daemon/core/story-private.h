@@ -50,6 +50,10 @@ void *dg_story_grow(struct dg_story *story, void *array, size_t *n, size_t size,
 	dg_story_grow(story, &(story)->array, &(story)->n_##array, sizeof(*(story)->array), max,   \
 		      ret_error)
 
+/* The rules of the incident. */
+int dg_story_on_rule(struct dg_story *story, event_t *event);
+int dg_story_on_device_rule(struct dg_story *story, event_t *event);
+
 /* Events of one holder. */
 int dg_story_on_holder(struct dg_story *story, event_t *event);
 int dg_story_on_act(struct dg_story *story, event_t *event);

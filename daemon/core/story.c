@@ -319,6 +319,8 @@ static const struct {
 	{"step", on_step},
 	{"mount", on_mount},
 	{"system", on_system},
+	{"rule", dg_story_on_rule},
+	{"device-rule", dg_story_on_device_rule},
 	{"holder", dg_story_on_holder},
 	{"act", dg_story_on_act},
 	{"acted", dg_story_on_acted},
@@ -375,6 +377,9 @@ void dg_story_done(struct dg_story *story)
 		free(story->mounts[i].path);
 	for (size_t i = 0; i < story->n_notes; i++)
 		free(story->notes[i]);
+	for (size_t i = 0; i < story->n_rules; i++)
+		free(story->rules[i].text);
+	free(story->rules);
 	free(story->targets);
 	free(story->states);
 	free(story->jobs);

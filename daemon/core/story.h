@@ -19,6 +19,8 @@
  *	job-end  name end status took_us error
  *	mount    path type ns host locked pid result
  *	system   why                              what makes it a system device
+ *	device-rule  name on_busy budget_ms       of the device, once it is chosen
+ *	rule     name path text                   of a file, before its first holder; as a file
  *	holder   pid start_ns comm uid rule exempt mapped open cwd root exe bytes
  *	         addr fs_dev permille
  *	act      pid start_ns action grace_ms rung     before it is done
@@ -65,6 +67,7 @@ enum dg_mark {
 	DG_MARK_COVERED,           /* so does one below somebody else's mount */
 	DG_MARK_KERNEL,            /* loop, swap, nfsd, md: not ours to end */
 	DG_MARK_DETACHED,          /* shut down and detached under who was left there */
+	DG_MARK_KEPT,              /* left mounted, as its rule wants it */
 	DG_MARK_SHUT_DOWN,         /* the module shut down what had no path */
 	DG_MARK_STILL_MAPPED,      /* somebody survived his ladder or is protected */
 	DG_MARK_BUSY,              /* released with a live file system on it */
@@ -93,6 +96,12 @@ struct dg_story_job {
 	char end[DG_STORY_WORD]; /* ok, failed, timeout…; empty while it runs */
 	int status;
 	char *error; /* may be NULL */
+};
+
+/* Of a file; what it says, without whom it is for. */
+struct dg_story_rule {
+	char name[DG_NAME_MAX];
+	char *text;
 };
 
 struct dg_story_action {
@@ -163,6 +172,11 @@ struct dg_story {
 	size_t n_states;
 	struct dg_story_job *jobs;
 	size_t n_jobs;
+	char device_rule[DG_NAME_MAX]; /* empty: not chosen yet */
+	enum dg_on_busy on_busy;
+	uint32_t budget_ms; /* 0: what the kernel gives */
+	struct dg_story_rule *rules;
+	size_t n_rules;
 	struct dg_story_holder *holders;
 	size_t n_holders;
 	struct dg_story_mount *mounts;
@@ -181,6 +195,9 @@ int dg_story_add(struct dg_story *story, const struct dg_history_event *event);
 /* A whole record, as read from a file. Lines that are none are passed over. -ENOMEM. */
 int dg_story_read(const char *text, size_t n_text, struct dg_story *ret);
 void dg_story_done(struct dg_story *story);
+
+/* NULL: not in it. */
+const struct dg_story_rule *dg_story_find_rule(const struct dg_story *story, const char *name);
 
 /* NULL: not in it (there may have been too many). */
 const struct dg_story_holder *dg_story_find_holder(const struct dg_story *story,

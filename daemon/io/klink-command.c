@@ -193,6 +193,21 @@ int klink_release(struct klink *link, uint64_t id, const uint8_t cookie[DG_COOKI
 	return simple(link, DAXGUARD_CMD_RELEASE, id, cookie);
 }
 
+int klink_extend(struct klink *link, uint64_t id, const uint8_t cookie[DG_COOKIE_LEN], uint32_t ms)
+{
+	struct answer answer = {0};
+	struct nl_msg *msg;
+
+	if (!module_there(link))
+		return -ENOENT;
+	msg = command_for(link, DAXGUARD_CMD_EXTEND, id, cookie);
+	if (msg && nla_put_u32(msg, DAXGUARD_A_MS, ms) < 0) {
+		nlmsg_free(msg);
+		msg = NULL;
+	}
+	return ask(link, msg, &answer);
+}
+
 /* A command that is answered by a token now and by COMPLETED later. */
 static int queued(struct klink *link, struct nl_msg *msg, uint32_t *ret_token)
 {

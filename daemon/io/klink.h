@@ -58,6 +58,9 @@ int klink_take(struct klink *link, uint64_t id);
 int klink_ack(struct klink *link, uint64_t id, const uint8_t cookie[DG_COOKIE_LEN]);
 int klink_release(struct klink *link, uint64_t id, const uint8_t cookie[DG_COOKIE_LEN]);
 
+/* The deadline is to be ms from now, as far as the cap allows; get_pending tells it. */
+int klink_extend(struct klink *link, uint64_t id, const uint8_t cookie[DG_COOKIE_LEN], uint32_t ms);
+
 /* Queue a scan; completed() names the token when it is ready to be fetched. */
 int klink_scan_request(struct klink *link, uint64_t id, uint32_t *ret_token);
 int klink_scan_device(struct klink *link, dg_dev_t dev, uint32_t *ret_token);

@@ -361,6 +361,11 @@ int klink_release(struct klink *link, uint64_t id, const uint8_t cookie[DG_COOKI
 	return ask(link, NULL, "RELEASE %" PRIu64 " %s", id, hex(cookie));
 }
 
+int klink_extend(struct klink *link, uint64_t id, const uint8_t cookie[DG_COOKIE_LEN], uint32_t ms)
+{
+	return ask(link, NULL, "EXTEND %" PRIu64 " %s %" PRIu32, id, hex(cookie), ms);
+}
+
 static int queued(struct klink *link, const char *command, uint64_t what, uint32_t *ret_token)
 {
 	struct answer answer;

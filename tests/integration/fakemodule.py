@@ -344,6 +344,12 @@ class FakeModule:
             self._answer(conn)
             self._end(request, "RELEASED")
 
+    def do_EXTEND(self, conn, number, cookie, ms):
+        request = self._open(conn, number, cookie)
+        if request:
+            request.deadline = min(time.monotonic() + int(ms) / 1000, request.begin + 60)
+            self._answer(conn)
+
     def _queue(self, conn, command, result):
         self.tokens += 1
         token = self.tokens

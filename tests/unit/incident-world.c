@@ -8,8 +8,8 @@ void world_init(void)
 	const struct dg_incident_limits limits = {6 * SEC, 10 * SEC};
 
 	dg_incident_done(&world.incident);
-	assert_int_equal(dg_incident_init(&world.incident, &world.request, dg_policy_builtin(),
-					  &limits, world.now),
+	assert_int_equal(dg_incident_init(&world.incident, &world.request,
+					  world.policy ?: dg_policy_builtin(), &limits, world.now),
 			 0);
 }
 
@@ -64,6 +64,11 @@ static int describe(const struct dg_effect *e, char *text, size_t size)
 		return snprintf(text, size, "ack");
 	case DG_EFFECT_RELEASE:
 		return snprintf(text, size, "release");
+	case DG_EFFECT_DEVICE_RULE:
+		return snprintf(text, size, "rule=%s", world.incident.device_rule->name);
+	case DG_EFFECT_EXTEND:
+		return snprintf(text, size, "extend:%llu",
+				(unsigned long long)e->timeout_us / 1000);
 	case DG_EFFECT_PENDING:
 		return snprintf(text, size, "pending");
 	case DG_EFFECT_END:

@@ -4,7 +4,7 @@
  * words of a log that is compared as a whole.
  *
  *	>state  +job  holder:PID  action:PID  action:PID!skipped  freed:PID=how
- *	mark=name  note  cancel  take  ack  release  pending  end:state=outcome
+ *	rule=NAME  extend:MS  mark=name  note  cancel  take  ack  release  pending end:state=outcome
  */
 #pragma once
 
@@ -22,6 +22,7 @@ struct world {
 	uint64_t now;
 	struct dg_target target;
 	struct dg_request request;
+	const struct dg_policy *policy; /* NULL: the built-in one */
 };
 extern struct world world;
 

@@ -290,15 +290,17 @@ static void rounds_are_bounded(void **state)
 	expect(BEGIN, 100 + DG_PLAN_ROUNDS_MAX, DG_ACTION_KILL, NULL);
 }
 
+#define MAPPED (1U << DG_USE_MAPPED)
+
 static void a_restart_repeats_no_signal(void **state)
 {
 	struct dg_holder holders[] = {mapper(10, SIG(SIGBUS)), mapper(11, SIG(SIGBUS))};
+	const struct dg_rule *mapped = dg_policy_find(dg_policy_builtin(), "built-in:mapped");
 	struct dg_process process = {10, 1};
 
-	assert_int_equal(dg_plan_restore(&plan, process, "built-in:mapped", 1, BEGIN), 0);
-	assert_int_equal(dg_plan_restore(&plan, process, "built-in:mapped", 1, BEGIN), -EINVAL);
-	assert_int_equal(dg_plan_restore(&plan, (struct dg_process){9, 1}, "gone", 0, 0), -ENOENT);
-	assert_int_equal(dg_plan_restore(&plan, (struct dg_process){9, 1}, "built-in:mapped", 4, 0),
+	assert_int_equal(dg_plan_restore(&plan, process, mapped, MAPPED, 1, BEGIN), 0);
+	assert_int_equal(dg_plan_restore(&plan, process, mapped, MAPPED, 1, BEGIN), -EINVAL);
+	assert_int_equal(dg_plan_restore(&plan, (struct dg_process){9, 1}, mapped, MAPPED, 4, 0),
 			 -EINVAL);
 	scan(holders, 2, BEGIN + SEC);
 	expect(BEGIN + SEC, 11, DG_ACTION_SIGBUS, NULL);
@@ -354,9 +356,62 @@ static void rules_of_files(void **state)
 	assert_int_equal(expect(BEGIN, 11, DG_ACTION_TERM, NULL).grace_ms, 1500);
 	dg_plan_done(&plan);
 
+	dg_policy_unref(policy);
+}
+
+static struct dg_policy *policy_of(const char *text)
+{
+	struct dg_policy *policy = dg_policy_new();
+	struct dg_rule rule;
+
+	assert_int_equal(dg_rule_parse("a.policy", text, strlen(text), no_error, NULL, &rule), 0);
+	assert_int_equal(dg_policy_add(policy, &rule), 0);
+	return policy;
+}
+
+/* The next daemon has other rules: what was begun goes on, as long as nothing else is used. */
+static void a_ladder_that_was_begun_goes_on(void **state)
+{
+	const struct dg_rule *mapped = dg_policy_find(dg_policy_builtin(), "built-in:mapped");
+	struct dg_policy *policy = policy_of("[Match]\nCommand=*\n[Policy]\nAction=leave\n");
+	struct dg_holder holder = mapper(10, SIG(SIGBUS));
+
+	dg_plan_done(&plan);
 	dg_plan_init(&plan, policy, BEGIN + 20 * SEC, 6 * SEC);
-	assert_int_equal(dg_plan_restore(&plan, holders[0].process, "a.policy", 2, BEGIN), 0);
-	assert_int_equal(dg_plan_restore(&plan, holders[1].process, "b.policy", 2, BEGIN), -ENOENT);
+	assert_int_equal(dg_plan_select(&plan, &(struct dg_device_facts){}), 0);
+	assert_int_equal(dg_plan_restore(&plan, holder.process, mapped, MAPPED, 1, BEGIN), 0);
+	scan(&holder, 1, BEGIN + 2 * SEC);
+	expect(BEGIN + 2 * SEC, 10, DG_ACTION_TERM, NULL);
+	assert_string_equal(plan.entries[0].rule->name, "built-in:mapped");
+	holder.counts[DG_USE_MAPPED] = 0;
+	holder.counts[DG_USE_OPEN] = 1;
+	scan(&holder, 1, BEGIN + 3 * SEC);
+	assert_int_equal(plan.entries[0].state, DG_ENTRY_FREED);
+	dg_plan_done(&plan);
+	dg_policy_unref(policy);
+}
+
+/* It is looked at once, and protected all the same when that is known later. */
+static void a_rule_is_kept_while_the_use_is_the_same(void **state)
+{
+	struct dg_policy *policy =
+		policy_of("[Match]\nUnit=a.service\n[Policy]\nAction=term kill\n");
+	const struct dg_process_facts looked = {.unit = "a.service", .user_unit = ""};
+	struct dg_holder holders[] = {mapper(10, SIG(SIGBUS)), mapper(11, 0)};
+
+	dg_plan_done(&plan);
+	dg_plan_init(&plan, policy, BEGIN + 20 * SEC, 6 * SEC);
+	assert_int_equal(dg_plan_select(&plan, &(struct dg_device_facts){}), 0);
+	holders[1].looked = &looked;
+	scan(holders, 2, BEGIN);
+	assert_string_equal(plan.entries[0].rule->name, "built-in:mapped");
+	assert_string_equal(plan.entries[1].rule->name, "a.policy");
+	holders[0].looked = &looked;
+	scan(holders, 2, BEGIN + SEC);
+	assert_string_equal(plan.entries[0].rule->name, "built-in:mapped");
+	holders[1].exempt = DG_EXEMPT_SERVICE;
+	scan(holders, 2, BEGIN + 2 * SEC);
+	assert_int_equal(plan.entries[1].state, DG_ENTRY_FREED);
 	dg_plan_done(&plan);
 	dg_policy_unref(policy);
 }
@@ -382,6 +437,8 @@ int main(void)
 		TEST(a_restart_repeats_no_signal),
 		TEST(full_is_full),
 		TEST(rules_of_files),
+		TEST(a_ladder_that_was_begun_goes_on),
+		TEST(a_rule_is_kept_while_the_use_is_the_same),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
