@@ -91,6 +91,22 @@ enum ctl_exit client_open(const struct ctl *ctl, sd_bus **ret)
 	return CTL_OK;
 }
 
+static void fail_line(enum ctl_exit code, const char *line, size_t n)
+{
+	char *text = text_escape(line, n);
+
+	client_fail(code, "%s", text ? text : strerror(ENOMEM));
+	free(text);
+}
+
+static void print_place(const char *line, size_t n)
+{
+	char *text = text_escape(line, n);
+
+	fprintf(stderr, "%s\n", text ? text : strerror(ENOMEM));
+	free(text);
+}
+
 static enum ctl_exit explain_call(const sd_bus_error *error, int r)
 {
 	static const struct {
@@ -100,7 +116,9 @@ static enum ctl_exit explain_call(const sd_bus_error *error, int r)
 		{DG_BUS_ERROR_NO_SUCH_DEVICE, CTL_NOT_FOUND},
 		{DG_BUS_ERROR_NO_SUCH_INCIDENT, CTL_NOT_FOUND},
 		{DG_BUS_ERROR_NO_MODULE, CTL_NOT_HELD},
+		{DG_BUS_ERROR_CONFIG, CTL_INVALID},
 	};
+	const char *message = error->message ? error->message : error->name;
 	enum ctl_exit code = CTL_FAILURE;
 
 	if (!sd_bus_error_is_set(error) || sd_bus_error_has_name(error, SD_BUS_ERROR_NO_REPLY)) {
@@ -114,10 +132,13 @@ static enum ctl_exit explain_call(const sd_bus_error *error, int r)
 		if (sd_bus_error_has_name(error, known[i].name))
 			code = known[i].code;
 
-	char *text = text_escape(error->message ? error->message : error->name,
-				 strlen(error->message ? error->message : error->name));
-	client_fail(code, "%s", text ? text : error->name);
-	free(text);
+	if (code != CTL_INVALID)
+		fail_line(code, message, strlen(message));
+	/* A line for each error, as a compiler has them. */
+	for (size_t n; code == CTL_INVALID && *message; message += n + (message[n] == '\n')) {
+		n = strcspn(message, "\n");
+		print_place(message, n);
+	}
 	return code;
 }
 
@@ -137,6 +158,8 @@ static enum ctl_exit call_valist(sd_bus *bus, json_object **ret, const char *met
 		r = sd_bus_call(bus, call, CALL_TIMEOUT_US, &error, &reply);
 	if (r < 0)
 		code = explain_call(&error, r);
+	else if (sd_bus_message_is_empty(reply) > 0)
+		*ret = NULL;
 	else if ((r = json_read(reply, ret)) < 0)
 		code = client_fail(CTL_FAILURE, "cannot read the answer of daxguardd: %s",
 				   strerror(-r));

@@ -15,7 +15,7 @@
 enum ctl_exit client_open(const struct ctl *ctl, sd_bus **ret);
 
 /*
- * Call a method of the manager and give its first return value as JSON. types
+ * Call a method of the manager and give its first return value as JSON, NULL if it has none. types
  * and arguments as for sd_bus_message_append(); the daemon answers within
  * seconds or says why it cannot, so the call has a deadline of its own.
  */

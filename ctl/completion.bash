@@ -17,7 +17,7 @@ _daxguardctl_ids() {
 _daxguardctl() {
         local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]} verb word
         verb=
-        local verbs='status list holders incidents show monitor check-policy'
+        local verbs='status list holders incidents show monitor policy reload check-policy'
         local options='--json --json=short --json=pretty --json=off --no-legend --socket= --help --version'
 
         if [ "$prev" = --socket ] || [[ $prev == = && ${COMP_WORDS[COMP_CWORD-2]} == --socket ]]; then

@@ -21,6 +21,8 @@ _daxguardctl_verbs() {
                 'incidents:removals since the records begin'
                 'show:the whole story of one incident'
                 'monitor:follow incidents as they happen'
+                'policy:the rules in force, in their order'
+                'reload:read the configuration and the rules again'
                 'check-policy:are the rules, or these files, without errors?'
         )
         _describe -t verbs 'verb' verbs

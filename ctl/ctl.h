@@ -17,7 +17,7 @@ enum ctl_exit {
 	CTL_NOT_RUNNING = 3, /* no daemon answers */
 	CTL_NOT_FOUND = 4,   /* no such device or incident */
 	CTL_NOT_HELD = 5,    /* the daemon runs, but removals are not held */
-	CTL_INVALID = 6,     /* a rule file has an error */
+	CTL_INVALID = 6,     /* a rule file, or the configuration, has an error */
 };
 
 enum ctl_json {
@@ -47,6 +47,8 @@ enum ctl_exit verb_holders(const struct ctl *ctl, int argc, char *argv[]);
 enum ctl_exit verb_incidents(const struct ctl *ctl, int argc, char *argv[]);
 enum ctl_exit verb_show(const struct ctl *ctl, int argc, char *argv[]);
 enum ctl_exit verb_monitor(const struct ctl *ctl, int argc, char *argv[]);
+enum ctl_exit verb_policy(const struct ctl *ctl, int argc, char *argv[]);
+enum ctl_exit verb_reload(const struct ctl *ctl, int argc, char *argv[]);
 enum ctl_exit verb_check_policy(const struct ctl *ctl, int argc, char *argv[]);
 
 /* The verb of that name, or NULL; then ret_near is one that looks like it, or NULL. */

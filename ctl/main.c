@@ -26,6 +26,8 @@ static const struct ctl_verb verbs[] = {
 	{"incidents", "", "Removals since the daemon's records begin", 0, 0, verb_incidents},
 	{"show", "[ID]", "The whole story of one incident; the last if no ID", 0, 1, verb_show},
 	{"monitor", "", "Follow incidents as they happen", 0, 0, verb_monitor},
+	{"policy", "", "The rules in force, in their order", 0, 0, verb_policy},
+	{"reload", "", "Read the configuration and the rules again", 0, 0, verb_reload},
 	{"check-policy", "[FILE…]", "Are the rules, or these files, without errors?", 0, INT_MAX,
 	 verb_check_policy},
 };

@@ -15,6 +15,7 @@ int print_devices(FILE *f, const struct table_style *style, json_object *devices
 int print_holders(FILE *f, const struct table_style *style, json_object *answer);
 int print_incidents(FILE *f, const struct table_style *style, json_object *incidents);
 int print_story(FILE *f, const struct table_style *style, json_object *incident);
+int print_policy(FILE *f, const struct table_style *style, json_object *policy);
 int print_check(FILE *f, const struct table_style *style, json_object *check);
 int print_signal(FILE *f, const struct table_style *style, json_object *signal);
 

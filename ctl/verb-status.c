@@ -99,6 +99,26 @@ static int print_pinned(FILE *f, const struct table_style *style, json_object *s
 	return r;
 }
 
+static int print_rules(FILE *f, const struct table_style *style, json_object *status)
+{
+	uint64_t n = json_num(status, "Rules"), n_devices = json_num(status, "DeviceRules");
+	int r = print_line(f, style, "Rules", TABLE_PLAIN,
+			   text_format("%" PRIu64 " of processes, %" PRIu64
+				       " of devices, beside the built-in ones",
+				       n, n_devices));
+
+	if (r >= 0)
+		r = print_list(f, style, status, "PolicyWarnings", "Rule warning", TABLE_WARN);
+	if (r >= 0)
+		r = print_list(f, style, status, "Refused", "Refused", TABLE_BAD);
+	if (r < 0 || json_count(status, "Refused") == 0)
+		return r;
+	return print_line(f, style, "", TABLE_BAD,
+			  strdup(json_flag(status, "PolicyBuiltin")
+					 ? "the built-in rules alone are in force"
+					 : "what was in force before is still"));
+}
+
 static int print_protected(FILE *f, const struct table_style *style, json_object *status)
 {
 	char *all = strdup("");
@@ -136,6 +156,8 @@ int print_status(FILE *f, const struct table_style *style, json_object *status)
 	if (r >= 0 && json_flag(status, "ConfigBuiltin"))
 		r = print_line(f, style, "", TABLE_BAD,
 			       strdup("the built-in configuration is in effect instead"));
+	if (r >= 0)
+		r = print_rules(f, style, status);
 	if (r >= 0)
 		r = print_protected(f, style, status);
 	return r;

@@ -10,6 +10,7 @@
 #include "bus-device.h"
 #include "bus-dict.h"
 #include "bus-incident.h"
+#include "bus-policy.h"
 #include "names.h"
 
 /* Queue what was written, if all of it could be. Frees it. */
@@ -107,6 +108,24 @@ static int get_status(struct call *call, sd_bus_error *error)
 	if (r < 0)
 		return r;
 	put_status(&d, call_viewer(call), call_manager(call));
+	return reply(&d);
+}
+
+/* Files, like those of the configuration, are not for everybody. */
+static int get_policy(struct call *call, sd_bus_error *error)
+{
+	struct dict d = {0};
+	int r;
+
+	if (!call_viewer(call).all)
+		return sd_bus_error_set(error, SD_BUS_ERROR_ACCESS_DENIED,
+					"only root may read the rules");
+	r = sd_bus_message_new_method_return(call_message(call), &d.m);
+	if (r < 0)
+		return r;
+	dict_begin(&d);
+	bus_put_policy(&d, manager_policy(call_manager(call)));
+	dict_end(&d);
 	return reply(&d);
 }
 
@@ -344,6 +363,7 @@ HANDLER(list_devices)
 HANDLER(list_holders)
 HANDLER(list_incidents)
 HANDLER(get_incident)
+HANDLER(get_policy)
 HANDLER(may_reload)
 
 /*
@@ -364,6 +384,8 @@ static const sd_bus_vtable vtable[] = {
 				method_list_incidents, ANYBODY),
 	SD_BUS_METHOD_WITH_ARGS("GetIncident", SD_BUS_ARGS("t", id), SD_BUS_RESULT("a{sv}", story),
 				method_get_incident, ANYBODY),
+	SD_BUS_METHOD_WITH_ARGS("GetPolicy", SD_BUS_NO_ARGS, SD_BUS_RESULT("a{sv}", policy),
+				method_get_policy, ANYBODY),
 	SD_BUS_METHOD_WITH_ARGS("Reload", SD_BUS_NO_ARGS, SD_BUS_NO_RESULT, method_may_reload,
 				ANYBODY),
 	SD_BUS_SIGNAL_WITH_ARGS("IncidentBegan", SD_BUS_ARGS("t", id, "a{sv}", details), 0),

@@ -44,7 +44,8 @@ static void test_status_held(void **state)
 	      "\"ActivationMsec\":3000,\"OpenIncidents\":1,\"KeptIncidents\":4,"
 	      "\"Pinned\":[{\"Incident\":3,\"Device\":\"pmem0\",\"Pid\":17,\"Comm\":\"a\\nb\","
 	      "\"Path\":\"\"},{\"Incident\":2,\"Device\":\"pmem1\",\"Pid\":18,\"Comm\":\"sleep\","
-	      "\"Path\":[47,255]}],"
+	      "\"Path\":[47,255]}],\"Rules\":2,\"DeviceRules\":1,"
+	      "\"PolicyWarnings\":[\"/a.policy:2:6: nobody\"],"
 	      "\"Protected\":[{\"Pid\":1,\"Name\":\"systemd\"},{\"Pid\":9,\"Name\":\"dbus\"}]}",
 	      "Daemon       daxguardd 1\n"
 	      "Removals     are held\n"
@@ -55,6 +56,8 @@ static void test_status_held(void **state)
 	      "incident "
 	      "2\n"
 	      "             such a device cannot be mounted before they have ended\n"
+	      "Rules        2 of processes, 1 of devices, beside the built-in ones\n"
+	      "Rule warning /a.policy:2:6: nobody\n"
 	      "Protected    systemd (1), dbus (9)\n");
 }
 
@@ -62,7 +65,8 @@ static void test_status_trouble(void **state)
 {
 	check(print_status,
 	      "{\"Version\":\"1\",\"ModuleLoaded\":false,\"LogDropped\":3,\"StuckSteps\":1,"
-	      "\"ConfigBuiltin\":true,\"ConfigErrors\":[\"/etc/x:3:1: bad\\nkey\"]}",
+	      "\"ConfigBuiltin\":true,\"ConfigErrors\":[\"/etc/x:3:1: bad\\nkey\"],"
+	      "\"Refused\":[\"/a.policy: no\",\"/b.policy:1:1: no\"],\"PolicyBuiltin\":true}",
 	      "Daemon       daxguardd 1\n"
 	      "Removals     are not held: load the module with `modprobe daxguard`\n"
 	      "Incidents    0 open, 0 kept\n"
@@ -70,6 +74,10 @@ static void test_status_trouble(void **state)
 	      "Steps        1 are stuck in the kernel and cannot be killed\n"
 	      "Config error /etc/x:3:1: bad\\nkey\n"
 	      "             the built-in configuration is in effect instead\n"
+	      "Rules        0 of processes, 0 of devices, beside the built-in ones\n"
+	      "Refused      /a.policy: no\n"
+	      "             /b.policy:1:1: no\n"
+	      "             the built-in rules alone are in force\n"
 	      "Protected    none found yet\n");
 	check(print_status,
 	      "{\"Version\":\"1\",\"ModuleLoaded\":true,\"Registered\":false,"
@@ -77,6 +85,7 @@ static void test_status_trouble(void **state)
 	      "Daemon       daxguardd 1\n"
 	      "Removals     are not held by this daemon: another daemon is registered\n"
 	      "Incidents    0 open, 0 kept\n"
+	      "Rules        0 of processes, 0 of devices, beside the built-in ones\n"
 	      "Protected    none found yet\n");
 }
 
@@ -268,14 +277,33 @@ static void test_check(void **state)
 	      "counts.\n");
 }
 
+static void test_policy(void **state)
+{
+	check(print_policy,
+	      "{\"Rules\":[{\"Name\":\"built-in:protected\",\"Path\":\"\",\"Protected\":true,"
+	      "\"Match\":[],\"Policy\":[\"Action=leave\"]},"
+	      "{\"Name\":\"a.policy\",\"Path\":\"/etc/p/a.policy\","
+	      "\"Match\":[\"Unit=a\\\\x2db.mount\",[69,61,255]],\"Policy\":[\"Action=kill@1s\"]}],"
+	      "\"DeviceRules\":[{\"Name\":\"built-in:device\",\"Path\":\"\",\"Match\":[],"
+	      "\"Device\":[\"OnBusy=detach\"]}]}",
+	      "# built-in:protected\n"
+	      "# For processes that are never signalled, see daxguardctl status.\n"
+	      "[Policy]\nAction=leave\n\n"
+	      "# /etc/p/a.policy\n"
+	      "[Match]\nUnit=a\\x2db.mount\nE=\\xff\n[Policy]\nAction=kill@1s\n\n"
+	      "# built-in:device\n[Device]\nOnBusy=detach\n\n"
+	      "2 rules and 1 device rule, the built-in ones included.\n");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_status_held), cmocka_unit_test(test_status_trouble),
-		cmocka_unit_test(test_devices),     cmocka_unit_test(test_holders),
-		cmocka_unit_test(test_incidents),   cmocka_unit_test(test_story),
-		cmocka_unit_test(test_story_open),  cmocka_unit_test(test_signals),
-		cmocka_unit_test(test_check),       cmocka_unit_test(test_nonsense),
+		cmocka_unit_test(test_policy),         cmocka_unit_test(test_status_held),
+		cmocka_unit_test(test_status_trouble), cmocka_unit_test(test_devices),
+		cmocka_unit_test(test_holders),        cmocka_unit_test(test_incidents),
+		cmocka_unit_test(test_story),          cmocka_unit_test(test_story_open),
+		cmocka_unit_test(test_signals),        cmocka_unit_test(test_check),
+		cmocka_unit_test(test_nonsense),
 	};
 
 	return cmocka_run_group_tests(tests, set_zone, NULL);
