@@ -201,6 +201,8 @@ static int run(struct step *step, int argc, char **argv)
 		if (r != STEP_EXIT_OK)
 			return r;
 		r = verbs[i].func(step);
+		if (r == STEP_EXIT_USAGE)
+			return usage("wrong words", name);
 		if (r >= 0)
 			return r;
 		fprintf(stderr, "daxguard-step: %s: %s\n", name, strerror(-r));

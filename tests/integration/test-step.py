@@ -164,7 +164,8 @@ class XfsTest(StepTest):
 class UsageTest(unittest.TestCase):
     def test_usage(self):
         for args in ([], ["nonsense"], ["sync"], ["sync", "1"], ["sync", "1:x"],
-                     ["protected", "1:2"], ["--proc"], ["sync", "-1:2"]):
+                     ["protected", "1:2"], ["--proc"], ["sync", "-1:2"], ["names"], ["names", "root"],
+                     ["processes"], ["processes", "1"], ["processes", "1:1:x"], ["processes", "0:1:5"]):
             done = subprocess.run([StepCase.program, *args], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                                   check=False)
             self.assertEqual((done.returncode, done.stdout), (2, b""), args)
@@ -232,6 +233,35 @@ class FakeProcTest(unittest.TestCase):
         self.assertEqual({int(r["PID"]) for r in found}, {u[0] for u in units if u[2]})
         for record in found:
             self.assertEqual(int(record["START_NS"]), int(record["PID"]) * 10**7)
+
+    def task(self, pid, status, cgroup, exe):
+        base = f"{self.dir}/{pid}/task/{pid}"
+        for name, text in (("status", status), ("cgroup", cgroup)):
+            if text is not None:
+                with open(f"{base}/{name}", "w", encoding="ascii") as file:
+                    file.write(text)
+        if exe is not None:
+            os.symlink(exe, base + "/exe")
+
+    def test_processes(self):
+        status = "Name:\ta\nUid:\t0\t0\t0\t0\nGid:\t1\t2\t3\t4\nGroups:\t{}\nNgid:\t0\n"
+        for pid in (10, 11, 12, 13):
+            self.process(pid, "", start=pid)
+        self.task(10, status.format("100 200 "), "0::/a.service (deleted)\n", "/bin/a (deleted)")
+        self.task(11, status.format(""), "4:cpu:/x\n1:name=systemd:/b.service\n", None)
+        # More groups than are read: none is told, rather than some.
+        self.task(12, status.format("7 " * 40000), "0::/c:d\n", "/c\nd")
+        self.task(13, None, None, "/bin/e")
+        found = step(f"--proc={self.dir}", "processes", *(f"{pid}:{pid}:{pid}0000000" for pid in (10, 11, 12)),
+                     "13:13:990000000", "14:14:140000000", status=0)
+        self.assertEqual([int(r["PID"]) for r in found], [10, 11, 12])
+        self.assertEqual([r.get("EXE") for r in found], [b"/bin/a (deleted)", None, b"/c\nd"])
+        self.assertEqual([r.get("CGROUP") for r in found], [b"/a.service", b"/b.service", b"/c:d"])
+        self.assertEqual([r.get("GIDS") for r in found], [b"2 100 200 ", b"2 ", None])
+
+    def test_names(self):
+        found = step("names", "user:root", "user:no such user", "group:root", "group:no:such", "user:", status=0)
+        self.assertEqual(found, [{"USER": b"root", "ID": b"0"}, {"GROUP": b"root", "ID": b"0"}])
 
     def test_mounts(self):
         root = "20 1 8:1 / / rw - ext4 /dev/sda1 rw\n"
