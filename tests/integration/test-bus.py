@@ -212,9 +212,17 @@ class PrivacyTest(BusCase):
         self.assertNotIn("Error", user["Steps"][0])
         status = self.manager("GetStatus", uid=NOBODY)
         self.assertEqual(status["TotalIncidents"], 1)
-        for key in ("Protected", "Pinned", "ConfigFiles", "ConfigErrors"):
+        for key in ("Protected", "Pinned", "ConfigFiles", "ConfigErrors", "Refused", "PolicyWarnings"):
             self.assertIn(key, self.manager("GetStatus"))
             self.assertNotIn(key, status)
+
+    def test_rules(self):
+        """Whose files they are is the administrator's affair."""
+        self.start_on_bus()
+        self.assertEqual([rule["Name"] for rule in self.manager("GetPolicy")["Rules"]],
+                         ["built-in:protected", "built-in:mapped", "built-in:other"])
+        with self.assertRaises(Refused):
+            self.manager("GetPolicy", uid=NOBODY)
 
     def test_not_while_held(self):
         """A user's question does not keep the kernel from looking for the daemon."""
