@@ -86,7 +86,7 @@ static void put_steps(struct dict *d, struct viewer viewer, const struct dg_stor
 	dict_list_end(d);
 }
 
-static void put_actions(struct dict *d, const struct dg_story *story,
+static void put_actions(struct dict *d, struct viewer viewer, const struct dg_story *story,
 			const struct dg_story_holder *holder)
 {
 	dict_list_begin(d, "Actions");
@@ -98,6 +98,14 @@ static void put_actions(struct dict *d, const struct dg_story *story,
 		dict_word(d, "Outcome", action->outcome);
 		dict_u64(d, "AtUsec", since(story, action->at_us));
 		dict_u32(d, "GraceMsec", action->grace_ms);
+		if (action->unit)
+			dict_bytes(d, "Unit", action->unit);
+		if (action->took_us > 0) {
+			dict_u64(d, "TookUsec", action->took_us);
+			dict_i32(d, "Status", action->status);
+		}
+		if (viewer.all && action->output) /* what a program of root's has to say */
+			dict_bytes(d, "Output", action->output);
 		dict_end(d);
 	}
 	dict_list_end(d);
@@ -119,7 +127,7 @@ static void put_holder(struct dict *d, struct viewer viewer, const struct dg_sto
 	dict_word(d, "Exempt", holder->exempt);
 	dict_u32(d, "GracePermille", holder->permille);
 	dict_u64(d, "AtUsec", since(story, holder->at_us));
-	put_actions(d, story, holder);
+	put_actions(d, viewer, story, holder);
 	dict_word(d, "End", holder->how);
 	dict_u64(d, "EndUsec", holder->how[0] ? since(story, holder->over_us) : 0);
 	dict_end(d);

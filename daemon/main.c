@@ -10,6 +10,8 @@ int main(int argc, char *argv[])
 		.journal = DG_JOURNAL_SOCKET,
 		.kmsg = DG_KMSG,
 		.proc = "/proc",
+		.cgroup = DG_CGROUP_DIR,
+		.systemd = DG_SYSTEMD_SOCKET,
 		.bus = DG_SYSTEM_BUS,
 	};
 

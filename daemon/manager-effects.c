@@ -20,7 +20,7 @@ static void act(struct incident *incident, const struct dg_deed *deed)
 	const struct dg_plan_entry *plan = &incident->core.plan.entries[deed->entry];
 	const struct dg_story_holder *told;
 	struct entry entry;
-	const char *outcome;
+	struct act done;
 
 	entry_begin(&entry, "act");
 	entry_process(&entry, plan->holder.process);
@@ -29,18 +29,23 @@ static void act(struct incident *incident, const struct dg_deed *deed)
 	entry_number(&entry, "rung", deed->rung);
 	incident_write(incident, &entry);
 
-	outcome = incident_act(incident, deed);
+	incident_act(incident, deed, &done);
 
 	entry_begin(&entry, "acted");
 	entry_process(&entry, plan->holder.process);
 	entry_text(&entry, "action", dg_action_name(deed->action));
-	entry_text(&entry, "outcome", outcome);
+	entry_text(&entry, "outcome", done.outcome);
+	entry_number(&entry, "rung", deed->rung);
+	entry_text(&entry, "unit", done.unit);
+	if (done.refused && done.refused != done.outcome)
+		entry_text(&entry, "output", done.refused);
 	incident_write(incident, &entry);
 
 	told = dg_story_find_holder(incident->story, plan->holder.process);
 	if (told && told->n_actions > 0)
 		OBSERVE(incident->m, holder_acted, incident->story, told,
 			&told->actions[told->n_actions - 1]);
+	errands_start(incident);
 }
 
 static void free_holder(struct incident *incident, size_t n, const char *how)
@@ -94,6 +99,8 @@ static void end(struct incident *incident, enum dg_state state, const char *outc
 {
 	struct entry entry;
 
+	errands_cancel(incident, true);
+	units_thaw(incident->m, incident->record, incident->story);
 	for (size_t i = 0; i < incident->core.plan.n_entries; i++) {
 		const char *how = dg_incident_end_of(&incident->core, i);
 

@@ -105,12 +105,15 @@ static int close_story(struct manager *m, struct dg_story *story)
 	enum dg_state state;
 	int r;
 
-	if (dg_state_is_final(story->state))
+	if (dg_state_is_final(story->state)) {
+		units_thaw(m, NULL, story);
 		return 0;
+	}
 	state = dg_state_when_gone(story->state, story->marks);
 	r = store_record_open(m->store, story->id, DG_RECORD_MAX, &record);
 	if (r < 0)
 		record = NULL;
+	units_thaw(m, record, story);
 	entry_begin(&entry, "note");
 	entry_text(&entry, "text", NOBODY);
 	if (state == DG_STATE_ABANDONED)

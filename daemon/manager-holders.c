@@ -234,34 +234,8 @@ static int send_signal(struct incident *incident, size_t entry, int signo)
 	return syscall(SYS_pidfd_send_signal, watch->fd, signo, NULL, 0) < 0 ? -errno : 0;
 }
 
-const char *incident_act(struct incident *incident, const struct dg_deed *deed)
+static const char *outcome_of(int r)
 {
-	const struct dg_plan_entry *plan = &incident->core.plan.entries[deed->entry];
-	int r = 0;
-
-	if (deed->skipped)
-		return deed->skipped;
-	switch (deed->action) {
-	case DG_ACTION_SIGBUS:
-		r = send_sigbus(incident, plan);
-		/* Its mappings are locked for the moment, or this one is gone. */
-		if (r == -EBUSY || r == -EFAULT)
-			dg_incident_missed(&incident->core, deed, manager_now(incident->m));
-		break;
-	case DG_ACTION_TERM:
-		r = send_signal(incident, deed->entry, SIGTERM);
-		break;
-	case DG_ACTION_KILL:
-		r = send_signal(incident, deed->entry, SIGKILL);
-		break;
-	case DG_ACTION_NOTIFY:
-	case DG_ACTION_EXEC:
-	case DG_ACTION_STOP:
-	case DG_ACTION_FREEZE: /* the plan skips these */
-	case DG_ACTION_LEAVE:
-	case _DG_ACTION_MAX:
-		return "left";
-	}
 	if (r == -ESRCH)
 		return "gone";
 	if (r < 0)
@@ -269,10 +243,106 @@ const char *incident_act(struct incident *incident, const struct dg_deed *deed)
 	return "sent";
 }
 
+/* TERM or KILL. Who has no unit for it, or one that others need, gets it alone. */
+static void end_process(struct incident *incident, const struct dg_deed *deed, struct act *ret)
+{
+	int signo = deed->action == DG_ACTION_KILL ? SIGKILL : SIGTERM;
+	enum dg_scope scope = incident->core.plan.entries[deed->entry].rule->scope;
+
+	if (scope == DG_SCOPE_UNIT)
+		incident_act_on_unit(incident, deed, ret);
+	if (ret->outcome)
+		return;
+	ret->outcome = outcome_of(send_signal(incident, deed->entry, signo));
+	if (ret->refused && strcmp(ret->outcome, "sent") == 0)
+		ret->outcome = "sent-alone";
+}
+
+static const char *act_on_process(struct incident *incident, const struct dg_deed *deed)
+{
+	const struct dg_plan_entry *plan = &incident->core.plan.entries[deed->entry];
+	int r;
+
+	if (deed->action == DG_ACTION_NOTIFY)
+		return outcome_of(send_signal(incident, deed->entry, plan->rule->signo));
+	r = send_sigbus(incident, plan);
+	/* Its mappings are locked for the moment, or this one is gone. */
+	if (r == -EBUSY || r == -EFAULT)
+		dg_incident_missed(&incident->core, deed, manager_now(incident->m));
+	return outcome_of(r);
+}
+
+void incident_act(struct incident *incident, const struct dg_deed *deed, struct act *ret)
+{
+	*ret = (struct act){.outcome = deed->skipped};
+	if (deed->skipped)
+		return;
+	if (dg_action_thaws(deed->action))
+		incident_thaw_holder(incident, deed->entry);
+	switch (deed->action) {
+	case DG_ACTION_NOTIFY:
+	case DG_ACTION_SIGBUS:
+		ret->outcome = act_on_process(incident, deed);
+		break;
+	case DG_ACTION_EXEC:
+		incident_name_unit(incident, deed->entry, ret->unit);
+		ret->outcome = errand_exec(incident, deed, ret->unit);
+		break;
+	case DG_ACTION_STOP:
+	case DG_ACTION_FREEZE:
+		incident_act_on_unit(incident, deed, ret);
+		ret->outcome = ret->outcome ?: ret->refused;
+		break;
+	case DG_ACTION_TERM:
+	case DG_ACTION_KILL:
+		end_process(incident, deed, ret);
+		break;
+	case DG_ACTION_LEAVE:
+	case _DG_ACTION_MAX:
+		ret->outcome = "left";
+		break;
+	}
+}
+
 static void add_step(void *userdata, pid_t pid, uint64_t start_ns)
 {
 	/* No memory: the list is short of one, and the merge will most likely fail too. */
 	(void)!dg_exemption_add(userdata, (struct dg_process){pid, start_ns}, DG_EXEMPT_STEP);
+}
+
+/* What a hook starts is part of it, however far down. */
+#define ANCESTORS_MAX 32
+
+static bool is_of_hook(struct manager *m, pid_t pid)
+{
+	struct dg_procstat stat;
+
+	for (int i = 0; i < ANCESTORS_MAX && pid > 1; i++, pid = stat.ppid)
+		if (errands_own(m, pid))
+			return true;
+		else if (read_stat(m, pid, pid, &stat) < 0)
+			return false;
+	return false;
+}
+
+static int add_hooks(struct manager *m, const struct dg_usage_list *rows,
+		     struct dg_exemption_list *exempt)
+{
+	pid_t last = 0;
+	int r = 0;
+
+	if (!errands_any(m))
+		return 0;
+	for (size_t i = 0; i < rows->n_items && r >= 0; i++) {
+		const struct dg_usage *row = &rows->items[i];
+
+		/* The rows of a process stand together. */
+		if (row->pid > 0 && row->pid != last && is_of_hook(m, row->pid))
+			r = dg_exemption_add(exempt, (struct dg_process){row->pid, row->start_ns},
+					     DG_EXEMPT_STEP);
+		last = row->pid;
+	}
+	return r;
 }
 
 int manager_merge_holders(struct manager *m, const struct dg_request *request,
@@ -283,6 +353,8 @@ int manager_merge_holders(struct manager *m, const struct dg_request *request,
 
 	r = dg_exemption_add(&exempt, m->self, DG_EXEMPT_SELF);
 	steps_foreach(m->steps, add_step, &exempt);
+	if (r >= 0)
+		r = add_hooks(m, rows, &exempt);
 	if (r >= 0 && request && request->unbinder_pid > 0)
 		r = dg_exemption_add(
 			&exempt,

@@ -34,6 +34,7 @@ struct incident *incident_free(struct incident *incident)
 		looks_free(job->looks);
 		sd_event_source_disable_unref(job->timer);
 	}
+	errands_cancel(incident, false);
 	incident_unwatch_all(incident);
 	sd_event_source_disable_unref(incident->timer);
 	store_record_close(incident->record);
@@ -231,6 +232,8 @@ int incident_open(struct manager *m, const struct dg_request *request)
 	if (resumed) {
 		write_resume(incident);
 		incident_inherit_jobs(incident);
+		errands_inherit(incident);
+		units_thaw(m, incident->record, incident->story);
 	} else {
 		incident_write_begin(incident);
 	}

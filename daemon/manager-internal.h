@@ -9,6 +9,8 @@
  *	manager-looks.c	    what rules ask of processes
  *	manager-jobs.c	    what takes time: steps, scans, the module's work
  *	manager-holders.c   processes: pidfds, signals, who is exempt
+ *	manager-units.c	    units as a whole: signalled, stopped, frozen, thawed
+ *	manager-errands.c   hooks, and what the service manager is asked for
  *	manager-scan.c	    one scan at a time, as the module keeps one snapshot
  *	manager-query.c	    who uses a device, for a client
  *	manager-devices.c   topology and protected processes, while nothing is held
@@ -27,6 +29,8 @@
 #include "core/description.h"
 #include "core/incident.h"
 #include "core/look.h"
+#include "core/unit.h"
+#include "io/cgroup.h"
 #include "io/doorbell.h"
 #include "io/klink.h"
 #include "io/logger.h"
@@ -36,6 +40,7 @@
 #include "names.h"
 #include "policy-files.h"
 
+struct errand;
 struct incident;
 struct looks;
 struct names;
@@ -152,7 +157,8 @@ struct incident {
 	struct job jobs[_DG_JOB_MAX];
 	struct watch **watches; /* by plan entry; NULL for who is left */
 	size_t n_watches;
-	bool busy;    /* effects are being carried out */
+	struct errand *errands; /* in the order in which they came */
+	bool busy;              /* effects are being carried out */
 	bool missing; /* the kernel did not name it when asked; unless DONE comes, it is gone */
 	struct dg_effects effects;
 };
@@ -198,7 +204,12 @@ struct looks *looks_free(struct looks *looks);
 
 /* manager-holders.c */
 void incident_watch(struct incident *incident, size_t entry);
-const char *incident_act(struct incident *incident, const struct dg_deed *deed); /* outcome */
+struct act {
+	const char *outcome;
+	const char *refused;         /* why it was not done to the unit; NULL: no reason */
+	char unit[DG_UNIT_NAME_MAX]; /* that it was done to; "" for none */
+};
+void incident_act(struct incident *incident, const struct dg_deed *deed, struct act *ret);
 bool incident_has_exited(struct incident *incident, size_t entry);
 void incident_unwatch_all(struct incident *incident);
 int manager_merge_holders(struct manager *m, const struct dg_request *request,
@@ -206,6 +217,24 @@ int manager_merge_holders(struct manager *m, const struct dg_request *request,
 int manager_read_self(struct manager *m);
 bool manager_is_alive(struct manager *m, struct dg_process process);
 void manager_read_comm(struct manager *m, pid_t pid, char ret[static DG_COMM_LEN]);
+
+/* manager-units.c */
+/* Stop, freeze, term or kill. It sets the outcome, or why it is not for the unit. */
+void incident_act_on_unit(struct incident *incident, const struct dg_deed *deed, struct act *ret);
+void incident_name_unit(struct incident *incident, size_t entry,
+			char ret[static DG_UNIT_NAME_MAX]); /* "": none that could be told */
+void incident_thaw_holder(struct incident *incident, size_t entry);
+/* All that are frozen by it. record: NULL for none. */
+void units_thaw(struct manager *m, struct store_record *record, struct dg_story *story);
+
+/* manager-errands.c; the first outcome, what comes of it is written later */
+const char *errand_exec(struct incident *incident, const struct dg_deed *deed, const char *unit);
+const char *errand_stop(struct incident *incident, const struct dg_deed *deed, const char *unit);
+void errands_start(struct incident *incident); /* those that wait, after that was written */
+void errands_cancel(struct incident *incident, bool told);
+void errands_inherit(struct incident *incident);      /* those of a daemon that is dead */
+bool errands_own(const struct manager *m, pid_t pid); /* it is the step of one */
+bool errands_any(const struct manager *m);
 
 /* manager-scan.c; by id or, if that is 0, by dev. One answer, from the event loop. */
 int scan_start(struct manager *m, uint64_t id, dg_dev_t dev, uint64_t timeout_us, scan_func func,

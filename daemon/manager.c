@@ -434,6 +434,8 @@ int manager_new(sd_event *event, const struct manager_paths *paths, struct manag
 void manager_stop(struct manager *m)
 {
 	for (size_t i = 0; i < m->n_open; i++) {
+		/* Nobody is left frozen who has to wait for the next one. */
+		units_thaw(m, m->open[i]->record, m->open[i]->story);
 		incident_write_text(m->open[i], "note", "text",
 				    "the daemon was told to stop while this was held");
 		log_message(m, LOG_WARNING, DG_MESSAGE_DAEMON,

@@ -24,6 +24,8 @@ struct manager_paths {
 	const char *journal; /* DG_JOURNAL_SOCKET */
 	const char *kmsg;    /* DG_KMSG */
 	const char *proc;    /* "/proc" */
+	const char *cgroup;  /* DG_CGROUP_DIR */
+	const char *systemd; /* DG_SYSTEMD_SOCKET: where the service manager is asked */
 	const char *bus;     /* DG_SYSTEM_BUS, or NULL: none */
 	/* Of rule files, by precedence, NULL at the end; or NULL: the usual ones. */
 	const char *const *policy_dirs;

@@ -40,6 +40,8 @@
 #define DG_POLICY_DIR_NAME "daxguard/policy.d"
 #define DG_JOURNAL_SOCKET "/run/systemd/journal/socket"
 #define DG_KMSG "/dev/kmsg"
+#define DG_CGROUP_DIR "/sys/fs/cgroup"
+#define DG_SYSTEMD_SOCKET "unix:path=/run/systemd/private"
 #define DG_MODULE_HINT "modprobe daxguard"
 
 /* Journal: MESSAGE_IDs, explained in catalog/daxguard.catalog. */
@@ -68,6 +70,7 @@
 /* Limits. What an administrator may change is in daxguardd.conf(5); these he may not. */
 #define DG_INCIDENTS_OPEN_MAX 64U		/* worked on at the same time */
 #define DG_HOLDERS_KEPT_MAX 16384U		/* of all incidents that are over */
+#define DG_ERRANDS_MAX 8U			/* hooks, and requests to stop, of an incident at a time */
 #define DG_STEPS_READY 6U			/* wait for a verb while nothing is held: a removal's */
 #define DG_RECORD_MAX (8U * 1024U * 1024U)	/* bytes of one record: 4,096 holders at their longest */
 #define DG_CONFIG_MAX (64U * 1024U)		/* bytes of daxguardd.conf */

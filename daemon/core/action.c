@@ -46,21 +46,49 @@ static const char *sigbus_skipped(const struct dg_holder *holder)
 	return NULL;
 }
 
-const char *dg_action_skipped(enum dg_action action, const struct dg_holder *holder)
+/* Blocked and ignored it would not even be pending. */
+static const char *notify_skipped(const struct dg_holder *holder, int signo)
+{
+	if (dg_holder_catches(holder, signo))
+		return NULL;
+	if (dg_holder_blocks(holder, signo) && !dg_holder_ignores(holder, signo))
+		return NULL;
+	return "no-handler";
+}
+
+const char *dg_action_skipped(enum dg_action action, int signo, const struct dg_holder *holder)
 {
 	switch (action) {
 	case DG_ACTION_SIGBUS:
 		return sigbus_skipped(holder);
 	case DG_ACTION_NOTIFY:
+		return notify_skipped(holder, signo);
+	case DG_ACTION_LEAVE:
 	case DG_ACTION_EXEC:
 	case DG_ACTION_STOP:
 	case DG_ACTION_FREEZE:
-		return "unsupported";
-	case DG_ACTION_LEAVE:
 	case DG_ACTION_TERM:
 	case DG_ACTION_KILL:
 	case _DG_ACTION_MAX:
 	default:
 		return NULL;
+	}
+}
+
+bool dg_action_thaws(enum dg_action action)
+{
+	switch (action) {
+	case DG_ACTION_NOTIFY:
+	case DG_ACTION_SIGBUS:
+	case DG_ACTION_STOP:
+	case DG_ACTION_TERM:
+	case DG_ACTION_KILL:
+		return true;
+	case DG_ACTION_LEAVE:
+	case DG_ACTION_EXEC:
+	case DG_ACTION_FREEZE:
+	case _DG_ACTION_MAX:
+	default:
+		return false;
 	}
 }

@@ -15,8 +15,8 @@ enum dg_action {
 	DG_ACTION_NOTIFY, /* the rule's Signal= */
 	DG_ACTION_SIGBUS, /* BUS_MCEERR_AO with the address of its first mapping */
 	DG_ACTION_EXEC,   /* the rule's Exec= */
-	DG_ACTION_STOP,   /* its unit */
-	DG_ACTION_FREEZE, /* likewise */
+	DG_ACTION_STOP,   /* its unit, by the service manager */
+	DG_ACTION_FREEZE, /* its unit, by the kernel */
 	DG_ACTION_TERM,
 	DG_ACTION_KILL,
 	_DG_ACTION_MAX,
@@ -40,7 +40,13 @@ struct dg_rung {
  * "no-handler" for who does not catch it (it would die without the TERM it
  * may handle), "blocked" for who catches it but blocks it in every thread
  * (it would stay pending, and strike later with an address of no meaning).
- * TERM is sent to who blocks it too: sigwait(3) and signalfd(2) need that.
- * "unsupported": nothing carries it out.
+ * So is the signal of notify, signo; but that is sent to who blocks it, as TERM
+ * is: sigwait(3) and signalfd(2) need that.
  */
-const char *dg_action_skipped(enum dg_action action, const struct dg_holder *holder);
+const char *dg_action_skipped(enum dg_action action, int signo, const struct dg_holder *holder);
+
+/*
+ * A frozen process can neither answer nor let go: what asks it to, or ends it,
+ * thaws it first. It stays frozen under what does not need it to run.
+ */
+bool dg_action_thaws(enum dg_action action);

@@ -234,3 +234,8 @@ bool dg_holder_blocks(const struct dg_holder *holder, int signo)
 {
 	return has_signal(holder->sig_blocked, signo);
 }
+
+bool dg_holder_ignores(const struct dg_holder *holder, int signo)
+{
+	return has_signal(holder->sig_ignored, signo);
+}

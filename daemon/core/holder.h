@@ -92,3 +92,4 @@ const struct dg_holder *dg_holders_find(const struct dg_holder_list *list,
 bool dg_holder_uses(const struct dg_holder *holder, enum dg_use use);
 bool dg_holder_catches(const struct dg_holder *holder, int signo);
 bool dg_holder_blocks(const struct dg_holder *holder, int signo); /* in every thread */
+bool dg_holder_ignores(const struct dg_holder *holder, int signo);

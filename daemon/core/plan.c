@@ -89,7 +89,7 @@ static uint64_t asked_us(const struct dg_plan_entry *entry)
 
 		if (rung->action == DG_ACTION_KILL)
 			break;
-		if (!dg_action_skipped(rung->action, &entry->holder))
+		if (!dg_rule_skipped(entry->rule, i, &entry->holder))
 			sum += rung->grace_ms * USEC_PER_MSEC;
 	}
 	return sum;
@@ -310,7 +310,7 @@ int dg_plan_restore(struct dg_plan *plan, struct dg_process process, const struc
 	entry->restored = true;
 	entry->state = dg_rule_leaves(rule) ? DG_ENTRY_LEFT : DG_ENTRY_CLIMBING;
 	entry->due_us = acted_us;
-	if (n_rungs > 0)
+	if (n_rungs > 0 && !rule->dry_run)
 		entry->due_us += rule->ladder[n_rungs - 1].grace_ms * USEC_PER_MSEC;
 	return 0;
 }
@@ -339,11 +339,12 @@ static void take_rung(struct dg_plan_entry *entry, uint64_t now_us, struct dg_de
 
 	deed->rung = entry->rung++;
 	deed->action = rung->action;
-	deed->skipped = dg_action_skipped(rung->action, &entry->holder);
+	deed->skipped = dg_rule_skipped(entry->rule, deed->rung, &entry->holder);
 	/* A kill's grace is the kernel's time for it, not the process's. */
 	if (rung->action != DG_ACTION_KILL)
 		grace_ms = (uint32_t)((uint64_t)grace_ms * entry->permille / WHOLE);
-	deed->grace_ms = deed->skipped ? 0 : grace_ms;
+	/* Of a dry run it is told what there would have been. */
+	deed->grace_ms = !deed->skipped || strcmp(deed->skipped, "dry-run") == 0 ? grace_ms : 0;
 	/* Nothing was done: the look that led here serves the next rung as well. */
 	if (!deed->skipped)
 		entry->due_us = now_us + grace_ms * USEC_PER_MSEC;
@@ -357,7 +358,8 @@ static bool look_at(struct dg_plan *plan, struct dg_plan_entry *entry, uint64_t 
 {
 	if (entry->state != DG_ENTRY_CLIMBING)
 		return false;
-	if (entry->hurried || now_us >= cut(plan))
+	/* What is only told takes no time. */
+	if ((entry->hurried || now_us >= cut(plan)) && !entry->rule->dry_run)
 		hurry(entry, now_us);
 	if (entry->due_us > now_us) {
 		if (entry->due_us < plan->wake_us)
@@ -369,7 +371,7 @@ static bool look_at(struct dg_plan *plan, struct dg_plan_entry *entry, uint64_t 
 		return false;
 	}
 	if (entry->rung >= entry->rule->n_rungs) {
-		entry->state = DG_ENTRY_SURVIVED;
+		entry->state = entry->rule->dry_run ? DG_ENTRY_LEFT : DG_ENTRY_SURVIVED;
 		return false;
 	}
 	take_rung(entry, now_us, deed);

@@ -97,6 +97,13 @@ bool dg_rule_leaves(const struct dg_rule *rule)
 	return true;
 }
 
+const char *dg_rule_skipped(const struct dg_rule *rule, size_t rung, const struct dg_holder *holder)
+{
+	const char *skipped = dg_action_skipped(rule->ladder[rung].action, rule->signo, holder);
+
+	return !skipped && rule->dry_run ? "dry-run" : skipped;
+}
+
 void dg_rule_explain(const struct dg_rule *rule, const struct dg_subject *subject,
 		     struct dg_reason *ret)
 {

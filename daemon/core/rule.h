@@ -88,6 +88,13 @@ void dg_device_rule_done(struct dg_device_rule *rule);
 /* A ladder whose rungs are all leave asks nothing of anybody. */
 bool dg_rule_leaves(const struct dg_rule *rule);
 
+/*
+ * What becomes of this rung without being done, or NULL: dg_action_skipped(),
+ * and "dry-run" for what would be done if the rule meant it.
+ */
+const char *dg_rule_skipped(const struct dg_rule *rule, size_t rung,
+			    const struct dg_holder *holder);
+
 /* Why the rule is, or is not, for the subject. */
 void dg_rule_explain(const struct dg_rule *rule, const struct dg_subject *subject,
 		     struct dg_reason *ret);

@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "core/story-private.h"
 
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
 static size_t index_of(const struct dg_story *story, struct dg_process wanted)
 {
 	/* The youngest is asked for most. */
@@ -75,15 +79,49 @@ int dg_story_on_act(struct dg_story *story, event_t *event)
 	return 0;
 }
 
+/* The last one of that rung; what says none is of the last one. */
+static struct dg_story_action *find_action(struct dg_story_holder *holder, event_t *event)
+{
+	uint64_t rung = dg_history_number(event, "rung", 10, UINT64_MAX);
+
+	for (size_t i = holder->n_actions; i > 0; i--)
+		if (rung == UINT64_MAX || holder->actions[i - 1].rung == rung)
+			return &holder->actions[i - 1];
+	return NULL;
+}
+
+/* In the place of what was there before. */
+static int keep(event_t *event, const char *key, char **text)
+{
+	const char *value = dg_history_get(event, key);
+	char *copy;
+
+	if (!value || !*value)
+		return 0;
+	copy = strdup(value);
+	if (!copy)
+		return -ENOMEM;
+	free(*text);
+	*text = copy;
+	return 0;
+}
+
 int dg_story_on_acted(struct dg_story *story, event_t *event)
 {
 	struct dg_story_holder *holder = find_holder(story, event);
+	struct dg_story_action *action;
+	int r;
 
 	if (!holder)
 		return DG_STORY_LEFT_OUT;
-	if (holder->n_actions > 0)
-		TEXT(event, "outcome", holder->actions[holder->n_actions - 1].outcome);
-	return 0;
+	action = find_action(holder, event);
+	if (!action)
+		return 0;
+	TEXT(event, "outcome", action->outcome);
+	action->status = (int)number(event, "status");
+	action->took_us = number(event, "took_us");
+	r = keep(event, "unit", &action->unit);
+	return r < 0 ? r : keep(event, "output", &action->output);
 }
 
 int dg_story_on_freed(struct dg_story *story, event_t *event)
@@ -95,4 +133,14 @@ int dg_story_on_freed(struct dg_story *story, event_t *event)
 	TEXT(event, "how", holder->how);
 	holder->over_us = event->mono_us;
 	return 0;
+}
+
+void dg_story_holders_done(struct dg_story *story)
+{
+	for (size_t i = 0; i < story->n_holders; i++)
+		for (size_t k = 0; k < story->holders[i].n_actions; k++) {
+			free(story->holders[i].actions[k].unit);
+			free(story->holders[i].actions[k].output);
+		}
+	free(story->holders);
 }

@@ -59,3 +59,6 @@ int dg_story_on_holder(struct dg_story *story, event_t *event);
 int dg_story_on_act(struct dg_story *story, event_t *event);
 int dg_story_on_acted(struct dg_story *story, event_t *event);
 int dg_story_on_freed(struct dg_story *story, event_t *event);
+int dg_story_on_unit(struct dg_story *story, event_t *event);
+void dg_story_units_done(struct dg_story *story);
+void dg_story_holders_done(struct dg_story *story);

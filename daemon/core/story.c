@@ -325,6 +325,7 @@ static const struct {
 	{"act", dg_story_on_act},
 	{"acted", dg_story_on_acted},
 	{"freed", dg_story_on_freed},
+	{"unit", dg_story_on_unit},
 	{"kernel", on_kernel},
 	{"mark", on_mark},
 	{"note", on_note},
@@ -383,7 +384,8 @@ void dg_story_done(struct dg_story *story)
 	free(story->targets);
 	free(story->states);
 	free(story->jobs);
-	free(story->holders);
+	dg_story_holders_done(story);
+	dg_story_units_done(story);
 	free(story->mounts);
 	free(story->notes);
 	*story = (struct dg_story){};

@@ -24,7 +24,9 @@
  *	holder   pid start_ns comm uid rule exempt mapped open cwd root exe bytes
  *	         addr fs_dev permille
  *	act      pid start_ns action grace_ms rung     before it is done
- *	acted    pid start_ns action outcome rung      after
+ *	acted    pid start_ns action outcome rung      after; and again when it is known what
+ *	         unit status took_us output            came of it
+ *	unit     action cgroup boot_ns         before it is done to all of a unit; after "thaw"
  *	freed    pid start_ns how                 unmapped, exited, or dg_entry_state_name()
  *	kernel   name device path                 loop, swap, nfsd: no process
  *	mark     name                             see enum dg_mark
@@ -110,6 +112,18 @@ struct dg_story_action {
 	size_t rung;
 	uint64_t at_us;
 	char outcome[DG_STORY_WORD]; /* sent, no-handler, blocked, ESRCH…; empty: not known */
+	char *unit;                  /* that it was done to; NULL: none */
+	int status;                  /* of exec: its exit status, or signal */
+	uint64_t took_us;            /* of exec and stop */
+	char *output;                /* bytes that exec printed, or why it failed; may be NULL */
+};
+
+/* Something that was done to all of a unit. */
+struct dg_story_unit {
+	char *cgroup;
+	enum dg_action action;
+	uint64_t boot_ns; /* when, suspend included: who started later had none of it */
+	bool frozen;      /* by us, and not thawed yet */
 };
 
 struct dg_story_holder {
@@ -181,6 +195,8 @@ struct dg_story {
 	size_t n_holders;
 	struct dg_story_mount *mounts;
 	size_t n_mounts;
+	struct dg_story_unit *units;
+	size_t n_units;
 	char **notes;
 	size_t n_notes;
 };
@@ -202,3 +218,7 @@ const struct dg_story_rule *dg_story_find_rule(const struct dg_story *story, con
 /* NULL: not in it (there may have been too many). */
 const struct dg_story_holder *dg_story_find_holder(const struct dg_story *story,
 						   struct dg_process process);
+
+/* The last time that this was done to this unit, or NULL. */
+const struct dg_story_unit *dg_story_find_unit(const struct dg_story *story, const char *cgroup,
+					       enum dg_action action);

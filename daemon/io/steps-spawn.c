@@ -6,10 +6,55 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "core/procstat.h"
 #include "io/steps-spawn.h"
+
+/* Not 0, 1 or 2. On failure it is what it was. */
+static int move_high(int *fd)
+{
+	int high;
+
+	if (*fd > STDERR_FILENO)
+		return 0;
+	high = fcntl(*fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+	if (high < 0)
+		return -errno;
+	close(*fd);
+	*fd = high;
+	return 0;
+}
+
+int spawn_input(const void *bytes, size_t n, int *ret)
+{
+	const char *at = bytes;
+	int fd, r;
+
+	fd = memfd_create("daxguard-step", MFD_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	r = move_high(&fd);
+	while (r == 0 && n > 0) {
+		ssize_t written = write(fd, at, n);
+
+		if (written < 0) {
+			r = -errno;
+			break;
+		}
+		at += written;
+		n -= (size_t)written;
+	}
+	if (r == 0 && lseek(fd, 0, SEEK_SET) < 0)
+		r = -errno;
+	if (r < 0) {
+		close(fd);
+		return r;
+	}
+	*ret = fd;
+	return 0;
+}
 
 int spawn_pipe(int ours, int ret[2])
 {
@@ -17,19 +62,8 @@ int spawn_pipe(int ours, int ret[2])
 
 	if (pipe2(fds, O_CLOEXEC) < 0)
 		return -errno;
-	for (int i = 0; i < 2 && r == 0; i++) {
-		int high;
-
-		if (fds[i] > STDERR_FILENO)
-			continue;
-		high = fcntl(fds[i], F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
-		if (high < 0) {
-			r = -errno;
-			break;
-		}
-		close(fds[i]);
-		fds[i] = high;
-	}
+	for (int i = 0; i < 2 && r == 0; i++)
+		r = move_high(&fds[i]);
 	if (r == 0 && fcntl(fds[ours], F_SETFL, O_NONBLOCK) < 0)
 		r = -errno;
 	if (r < 0) {
@@ -40,6 +74,15 @@ int spawn_pipe(int ours, int ret[2])
 	ret[0] = fds[0];
 	ret[1] = fds[1];
 	return 0;
+}
+
+void spawn_fds_close(const struct spawn_fds *fds)
+{
+	const int all[] = {fds->input, fds->output, fds->error};
+
+	for (size_t i = 0; i < sizeof(all) / sizeof(*all); i++)
+		if (all[i] >= 0)
+			close(all[i]);
 }
 
 static int spawn_actions(posix_spawn_file_actions_t *actions, const struct spawn_fds *fds)

@@ -2,6 +2,7 @@
 /* How a step is started: part of steps.c, which owns what comes of it. */
 #pragma once
 
+#include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -11,10 +12,14 @@
  */
 int spawn_pipe(int ours, int ret[2]);
 
+/* Likewise: with these bytes, to be read from the begin. */
+int spawn_input(const void *bytes, size_t n, int *ret);
+
 /* What a step gets; -1: /dev/null. */
 struct spawn_fds {
 	int input, output, error;
 };
+void spawn_fds_close(const struct spawn_fds *fds);
 
 /*
  * binary with verb as its arguments, a clean environment and signal state,

@@ -16,7 +16,6 @@
 #include "io/steps.h"
 
 #define USEC_PER_SEC UINT64_C(1000000)
-#define NSEC_PER_USEC UINT64_C(1000)
 
 /* A deadline may be late by this much. */
 #define ACCURACY_US 1000
@@ -49,20 +48,9 @@ struct steps {
 
 const char *step_end_name(enum step_end end)
 {
-	switch (end) {
-	case STEP_OK:
-		return "ok";
-	case STEP_FAILED:
-		return "failed";
-	case STEP_SIGNALED:
-		return "signaled";
-	case STEP_TIMEOUT:
-		return "timeout";
-	case STEP_CANCELED:
-		return "canceled";
-	default:
-		return "unknown";
-	}
+	static const char *const names[] = {"ok", "failed", "signaled", "timeout", "canceled"};
+
+	return (unsigned)end < sizeof(names) / sizeof(*names) ? names[end] : "unknown";
 }
 
 static uint64_t now_us(void)
@@ -70,7 +58,7 @@ static uint64_t now_us(void)
 	struct timespec now;
 
 	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * USEC_PER_SEC + (uint64_t)now.tv_nsec / NSEC_PER_USEC;
+	return (uint64_t)now.tv_sec * USEC_PER_SEC + (uint64_t)now.tv_nsec / 1000;
 }
 
 static void input_close(struct step *step)
@@ -274,12 +262,24 @@ static int watch_exit(struct step *step)
 			       on_gone, step);
 }
 
-/* Spawn with all pipes; what is opened belongs to step, also on failure. */
-static int spawn_piped(struct step *step, const char *const argv[], bool waits)
-{
-	int input[2] = {-1, -1}, output[2] = {-1, -1}, error[2] = {-1, -1}, r;
+/* How it is started. */
+struct start {
+	const char *const *argv;
+	bool waits; /* for its verb */
+	const void *input;
+	size_t n_input;
+};
 
-	r = waits ? spawn_pipe(1, input) : 0;
+/* Spawn with all pipes; what is opened belongs to step, also on failure. */
+static int spawn_piped(struct step *step, const struct start *start)
+{
+	int input[2] = {-1, -1}, output[2] = {-1, -1}, error[2] = {-1, -1}, r = 0;
+	struct spawn_fds theirs;
+
+	if (start->waits)
+		r = spawn_pipe(1, input);
+	else if (start->input)
+		r = spawn_input(start->input, start->n_input, &input[0]);
 	step->input = input[1];
 	if (r >= 0)
 		r = spawn_pipe(0, output);
@@ -287,19 +287,14 @@ static int spawn_piped(struct step *step, const char *const argv[], bool waits)
 	if (r >= 0)
 		r = spawn_pipe(0, error);
 	step->error.fd = error[0];
+	theirs = (struct spawn_fds){input[0], output[1], error[1]};
 	if (r >= 0)
-		r = spawn_step(step->steps->binary, argv,
-			       &(struct spawn_fds){input[0], output[1], error[1]}, &step->pid);
-	if (input[0] >= 0)
-		close(input[0]);
-	if (output[1] >= 0)
-		close(output[1]);
-	if (error[1] >= 0)
-		close(error[1]);
+		r = spawn_step(step->steps->binary, start->argv, &theirs, &step->pid);
+	spawn_fds_close(&theirs);
 	return r;
 }
 
-static int step_spawn(struct steps *steps, const char *const argv[], bool waits, struct step **ret)
+static int step_spawn(struct steps *steps, const struct start *start, struct step **ret)
 {
 	struct step *step;
 	int r;
@@ -308,7 +303,7 @@ static int step_spawn(struct steps *steps, const char *const argv[], bool waits,
 	step = step_new(steps);
 	if (!step)
 		return -ENOMEM;
-	r = spawn_piped(step, argv, waits);
+	r = spawn_piped(step, start);
 	if (r < 0) {
 		step_free(step);
 		return r;
@@ -360,17 +355,18 @@ static struct step *take_ready(struct steps *steps, const char *const argv[])
 	return NULL;
 }
 
-int step_start(struct steps *steps, const char *const argv[], uint64_t timeout_us, step_func func,
-	       void *userdata, struct step **ret)
+int step_start_with(struct steps *steps, const char *const argv[], const void *input,
+		    size_t n_input, uint64_t timeout_us, step_func func, void *userdata,
+		    struct step **ret)
 {
-	struct step *step = take_ready(steps, argv);
-	int r;
+	const struct start start = {.argv = argv, .input = input, .n_input = n_input};
+	struct step *step = input ? NULL : take_ready(steps, argv);
+	int r = n_input > STEP_INPUT_MAX ? -E2BIG : 0;
 
-	if (!step) {
-		r = step_spawn(steps, argv, false, &step);
-		if (r < 0)
-			return r;
-	}
+	if (r >= 0 && !step)
+		r = step_spawn(steps, &start, &step);
+	if (r < 0)
+		return r;
 	r = step_watch(step, timeout_us, func, userdata);
 	if (r < 0) {
 		step_abandon(step);
@@ -378,6 +374,12 @@ int step_start(struct steps *steps, const char *const argv[], uint64_t timeout_u
 	}
 	*ret = step;
 	return 0;
+}
+
+int step_start(struct steps *steps, const char *const argv[], uint64_t timeout_us, step_func func,
+	       void *userdata, struct step **ret)
+{
+	return step_start_with(steps, argv, NULL, 0, timeout_us, func, userdata, ret);
 }
 
 bool steps_keep_ready(struct steps *steps, size_t n)
@@ -389,7 +391,9 @@ bool steps_keep_ready(struct steps *steps, size_t n)
 	for (step = steps->first; step; step = step->next)
 		ready += step->input >= 0;
 	/* What cannot be started now is started when it is needed, or fails there. */
-	return ready < n && step_spawn(steps, argv, true, &step) >= 0 && ready + 1 < n;
+	return ready < n &&
+	       step_spawn(steps, &(struct start){.argv = argv, .waits = true}, &step) >= 0 &&
+	       ready + 1 < n;
 }
 
 int step_adopt(struct steps *steps, pid_t pid, uint64_t start_ns)

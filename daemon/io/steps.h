@@ -27,6 +27,7 @@
 
 #define STEP_OUTPUT_MAX (4U * 1024 * 1024)
 #define STEP_ERROR_MAX 1024U
+#define STEP_INPUT_MAX (1024U * 1024)
 
 struct steps;
 struct step;
@@ -57,9 +58,14 @@ int steps_new(sd_event *event, const char *binary, struct steps **ret);
 struct steps *steps_free(struct steps *steps); /* cancels all, without callbacks */
 
 /*
- * argv: the verb and its arguments, NULL at the end. What posix_spawn and
- * pidfd_open say, -ENOMEM, -EMFILE; then there is no callback.
+ * argv: the verb and its arguments, NULL at the end. input: what it reads from
+ * stdin, at most STEP_INPUT_MAX bytes; NULL: nothing. What posix_spawn and
+ * pidfd_open say, -ENOMEM, -EMFILE, -E2BIG; then there is no callback.
  */
+int step_start_with(struct steps *steps, const char *const argv[], const void *input,
+		    size_t n_input, uint64_t timeout_us, step_func func, void *userdata,
+		    struct step **ret);
+
 int step_start(struct steps *steps, const char *const argv[], uint64_t timeout_us, step_func func,
 	       void *userdata, struct step **ret);
 void step_cancel(struct step *step); /* no callback any more; step is gone */

@@ -62,6 +62,16 @@
  *   claim DEV…		take each exclusively as soon as it can be had, so that
  *			nobody mounts it, and keep it until killed
  *
+ * Verbs of rules; what to do is read from stdin, as records:
+ *
+ *   hook		runs a program, and ends whatever it has started
+ *	ARG TIMEOUT_MSEC	    the first record; ARG repeats, no shell
+ *	DAXGUARD_...		    the second: what it is told, see hook-facts.c
+ *     and says
+ *	HOW STATUS OUTPUT	    "exited", "signaled" or "timeout"; its first KiB
+ *   stop		asks the service manager to stop a unit
+ *	ADDRESS UNIT		    where it listens, as in sd_bus_set_address(3)
+ *
  * Those that act include what is made of files on DEV: file systems on loop
  * devices, which are given back as well, and (mounts, unmount, detach) overlays.
  *
@@ -91,12 +101,14 @@ static const struct {
 } verbs[] = {
 	{"claim", verb_claim, TAKES_DEVS},
 	{"detach", verb_detach, TAKES_DEVS},
+	{"hook", verb_hook, TAKES_NOTHING},
 	{"mounts", verb_mounts, TAKES_DEVS},
 	{"names", verb_names, TAKES_WORDS},
 	{"processes", verb_processes, TAKES_WORDS},
 	{"procscan", verb_procscan, TAKES_DEVS},
 	{"protected", verb_protected, TAKES_NOTHING},
 	{"shutdown", verb_shutdown, TAKES_DEVS},
+	{"stop", verb_stop, TAKES_NOTHING},
 	{"sync", verb_sync, TAKES_DEVS},
 	{"topology", verb_topology, TAKES_NOTHING},
 	{"unmount", verb_unmount, TAKES_DEVS},

@@ -40,18 +40,23 @@ void step_go_home(const struct step *step);
 int step_emit(struct step *step);
 int step_write(const char *records, size_t n);
 
+/* Be the program whose name is ours with this suffix, for this verb without arguments. */
+int step_exec_other(struct step *step, const char *suffix, const char *verb);
+
 /* "ok" for 0, "EBUSY" for -EBUSY. */
 const char *step_result(int r);
 
 /* The verbs, see main.c; each returns an exit status or a negative errno. */
 int verb_claim(struct step *step); /* does not return */
 int verb_detach(struct step *step);
+int verb_hook(struct step *step);
 int verb_mounts(struct step *step);
 int verb_names(struct step *step);
 int verb_processes(struct step *step);
 int verb_procscan(struct step *step);
 int verb_protected(struct step *step);
 int verb_shutdown(struct step *step);
+int verb_stop(struct step *step);
 int verb_sync(struct step *step);
 int verb_topology(struct step *step);
 int verb_unmount(struct step *step);

@@ -50,6 +50,8 @@ int main(int argc, char *argv[])
 		.journal = below(dir, "journal"),
 		.kmsg = below(dir, "kmsg"),
 		.proc = "/proc",
+		.cgroup = getenv("DAXGUARD_TEST_CGROUP") ?: below(dir, "cgroup"),
+		.systemd = getenv("DAXGUARD_TEST_SYSTEMD") ?: "unix:path=/nowhere",
 		.bus = getenv("DAXGUARD_TEST_BUS"),
 		.policy_dirs = policy_dirs,
 	};

@@ -326,6 +326,27 @@ static void no_error(void *userdata, const struct dg_text_error *error)
 	fail_msg("%u:%u: %s", error->line, error->column, error->reason);
 }
 
+static struct dg_policy *policy_of(const char *text)
+{
+	struct dg_policy *policy = dg_policy_new();
+	struct dg_rule rule;
+
+	assert_int_equal(dg_rule_parse("a.policy", text, strlen(text), no_error, NULL, &rule), 0);
+	assert_int_equal(dg_policy_add(policy, &rule), 0);
+	return policy;
+}
+
+/* The plan, begun anew, of one rule for a device of which nothing is known. */
+static struct dg_policy *one_rule(const char *text)
+{
+	struct dg_policy *policy = policy_of(text);
+
+	dg_plan_done(&plan);
+	dg_plan_init(&plan, policy, BEGIN + 20 * SEC, 6 * SEC);
+	assert_int_equal(dg_plan_select(&plan, &(struct dg_device_facts){}), 0);
+	return policy;
+}
+
 static void rules_of_files(void **state)
 {
 	static const char text[] = "[Match]\nDevice=pmem0\nCommand=db*\nAccess=mapped\n[Policy]\n"
@@ -333,11 +354,8 @@ static void rules_of_files(void **state)
 	static const char *const names[] = {"pmem0"};
 	const struct dg_device_facts device = {.names = {names, 1, true}};
 	struct dg_holder holders[] = {mapper(10, 0), mapper(11, 0)};
-	struct dg_policy *policy = dg_policy_new();
-	struct dg_rule rule;
+	struct dg_policy *policy = policy_of(text);
 
-	assert_int_equal(dg_rule_parse("a.policy", text, strlen(text), no_error, NULL, &rule), 0);
-	assert_int_equal(dg_policy_add(policy, &rule), 0);
 	dg_plan_done(&plan);
 	dg_plan_init(&plan, policy, BEGIN + 20 * SEC, 6 * SEC);
 	strcpy(holders[0].comm, "db-server");
@@ -352,33 +370,20 @@ static void rules_of_files(void **state)
 	assert_string_equal(plan.entries[1].rule->name, "a.policy");
 	expect(BEGIN, 10, DG_ACTION_SIGBUS, "no-handler");
 	expect(BEGIN, 10, DG_ACTION_TERM, NULL);
-	expect(BEGIN, 11, DG_ACTION_STOP, "unsupported");
-	assert_int_equal(expect(BEGIN, 11, DG_ACTION_TERM, NULL).grace_ms, 1500);
+	assert_int_equal(expect(BEGIN, 11, DG_ACTION_STOP, NULL).grace_ms, 1000);
+	scan(holders, 2, BEGIN + SEC);
+	assert_int_equal(expect(BEGIN + SEC, 11, DG_ACTION_TERM, NULL).grace_ms, 1500);
 	dg_plan_done(&plan);
-
 	dg_policy_unref(policy);
-}
-
-static struct dg_policy *policy_of(const char *text)
-{
-	struct dg_policy *policy = dg_policy_new();
-	struct dg_rule rule;
-
-	assert_int_equal(dg_rule_parse("a.policy", text, strlen(text), no_error, NULL, &rule), 0);
-	assert_int_equal(dg_policy_add(policy, &rule), 0);
-	return policy;
 }
 
 /* The next daemon has other rules: what was begun goes on, as long as nothing else is used. */
 static void a_ladder_that_was_begun_goes_on(void **state)
 {
 	const struct dg_rule *mapped = dg_policy_find(dg_policy_builtin(), "built-in:mapped");
-	struct dg_policy *policy = policy_of("[Match]\nCommand=*\n[Policy]\nAction=leave\n");
+	struct dg_policy *policy = one_rule("[Match]\nCommand=*\n[Policy]\nAction=leave\n");
 	struct dg_holder holder = mapper(10, SIG(SIGBUS));
 
-	dg_plan_done(&plan);
-	dg_plan_init(&plan, policy, BEGIN + 20 * SEC, 6 * SEC);
-	assert_int_equal(dg_plan_select(&plan, &(struct dg_device_facts){}), 0);
 	assert_int_equal(dg_plan_restore(&plan, holder.process, mapped, MAPPED, 1, BEGIN), 0);
 	scan(&holder, 1, BEGIN + 2 * SEC);
 	expect(BEGIN + 2 * SEC, 10, DG_ACTION_TERM, NULL);
@@ -395,13 +400,10 @@ static void a_ladder_that_was_begun_goes_on(void **state)
 static void a_rule_is_kept_while_the_use_is_the_same(void **state)
 {
 	struct dg_policy *policy =
-		policy_of("[Match]\nUnit=a.service\n[Policy]\nAction=term kill\n");
+		one_rule("[Match]\nUnit=a.service\n[Policy]\nAction=term kill\n");
 	const struct dg_process_facts looked = {.unit = "a.service", .user_unit = ""};
 	struct dg_holder holders[] = {mapper(10, SIG(SIGBUS)), mapper(11, 0)};
 
-	dg_plan_done(&plan);
-	dg_plan_init(&plan, policy, BEGIN + 20 * SEC, 6 * SEC);
-	assert_int_equal(dg_plan_select(&plan, &(struct dg_device_facts){}), 0);
 	holders[1].looked = &looked;
 	scan(holders, 2, BEGIN);
 	assert_string_equal(plan.entries[0].rule->name, "built-in:mapped");
@@ -412,6 +414,51 @@ static void a_rule_is_kept_while_the_use_is_the_same(void **state)
 	holders[1].exempt = DG_EXEMPT_SERVICE;
 	scan(holders, 2, BEGIN + 2 * SEC);
 	assert_int_equal(plan.entries[1].state, DG_ENTRY_FREED);
+	dg_plan_done(&plan);
+	dg_policy_unref(policy);
+}
+
+static void a_dry_run_tells_the_ladder_and_leaves(void **state)
+{
+	struct dg_holder holders[] = {mapper(10, 0)};
+	struct dg_policy *policy =
+		one_rule("[Match]\nAccess=mapped\n[Policy]\nDryRun=yes\nSignal=USR1\n"
+			 "Action=notify term@7s kill\n");
+
+	scan(holders, 1, BEGIN);
+	assert_int_equal(expect(BEGIN, 10, DG_ACTION_NOTIFY, "no-handler").grace_ms, 0);
+	assert_int_equal(expect(BEGIN, 10, DG_ACTION_TERM, "dry-run").grace_ms, 7000);
+	expect(BEGIN, 10, DG_ACTION_KILL, "dry-run");
+	assert_int_equal(expect_nothing(BEGIN), UINT64_MAX);
+	assert_int_equal(plan.entries[0].state, DG_ENTRY_LEFT);
+	/* Once, however often it is seen. */
+	scan(holders, 1, BEGIN + SEC);
+	expect_nothing(BEGIN + SEC);
+	assert_int_equal(plan.entries[0].state, DG_ENTRY_LEFT);
+	dg_plan_done(&plan);
+	dg_policy_unref(policy);
+}
+
+static void a_dry_run_is_whole_without_time(void **state)
+{
+	struct dg_holder holders[] = {mapper(10, 0)};
+	uint64_t late = BEGIN + 19 * SEC;
+	struct dg_policy *policy =
+		one_rule("[Match]\nAccess=mapped\n[Policy]\nDryRun=yes\nAction=term@7s kill\n");
+
+	scan(holders, 1, late);
+	expect(late, 10, DG_ACTION_TERM, "dry-run");
+	expect(late, 10, DG_ACTION_KILL, "dry-run");
+	expect_nothing(late);
+	assert_int_equal(plan.entries[0].state, DG_ENTRY_LEFT);
+
+	dg_plan_done(&plan);
+	dg_plan_init(&plan, policy, BEGIN + 20 * SEC, 6 * SEC);
+	assert_int_equal(dg_plan_select(&plan, &(struct dg_device_facts){}), 0);
+	assert_int_equal(
+		dg_plan_restore(&plan, holders[0].process, &policy->rules[0], MAPPED, 1, BEGIN), 0);
+	scan(holders, 1, BEGIN + 1);
+	expect(BEGIN + 1, 10, DG_ACTION_KILL, "dry-run");
 	dg_plan_done(&plan);
 	dg_policy_unref(policy);
 }
@@ -439,6 +486,8 @@ int main(void)
 		TEST(rules_of_files),
 		TEST(a_ladder_that_was_begun_goes_on),
 		TEST(a_rule_is_kept_while_the_use_is_the_same),
+		TEST(a_dry_run_tells_the_ladder_and_leaves),
+		TEST(a_dry_run_is_whole_without_time),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

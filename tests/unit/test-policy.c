@@ -106,17 +106,17 @@ static void sigbus_is_for_those_who_can_answer_it(void **state)
 {
 	struct dg_holder holder = mapper();
 
-	assert_string_equal(dg_action_skipped(DG_ACTION_SIGBUS, &holder), "no-handler");
+	assert_string_equal(dg_action_skipped(DG_ACTION_SIGBUS, 0, &holder), "no-handler");
 	holder.sig_caught = SIG(SIGBUS);
-	assert_null(dg_action_skipped(DG_ACTION_SIGBUS, &holder));
+	assert_null(dg_action_skipped(DG_ACTION_SIGBUS, 0, &holder));
 	holder.sig_blocked = SIG(SIGBUS);
-	assert_string_equal(dg_action_skipped(DG_ACTION_SIGBUS, &holder), "blocked");
+	assert_string_equal(dg_action_skipped(DG_ACTION_SIGBUS, 0, &holder), "blocked");
 	holder.sig_blocked = 0;
 	holder.sig_ignored = SIG(SIGBUS);
-	assert_string_equal(dg_action_skipped(DG_ACTION_SIGBUS, &holder), "no-handler");
+	assert_string_equal(dg_action_skipped(DG_ACTION_SIGBUS, 0, &holder), "no-handler");
 	holder.sig_ignored = 0;
 	holder.counts[DG_USE_MAPPED] = 0;
-	assert_string_equal(dg_action_skipped(DG_ACTION_SIGBUS, &holder), "not-mapped");
+	assert_string_equal(dg_action_skipped(DG_ACTION_SIGBUS, 0, &holder), "not-mapped");
 }
 
 static void term_is_also_for_who_blocks_it(void **state)
@@ -124,9 +124,45 @@ static void term_is_also_for_who_blocks_it(void **state)
 	struct dg_holder holder = mapper();
 
 	holder.sig_blocked = UINT64_MAX;
-	assert_null(dg_action_skipped(DG_ACTION_TERM, &holder));
-	assert_null(dg_action_skipped(DG_ACTION_KILL, &holder));
-	assert_string_equal(dg_action_skipped(DG_ACTION_FREEZE, &holder), "unsupported");
+	assert_null(dg_action_skipped(DG_ACTION_TERM, 0, &holder));
+	assert_null(dg_action_skipped(DG_ACTION_KILL, 0, &holder));
+	assert_null(dg_action_skipped(DG_ACTION_FREEZE, 0, &holder));
+}
+
+static const char *notify(const struct dg_holder *holder)
+{
+	return dg_action_skipped(DG_ACTION_NOTIFY, SIGUSR1, holder);
+}
+
+static void notify_is_for_those_who_wait_for_it(void **state)
+{
+	struct dg_holder holder = mapper();
+
+	assert_string_equal(notify(&holder), "no-handler");
+	holder.sig_caught = SIG(SIGUSR2);
+	assert_string_equal(notify(&holder), "no-handler");
+	holder.sig_caught = SIG(SIGUSR1);
+	assert_null(notify(&holder));
+	/* For sigwait(3) or signalfd(2), with or without a handler. */
+	holder.sig_blocked = SIG(SIGUSR1);
+	assert_null(notify(&holder));
+	holder.sig_caught = 0;
+	assert_null(notify(&holder));
+	holder.sig_ignored = SIG(SIGUSR1);
+	assert_string_equal(notify(&holder), "no-handler");
+}
+
+static void who_is_to_answer_is_thawed(void **state)
+{
+	static const enum dg_action thaw[] = {DG_ACTION_NOTIFY, DG_ACTION_SIGBUS, DG_ACTION_STOP,
+					      DG_ACTION_TERM, DG_ACTION_KILL};
+	uint32_t want = 0, have = 0;
+
+	for (size_t i = 0; i < sizeof(thaw) / sizeof(*thaw); i++)
+		want |= 1U << thaw[i];
+	for (unsigned action = 0; action <= _DG_ACTION_MAX; action++)
+		have |= (uint32_t)dg_action_thaws(action) << action;
+	assert_int_equal(have, want);
 }
 
 static void actions_have_names(void **state)
@@ -152,6 +188,8 @@ int main(void)
 		cmocka_unit_test(references),
 		cmocka_unit_test(sigbus_is_for_those_who_can_answer_it),
 		cmocka_unit_test(term_is_also_for_who_blocks_it),
+		cmocka_unit_test(notify_is_for_those_who_wait_for_it),
+		cmocka_unit_test(who_is_to_answer_is_thawed),
 		cmocka_unit_test(actions_have_names),
 	};
 

@@ -95,6 +95,51 @@ static void tells_of_holders(void **state)
 	dg_story_done(&story);
 }
 
+static const char of_units[] =
+	"1 5000000 holder pid=10 start_ns=50000000 comm=app uid=0 rule=a.policy\n"
+	"1 5000001 act pid=10 start_ns=50000000 action=exec grace_ms=5000 rung=0\n"
+	"1 5000002 acted pid=10 start_ns=50000000 action=exec outcome=waiting rung=0 "
+	"unit=a.service\n"
+	"1 5000003 act pid=10 start_ns=50000000 action=freeze grace_ms=1000 rung=1\n"
+	"1 5000003 unit action=freeze cgroup=/a\\x20b.service boot_ns=60000000\n"
+	"1 5000004 acted pid=10 start_ns=50000000 action=freeze outcome=frozen rung=1\n"
+	"1 5000005 acted pid=10 start_ns=50000000 action=exec outcome=hook-failed rung=0 status=3 "
+	"took_us=7 output=no\\x0away\n"
+	"1 5000006 unit action=term cgroup=/c.service boot_ns=70000000\n"
+	"1 5000007 unit action=freeze cgroup=/d.service boot_ns=70000000\n"
+	"1 5000008 unit action=thaw cgroup=/d.service boot_ns=80000000\n"
+	"1 5000009 unit action=dance cgroup=/e.service boot_ns=80000000\n"
+	"1 5000009 unit action=kill\n";
+
+static void tells_of_units(void **state)
+{
+	const struct dg_story_action *actions;
+	struct dg_story story;
+
+	assert_int_equal(dg_story_read(of_units, strlen(of_units), &story), 0);
+	assert_int_equal(story.n_holders, 1);
+	actions = story.holders[0].actions;
+	assert_int_equal(story.holders[0].n_actions, 2);
+	/* What came of the first was known after the second had begun. */
+	assert_string_equal(actions[0].outcome, "hook-failed");
+	assert_string_equal(actions[0].unit, "a.service");
+	assert_string_equal(actions[0].output, "no\nway");
+	assert_int_equal(actions[0].status, 3);
+	assert_int_equal(actions[0].took_us, 7);
+	assert_string_equal(actions[1].outcome, "frozen");
+	assert_null(actions[1].unit);
+	assert_int_equal(story.n_units, 3);
+	assert_string_equal(story.units[0].cgroup, "/a b.service");
+	assert_int_equal(story.units[0].boot_ns, 60000000);
+	assert_true(story.units[0].frozen);
+	assert_false(story.units[1].frozen);
+	assert_false(story.units[2].frozen);
+	assert_ptr_equal(dg_story_find_unit(&story, "/c.service", DG_ACTION_TERM), &story.units[1]);
+	assert_null(dg_story_find_unit(&story, "/c.service", DG_ACTION_KILL));
+	assert_null(dg_story_find_unit(&story, "/c", DG_ACTION_TERM));
+	dg_story_done(&story);
+}
+
 /* The daemon died in the middle of a line: the rest of the record counts. */
 static void cut_anywhere(void **state)
 {
@@ -173,13 +218,10 @@ static void names(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(tells_all),
-		cmocka_unit_test(tells_of_holders),
-		cmocka_unit_test(cut_anywhere),
-		cmocka_unit_test(parts_are_bounded),
-		cmocka_unit_test(holders_are_bounded),
-		cmocka_unit_test(holders_are_bounded),
-		cmocka_unit_test(names),
+		cmocka_unit_test(tells_all),           cmocka_unit_test(tells_of_holders),
+		cmocka_unit_test(tells_of_units),      cmocka_unit_test(cut_anywhere),
+		cmocka_unit_test(parts_are_bounded),   cmocka_unit_test(holders_are_bounded),
+		cmocka_unit_test(holders_are_bounded), cmocka_unit_test(names),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,511 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""What rules can ask for, done by the real daemon to real processes in real control groups.
+
+usage: as test-daemon.py, with daxguardd-rules
+"""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+from daemoncase import EXIT_ON_TERM, IGNORE_TERM, DaemonCase, eventually, main
+
+ON_USR1 = "signal.signal(signal.SIGUSR1, lambda *a: os._exit(7))"
+COUNT_TERM = """
+def count(*_):
+    with open({!r}, "a") as f:
+        f.write("%d\\n" % os.getpid())
+signal.signal(signal.SIGTERM, count)
+"""
+
+
+def cgroup_root():
+    """Where a hierarchy of version 2 is mounted that we may change; or None."""
+    with open("/proc/self/mountinfo", encoding="utf-8") as file:
+        for line in file:
+            fields = line.split()
+            if fields[fields.index("-") + 1] == "cgroup2" and os.access(fields[4], os.W_OK):
+                return fields[4]
+    return None
+
+
+class LadderCase(DaemonCase):
+    def setUp(self):
+        super().setUp()
+        os.mkdir(self.path("policy.d"))
+
+    def rule(self, text, match="Access=mapped", name="50-test.policy"):
+        self.write("policy.d/" + name, f"[Match]\n{match}\n[Policy]\n{text}\n", 0o644)
+
+    def start(self, **more):
+        return super().start(DAXGUARD_TEST_POLICY=self.path("policy.d"), **more)
+
+    def script(self, text, name="hook"):
+        self.write(name, "#!/bin/sh\n" + text, 0o755)
+        return self.path(name)
+
+    def outcome(self, action, pid=None):
+        """The last one that was told."""
+        events = [e for e in self.events("acted", action=action)
+                  if pid is None or e["pid"] == str(pid)]
+        return events[-1]["outcome"] if events else None
+
+    def acts(self, holder):
+        return [e["action"] for e in self.events("act", pid=holder.pid)]
+
+
+class LadderTest(LadderCase):
+    def test_notify(self):
+        self.rule("Action=notify@9s kill\nSignal=SIGUSR1")
+        holder = self.holder(ON_USR1)
+        self.start()
+        self.module.hold()
+        self.assertEqual(self.module.wait(), "ACKED")
+        self.assertEqual(holder.wait(5), 7)
+        self.ended()
+        self.assertEqual(self.acts(holder), ["notify"])
+        self.assertEqual(self.outcome("notify"), "sent")
+
+    def test_notify_without_a_handler(self):
+        self.rule("Action=notify@9s term@9s kill\nSignal=SIGUSR1")
+        holder = self.holder(EXIT_ON_TERM)
+        self.start()
+        self.module.hold()
+        self.assertEqual(self.module.wait(), "ACKED")
+        self.assertEqual(holder.wait(5), 0)
+        self.ended()
+        self.assertEqual(self.outcome("notify"), "no-handler")
+
+    def test_dry_run(self):
+        self.rule("Action=notify term@3s kill\nSignal=SIGUSR1\nDryRun=yes")
+        holder = self.holder(ON_USR1)
+        self.start()
+        self.module.hold()
+        # Nobody is asked, and so nobody waited for.
+        self.assertEqual(self.module.wait(), "RELEASED")
+        self.ended()
+        self.assertIsNone(holder.poll())
+        self.assertEqual(self.acts(holder), ["notify", "term", "kill"])
+        self.assertEqual({e["outcome"] for e in self.events("acted", pid=holder.pid)}, {"dry-run"})
+        self.assertEqual(self.events("freed", pid=holder.pid)[0]["how"], "left")
+
+
+class HookTest(LadderCase):
+    def hold(self, script, rule="Action=exec@9s term@9s kill", timeout="4", holder=EXIT_ON_TERM):
+        self.rule(f"{rule}\nExec={self.script(script)} 'one word' $HOME\nExecTimeoutSec={timeout}")
+        process = self.holder(holder)
+        self.start()
+        self.module.hold()
+        return process
+
+    def hook(self):
+        return next(a for h in self.ctl("Incident", "show", "7")["Holders"] for a in h["Actions"]
+                    if a["Action"] == "exec")
+
+    def test_it_is_told_all(self):
+        holder = self.hold('echo "$0 $1 $2" > {0}/said\nenv >> {0}/said\ncat > {0}/json\n'
+                           'echo done\necho >&2 well\nkill $DAXGUARD_PID\n'.format(self.dir))
+        self.assertEqual(self.module.wait(), "ACKED")
+        self.assertEqual(holder.wait(5), 0)
+        self.ended()
+        with open(self.path("said"), encoding="ascii") as file:
+            said = file.read().splitlines()
+        # No shell has seen them.
+        self.assertEqual(said[0], self.path("hook") + " one word $HOME")
+        env = dict(line.split("=", 1) for line in said[1:])
+        self.assertEqual(env["DAXGUARD_PID"], str(holder.pid))
+        self.assertEqual(env["DAXGUARD_DEVICE"], "pfn0.0")
+        self.assertEqual(env["DAXGUARD_RULE"], "50-test.policy")
+        self.assertEqual(env["DAXGUARD_TIMEOUT_MSEC"], "4000")
+        self.assertNotIn("DAXGUARD_TEST_DIR", env)
+        self.assertNotIn("DAXGUARD_PARENT", env)
+        with open(self.path("json"), encoding="ascii") as file:
+            told = json.load(file)
+        self.assertEqual(told["Pid"], holder.pid)
+        self.assertEqual(told["Incident"], 7)
+        self.assertIs(told["Surprise"], False)
+        self.assertEqual(told["Mounts"], [self.pmem])
+        self.assertEqual(self.acts(holder), ["exec"])
+        eventually(lambda: self.hook()["Outcome"] in ("ok", "canceled"))
+        self.assertLess(told["DeadlineMsec"], 21000)
+
+    def test_one_that_does_well(self):
+        holder = self.hold("echo all; echo right >&2", rule="Action=exec@1s term@9s kill")
+        self.assertEqual(self.module.wait(), "ACKED")
+        self.assertEqual(holder.wait(5), 0)
+        self.ended()
+        self.assertEqual(self.outcome("exec"), "ok")
+        self.assertEqual(self.hook()["Output"], "all\nright\n")
+        self.assertEqual(self.acts(holder), ["exec", "term"])
+
+    def test_one_that_fails(self):
+        self.hold("echo no way; exit 3", rule="Action=exec@1s term@9s kill")
+        self.assertEqual(self.module.wait(), "ACKED")
+        self.ended()
+        hook = self.hook()
+        self.assertEqual((hook["Outcome"], hook["Status"], hook["Output"]),
+                         ("hook-failed", 3, "no way\n"))
+
+    def test_one_that_is_not_there(self):
+        self.rule("Action=exec@100ms kill\nExec=/nowhere/at/all")
+        self.holder()
+        self.start()
+        self.module.hold()
+        self.assertEqual(self.module.wait(), "ACKED")
+        self.ended()
+        self.assertEqual(self.outcome("exec"), "hook-failed")
+        self.assertIn("No such file", self.hook()["Output"])
+
+    def test_one_that_hangs_and_forks(self):
+        # Also those who leave its session, and their children.
+        self.hold("trap '' TERM\nfor i in 1 2 3; do setsid sh -c 'sleep 987 & sleep 987' & done\n"
+                  "echo $$ > {}/pid\nwhile :; do sleep 987; done".format(self.dir),
+                  timeout="500ms", rule="Action=exec@3s term@9s kill")
+        self.assertEqual(self.module.wait(), "ACKED")
+        self.ended()
+        self.assertEqual(self.outcome("exec"), "hook-timeout")
+        eventually(lambda: not self.sleepers())
+
+    @staticmethod
+    def sleepers():
+        found = []
+        for name in os.listdir("/proc"):
+            try:
+                with open(f"/proc/{name}/cmdline", "rb") as file:
+                    if file.read() == b"sleep\x00987\x00":
+                        found.append(int(name))
+            except OSError:
+                continue
+        return found
+
+    def test_what_it_leaves_behind_is_ended(self):
+        self.hold("setsid sleep 987 & exit 0", rule="Action=exec@1s term@9s kill")
+        self.assertEqual(self.module.wait(), "ACKED")
+        self.ended()
+        self.assertEqual(self.outcome("exec"), "ok")
+        self.assertEqual(self.sleepers(), [])
+
+    def test_one_that_floods(self):
+        self.hold("exec yes", timeout="300ms", rule="Action=exec@1s term@9s kill")
+        self.assertEqual(self.module.wait(), "ACKED")
+        self.ended()
+        self.assertEqual(self.outcome("exec"), "hook-timeout")
+        self.assertEqual(self.hook()["Output"], "y\n" * 512)
+
+    def test_it_is_no_holder(self):
+        # It maps the device, as does what it has started.
+        code = ("import mmap, os, time\nm = mmap.mmap(os.open({!r}, os.O_RDWR), 4096)\n"
+                "open({!r} % os.getpid(), 'w').close()\ntime.sleep(60)\n")
+        self.write("map.py", code.format(self.pmem + "/data", self.path("maps-%d")), 0o644)
+        holder = self.hold(f"{sys.executable} {self.path('map.py')} &\n"
+                           f"exec {sys.executable} {self.path('map.py')}",
+                           rule="Action=exec@3s term@9s kill")
+
+        def mappers():
+            return [int(name[5:]) for name in os.listdir(self.dir) if name.startswith("maps-")]
+        self.assertIn(self.module.wait(), ("ACKED", "RELEASED"))
+        self.ended()
+        self.assertEqual(len(mappers()), 2)
+        self.assertEqual({int(e["pid"]) for e in self.events("holder")}, {holder.pid})
+
+    def test_it_ends_with_the_incident(self):
+        # Its holder lets go at once, and nobody waits for the rest of it.
+        self.hold("kill $DAXGUARD_PID; sleep 987", timeout="9")
+        self.assertEqual(self.module.wait(), "ACKED")
+        self.ended()
+        self.assertEqual(self.outcome("exec"), "canceled")
+        eventually(lambda: not self.sleepers())
+
+    def test_it_is_not_run_again(self):
+        self.rule(f"Action=exec@4s term@9s kill\nExec={self.script('echo x >> %s/ran; sleep 987' % self.dir)}"
+                  "\nExecTimeoutSec=30")
+        holder = self.holder(EXIT_ON_TERM)
+        first = self.start()
+        self.module.hold()
+        eventually(lambda: os.path.exists(self.path("ran")))
+        first.kill()
+        first.wait()
+        eventually(lambda: not self.sleepers())
+        self.start()
+        self.assertEqual(self.module.wait(), "ACKED")
+        self.assertEqual(holder.wait(5), 0)
+        self.ended()
+        self.assertEqual(self.outcome("exec"), "lost")
+        with open(self.path("ran"), encoding="ascii") as file:
+            self.assertEqual(file.read(), "x\n")
+
+    def test_so_many_at_a_time(self):
+        self.rule(f"Action=exec@10s term@9s kill\nExecTimeoutSec=10\n"
+                  f"Exec={self.script('echo x >> %s/ran; sleep 0.3; kill $DAXGUARD_PID' % self.dir)}")
+        holders = [self.holder(EXIT_ON_TERM) for _ in range(12)]
+        self.start()
+        self.module.hold()
+        self.assertEqual(self.module.wait(), "ACKED")
+        self.ended()
+        for holder in holders:
+            self.assertEqual(holder.wait(5), 0)
+            self.assertEqual(self.acts(holder), ["exec"])
+
+
+class UnitCase(LadderCase):
+    """Processes in units: groups below a slice of our own."""
+
+    root = None
+
+    def setUp(self):
+        super().setUp()
+        self.top = os.path.join(self.root, f"daxguardtest{os.path.basename(self.dir)[9:]}.slice")
+        os.mkdir(self.top)
+        self.addCleanup(self.remove_groups)
+
+    def remove_groups(self):
+        self.kill_all()
+        for path, _, _ in os.walk(self.top, topdown=False):
+            with open(path + "/cgroup.freeze", "w", encoding="ascii") as file:
+                file.write("0")
+            eventually(lambda path=path: not self.pids(path))
+            os.rmdir(path)
+
+    @staticmethod
+    def pids(path):
+        with open(path + "/cgroup.procs", encoding="ascii") as file:
+            return file.read().split()
+
+    def start(self, **more):
+        return super().start(DAXGUARD_TEST_CGROUP=self.root, **more)
+
+    def unit(self, name):
+        path = os.path.join(self.top, name)
+        os.makedirs(path, exist_ok=True)
+        return path
+
+    def put(self, process, name):
+        with open(self.unit(name) + "/cgroup.procs", "w", encoding="ascii") as file:
+            file.write(str(process.pid))
+        return process
+
+    def bystander(self, name, before=""):
+        """Of the unit, and not on the device."""
+        self.write("other", "x" * 16384, 0o600)
+        return self.put(self.holder(before, path=self.path("other")), name)
+
+    def frozen(self, name):
+        with open(self.unit(name) + "/cgroup.events", encoding="ascii") as file:
+            return "frozen 1" in file.read()
+
+
+class UnitTest(UnitCase):
+    def test_kill_is_for_all_of_it(self):
+        self.rule("Action=kill\nScope=unit")
+        holder = self.put(self.holder(), "app.service/worker")
+        other = self.bystander("app.service")
+        else_ = self.bystander("app2.service")
+        self.start()
+        self.module.hold()
+        self.assertEqual(self.module.wait(), "ACKED")
+        self.assertEqual((holder.wait(5), other.wait(5)), (-9, -9))
+        self.assertIsNone(else_.poll())
+        self.ended()
+        self.assertEqual(self.outcome("kill"), "sent-to-unit")
+        acted = self.events("acted", action="kill")[0]
+        self.assertEqual(acted["unit"], "app.service")
+
+    def test_term_is_for_all_of_it_once(self):
+        self.rule("Action=term@1500ms kill\nScope=unit")
+        count = COUNT_TERM.format(self.path("terms"))
+        holders = [self.put(self.holder(count), "app.service/sub") for _ in range(2)]
+        other = self.bystander("app.service", count)
+        self.start()
+        self.module.hold()
+        self.assertEqual(self.module.wait(), "ACKED")
+        self.ended()
+        with open(self.path("terms"), encoding="ascii") as file:
+            pids = sorted(int(line) for line in file)
+        self.assertEqual(pids, sorted(p.pid for p in (*holders, other)))
+        self.assertEqual(sorted(e["outcome"] for e in self.events("acted", action="term")),
+                         ["sent-to-unit", "with-its-unit"])
+
+    def test_a_session_pays_for_nobody(self):
+        self.rule("Action=term@9s kill\nScope=unit")
+        for unit in ("session-3.scope", "user@7.service/app.slice/a.service", "plain"):
+            self.put(self.holder(EXIT_ON_TERM), unit)
+        others = [self.bystander("session-3.scope"), self.bystander("user@7.service/b.service")]
+        self.start()
+        self.module.hold()
+        self.assertEqual(self.module.wait(), "ACKED")
+        self.ended()
+        for other in others:
+            self.assertIsNone(other.poll())
+        acted = self.events("acted", action="term")
+        self.assertEqual({e["outcome"] for e in acted}, {"sent-alone"})
+        self.assertEqual(sorted(e["output"] for e in acted),
+                         ["no-unit", "shared-unit", "shared-unit"])
+
+    def test_who_removes_the_device_is_not_ended_with_its_unit(self):
+        self.rule("Action=freeze@100ms stop@100ms kill\nScope=unit")
+        unbinder = self.bystander("tools.service")
+        holder = self.put(self.holder(), "tools.service")
+        self.start()
+        self.module.hold(unbinder=unbinder.pid)
+        self.assertEqual(self.module.wait(), "ACKED")
+        self.assertEqual(holder.wait(5), -9)
+        self.ended()
+        self.assertIsNone(unbinder.poll())
+        self.assertEqual(self.outcome("freeze"), "protected-unit")
+        self.assertEqual(self.outcome("stop"), "protected-unit")
+        self.assertEqual(self.outcome("kill"), "sent-alone")
+
+    def test_freeze_lasts_until_somebody_is_asked(self):
+        state = self.path("state")
+        script = self.script(f"cat {self.unit('app.service')}/cgroup.events > {state}\n")
+        self.rule(f"Action=freeze@300ms exec@1s term@9s kill\nScope=unit\nExec={script}")
+        holder = self.put(self.holder(EXIT_ON_TERM), "app.service")
+        self.start()
+        self.module.hold()
+        self.assertEqual(self.module.wait(), "ACKED")
+        # TERM has reached it, and it could answer.
+        self.assertEqual(holder.wait(5), 0)
+        self.ended()
+        with open(state, encoding="ascii") as file:
+            self.assertIn("frozen 1", file.read())
+        self.assertFalse(self.frozen("app.service"))
+        self.assertEqual([e["action"] for e in self.events("unit")], ["freeze", "thaw", "term"])
+
+    def test_freeze_ends_with_the_incident(self):
+        self.rule("Action=freeze@300ms leave\nScope=unit")
+        holder = self.put(self.holder(), "app.service")
+        self.block("unmount")
+        self.start()
+        self.module.hold()
+        eventually(lambda: "unmount" in self.steps(), 15)
+        self.assertTrue(self.frozen("app.service"))
+        self.unblock("unmount")
+        self.assertEqual(self.module.wait(), "RELEASED")
+        self.ended()
+        self.assertFalse(self.frozen("app.service"))
+        self.assertIsNone(holder.poll())
+        self.assertEqual(self.outcome("freeze"), "frozen")
+
+    def stopping(self, *how):
+        socket = self.path("systemd")
+        server = subprocess.Popen([os.environ["DAXGUARD_FAKE_SYSTEMD"], socket, *how],
+                                  stdout=subprocess.PIPE)
+        self.processes.append(server)
+        self.assertEqual(server.stdout.readline(), b"ready\n")
+        self.rule("Action=stop@1s term@9s kill\nScope=unit")
+        self.put(self.holder(EXIT_ON_TERM), "app.service/sub")
+        self.put(self.holder(EXIT_ON_TERM), "app.service")
+        self.start(DAXGUARD_TEST_SYSTEMD="unix:path=" + socket)
+        self.module.hold()
+        self.assertEqual(server.stdout.readline(), b"app.service replace\n")
+        self.assertEqual(self.module.wait(), "ACKED")
+        self.ended()
+        outcomes = {e["outcome"] for e in self.events("acted", action="stop")}
+        self.assertIn("with-its-unit", outcomes)
+        return outcomes
+
+    def test_stop(self):
+        self.assertIn("asked", self.stopping())
+
+    def test_stop_that_is_refused(self):
+        self.assertIn("stop-failed", self.stopping("refuse"))
+        self.assertIn("not\\x20loaded", json.dumps(self.events("acted", action="stop")).replace(
+            "\\\\", "\\"))
+
+    def test_stop_that_is_not_answered(self):
+        self.assertIn("canceled", self.stopping("silent"))
+
+    def test_stop_without_a_service_manager(self):
+        self.rule("Action=stop@1s kill")
+        self.put(self.holder(), "app.service")
+        self.start()
+        self.module.hold()
+        self.assertEqual(self.module.wait(), "ACKED")
+        self.ended()
+        self.assertEqual(self.outcome("stop"), "stop-failed")
+
+
+class UnitTakeoverTest(UnitCase):
+    def freeze(self):
+        self.rule("Action=freeze@4s term@9s kill\nScope=unit")
+        holder = self.put(self.holder(EXIT_ON_TERM), "app.service")
+        daemon = self.start()
+        self.module.hold()
+        eventually(lambda: self.frozen("app.service"))
+        eventually(lambda: self.outcome("freeze"))
+        return daemon, holder
+
+    def test_who_takes_over_thaws(self):
+        first, holder = self.freeze()
+        first.kill()
+        first.wait()
+        self.assertTrue(self.frozen("app.service"))
+        self.start()
+        eventually(lambda: not self.frozen("app.service"), 2)
+        self.assertEqual(self.module.wait(), "ACKED")
+        self.assertEqual(holder.wait(5), 0)
+        self.ended()
+        self.assertEqual(self.acts(holder), ["freeze", "term"])
+
+    def test_who_starts_too_late_thaws(self):
+        first, _ = self.freeze()
+        first.kill()
+        first.wait()
+        self.assertEqual(self.module.wait(), "NO_DAEMON")
+        self.assertTrue(self.frozen("app.service"))
+        self.start()
+        eventually(lambda: not self.frozen("app.service"))
+        self.assertEqual(self.ended()["state"], "abandoned")
+        self.assertEqual(self.events("unit")[-1]["action"], "thaw")
+
+    def test_who_is_told_to_stop_thaws(self):
+        first, _ = self.freeze()
+        first.terminate()
+        self.assertEqual(first.wait(10), 0)
+        self.assertFalse(self.frozen("app.service"))
+
+    def test_nobody_gets_it_twice(self):
+        self.rule("Action=term@3s kill\nScope=unit")
+        terms = self.path("terms")
+        holders = [self.put(self.holder(COUNT_TERM.format(terms)), "app.service")
+                   for _ in range(2)]
+        first = self.start()
+        self.module.hold()
+        eventually(lambda: len(self.events("acted", action="term")) == 2
+                   if os.path.exists(self.path("run/incidents/7")) else False)
+        first.kill()
+        first.wait()
+        self.start()
+        self.assertEqual(self.module.wait(), "ACKED")
+        for holder in holders:
+            self.assertEqual(holder.wait(5), -9)
+        self.ended()
+        with open(terms, encoding="ascii") as file:
+            self.assertEqual(len(file.read().split()), 2)
+
+    def test_a_freeze_that_no_record_tells_is_not_made(self):
+        self.rule("Action=freeze@1s term@9s kill\nScope=unit")
+        self.put(self.holder(EXIT_ON_TERM), "app.service")
+        # A directory that cannot be made.
+        self.write("run/incidents", "", 0o600)
+        self.start()
+        self.module.hold()
+        eventually(lambda: any(a["Action"] == "freeze"
+                               for h in self.ctl("Incident", "show", "7")["Holders"]
+                               for a in h["Actions"]))
+        self.assertEqual(self.module.wait(), "ACKED")
+        told = [a for h in self.ctl("Incident", "show", "7")["Holders"] for a in h["Actions"]]
+        self.assertEqual(told[0]["Outcome"], "unrecorded")
+
+
+if __name__ == "__main__":
+    UnitCase.root = cgroup_root()
+    if any(arg.startswith("Unit") for arg in sys.argv) and (os.geteuid() != 0 or not UnitCase.root):
+        print("no control groups of version 2 that may be changed")
+        sys.exit(77)
+    main()
