@@ -19,7 +19,8 @@ enum table_colour print_colour(const char *outcome)
 		"timeout",      "no-daemon",    "failed",         "busy",
 		"revoke-busy",  "pinned",       "expired",        "abandoned",
 		"pages-pinned", "still-mapped", "locked",         "survived",
-		"unfinished",   "sync-failed",  "mounts-unknown", "protected-unknown"};
+		"unfinished",   "sync-failed",  "mounts-unknown", "protected-unknown",
+		"hook-failed",  "hook-timeout", "stop-failed",    "stop-timeout"};
 
 	for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++)
 		if (strcmp(outcome, good[i]) == 0)

@@ -247,6 +247,45 @@ static int print_holder_list(FILE *f, const struct table_style *style, json_obje
 	return r;
 }
 
+static void add_said(struct table *table, uint64_t pid, json_object *action)
+{
+	char *unit = json_text(action, "Unit"), *said = json_text(action, "Output");
+
+	if (*unit || *said) {
+		table_printf(table, TABLE_PLAIN, "%" PRIu64, pid);
+		table_cell(table, TABLE_PLAIN, json_str(action, "Action"));
+		table_cell(table, TABLE_PLAIN, *unit ? unit : "-");
+		if (json_num(action, "TookUsec") > 0)
+			table_take(table, TABLE_PLAIN, text_duration(json_num(action, "TookUsec")));
+		else
+			table_cell(table, TABLE_PLAIN, "-");
+		table_cell(table, TABLE_PLAIN, said);
+	}
+	free(unit);
+	free(said);
+}
+
+/* Whom else it concerned, and what programs had to say. */
+static int print_said(FILE *f, const struct table_style *style, json_object *incident)
+{
+	static const struct table_column columns[] = {{"PID", TABLE_RIGHT},
+						      {"GOT"},
+						      {"UNIT"},
+						      {"TOOK", TABLE_RIGHT},
+						      {"SAID", TABLE_ELASTIC}};
+	struct table *table = table_new(columns, N(columns));
+
+	if (!table)
+		return -ENOMEM;
+	for (size_t i = 0; i < json_count(incident, "Holders"); i++) {
+		json_object *holder = json_item(incident, "Holders", i);
+
+		for (size_t k = 0; k < json_count(holder, "Actions"); k++)
+			add_said(table, json_num(holder, "Pid"), json_item(holder, "Actions", k));
+	}
+	return print_part(f, style, "Units and programs", table);
+}
+
 static int print_mounts(FILE *f, const struct table_style *style, json_object *incident)
 {
 	static const struct table_column columns[] = {
@@ -277,8 +316,8 @@ static int print_mounts(FILE *f, const struct table_style *style, json_object *i
 int print_story(FILE *f, const struct table_style *style, json_object *incident)
 {
 	static int (*const parts[])(FILE *, const struct table_style *, json_object *) = {
-		print_head,        print_targets, print_states,
-		print_holder_list, print_mounts,  print_steps};
+		print_head, print_targets, print_states, print_holder_list,
+		print_said, print_mounts,  print_steps};
 
 	for (size_t i = 0; i < N(parts); i++) {
 		int r = parts[i](f, style, incident);

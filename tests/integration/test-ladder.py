@@ -391,13 +391,13 @@ class UnitTest(UnitCase):
         self.assertIsNone(holder.poll())
         self.assertEqual(self.outcome("freeze"), "frozen")
 
-    def stopping(self, *how):
+    def stopping(self, *how, grace="1s"):
         socket = self.path("systemd")
         server = subprocess.Popen([os.environ["DAXGUARD_FAKE_SYSTEMD"], socket, *how],
                                   stdout=subprocess.PIPE)
         self.processes.append(server)
         self.assertEqual(server.stdout.readline(), b"ready\n")
-        self.rule("Action=stop@1s term@9s kill\nScope=unit")
+        self.rule(f"Action=stop@{grace} term@9s kill\nScope=unit")
         self.put(self.holder(EXIT_ON_TERM), "app.service/sub")
         self.put(self.holder(EXIT_ON_TERM), "app.service")
         self.start(DAXGUARD_TEST_SYSTEMD="unix:path=" + socket)
@@ -418,6 +418,9 @@ class UnitTest(UnitCase):
             "\\\\", "\\"))
 
     def test_stop_that_is_not_answered(self):
+        self.assertIn("stop-timeout", self.stopping("silent", grace="7s"))
+
+    def test_stop_that_lasts_longer_than_the_incident(self):
         self.assertIn("canceled", self.stopping("silent"))
 
     def test_stop_without_a_service_manager(self):

@@ -200,6 +200,33 @@ static void test_story(void **state)
 	      "  +0.5 ms  sync  30 ms  failed  no\\tway\n");
 }
 
+static void test_story_of_units(void **state)
+{
+	check(print_story,
+	      "{\"Id\":4,\"Device\":\"pfn0.0\",\"Driver\":\"nd_pmem\",\"Bus\":\"nd\","
+	      "\"State\":\"acting\",\"Result\":\"none\",\"Holders\":[{\"Pid\":7,\"Uid\":0,"
+	      "\"Comm\":\"db\",\"Mapped\":1,\"MappedBytes\":4096,\"Actions\":["
+	      "{\"Action\":\"exec\",\"AtUsec\":40000,\"Outcome\":\"hook-failed\",\"Status\":3,"
+	      "\"TookUsec\":2000,\"Output\":\"no\\tway\"},"
+	      "{\"Action\":\"kill\",\"AtUsec\":41000,\"Outcome\":\"sent-to-unit\","
+	      "\"Unit\":\"db.service\"}]}]}",
+	      "Incident 4: pfn0.0 loses its driver nd_pmem on nd\n"
+	      "Began        1970-01-01 00:00:00\n"
+	      "Removed by   the kernel itself\n"
+	      "State        acting\n"
+	      "\n"
+	      "Processes\n"
+	      "  PID  UID  COMMAND  USED                AT  GOT   OUTCOME\n"
+	      "    7    0  db       4.0 KiB mapped  +40 ms  exec  hook-failed\n"
+	      "                                     +41 ms  kill  sent-to-unit\n"
+	      "                                             then  -\n"
+	      "\n"
+	      "Units and programs\n"
+	      "  PID  GOT   UNIT          TOOK  SAID\n"
+	      "    7  exec  -           2.0 ms  no\\tway\n"
+	      "    7  kill  db.service       -  -\n");
+}
+
 static void test_story_open(void **state)
 {
 	check(print_story,
@@ -302,8 +329,8 @@ int main(void)
 		cmocka_unit_test(test_status_trouble), cmocka_unit_test(test_devices),
 		cmocka_unit_test(test_holders),        cmocka_unit_test(test_incidents),
 		cmocka_unit_test(test_story),          cmocka_unit_test(test_story_open),
-		cmocka_unit_test(test_signals),        cmocka_unit_test(test_check),
-		cmocka_unit_test(test_nonsense),
+		cmocka_unit_test(test_story_of_units), cmocka_unit_test(test_signals),
+		cmocka_unit_test(test_check),          cmocka_unit_test(test_nonsense),
 	};
 
 	return cmocka_run_group_tests(tests, set_zone, NULL);
