@@ -14,9 +14,6 @@
 
 #include "manager-internal.h"
 
-/* /proc shows when a process began in ticks of this. */
-#define TICK_NS 10000000ULL
-
 static struct cgroup_paths paths_of(const struct manager *m)
 {
 	return (struct cgroup_paths){.root = m->paths->cgroup, .proc = m->paths->proc};
@@ -79,9 +76,10 @@ static const char *find_unit(struct incident *incident, size_t entry, struct dg_
 	return NULL;
 }
 
-static bool was_there(const struct dg_process process, const struct dg_story_unit *done)
+/* A start that /proc tells is cut to a tick, and so never too late. */
+static bool was_there(struct dg_process process, const struct dg_story_unit *done)
 {
-	return process.start_ns < done->boot_ns + TICK_NS;
+	return process.start_ns <= done->boot_ns;
 }
 
 /* False: no record could say so, or none that is kept. */

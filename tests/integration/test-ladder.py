@@ -22,6 +22,14 @@ def count(*_):
         f.write("%d\\n" % os.getpid())
 signal.signal(signal.SIGTERM, count)
 """
+MAP_ON_USR2 = """
+def late(*_):
+    global late_m
+    late_fd = os.open({!r}, os.O_RDWR)
+    late_m = mmap.mmap(late_fd, 16384)
+    os.close(late_fd)
+signal.signal(signal.SIGUSR2, late)
+"""
 
 
 def cgroup_root():
@@ -473,23 +481,48 @@ class UnitTakeoverTest(UnitCase):
         self.assertFalse(self.frozen("app.service"))
 
     def test_nobody_gets_it_twice(self):
+        # Also who had it with his unit, and uses the device only now.
         self.rule("Action=term@3s kill\nScope=unit")
         terms = self.path("terms")
-        holders = [self.put(self.holder(COUNT_TERM.format(terms)), "app.service")
-                   for _ in range(2)]
+        count = COUNT_TERM.format(terms)
+        holder = self.put(self.holder(count), "app.service")
+        other = self.bystander("app.service", count + MAP_ON_USR2.format(self.pmem + "/data"))
+
+        def n_terms():
+            if not os.path.exists(terms):
+                return 0
+            with open(terms, encoding="ascii") as file:
+                return len(file.read().split())
         first = self.start()
         self.module.hold()
-        eventually(lambda: len(self.events("acted", action="term")) == 2
-                   if os.path.exists(self.path("run/incidents/7")) else False)
+        eventually(lambda: n_terms() == 2)
+        eventually(lambda: self.events("acted", action="term"))
         first.kill()
         first.wait()
+        other.send_signal(signal.SIGUSR2)
         self.start()
         self.assertEqual(self.module.wait(), "ACKED")
-        for holder in holders:
-            self.assertEqual(holder.wait(5), -9)
+        self.assertEqual((holder.wait(5), other.wait(5)), (-9, -9))
         self.ended()
-        with open(terms, encoding="ascii") as file:
-            self.assertEqual(len(file.read().split()), 2)
+        self.assertEqual(n_terms(), 2)
+        self.assertEqual(self.outcome("term", holder.pid), "sent-to-unit")
+        self.assertEqual(self.outcome("term", other.pid), "with-its-unit")
+
+    def test_who_starts_later_gets_his_own(self):
+        self.rule("Action=term@3s kill\nScope=unit")
+        terms = self.path("terms")
+        count = COUNT_TERM.format(terms)
+        self.put(self.holder(count), "app.service")
+        self.start()
+        self.module.hold()
+        eventually(lambda: os.path.exists(terms))
+        time.sleep(0.05)  # more than a tick
+        later = self.put(self.holder(count), "app.service")
+        self.assertEqual(self.module.wait(), "ACKED")
+        self.ended()
+        acted = self.events("acted", action="term", pid=later.pid)
+        self.assertEqual([(e["outcome"], e["output"]) for e in acted],
+                         [("sent-alone", "started-later")])
 
     def test_a_freeze_that_no_record_tells_is_not_made(self):
         self.rule("Action=freeze@1s term@9s kill\nScope=unit")
