@@ -517,7 +517,9 @@ class UnitTakeoverTest(UnitCase):
         self.module.hold()
         eventually(lambda: os.path.exists(terms))
         time.sleep(0.05)  # more than a tick
-        later = self.put(self.holder(count), "app.service")
+        # In it before it maps anything.
+        join = f"with open({self.unit('app.service')!r} + '/cgroup.procs', 'w') as f: f.write('0')"
+        later = self.holder(join + count)
         self.assertEqual(self.module.wait(), "ACKED")
         self.ended()
         acted = self.events("acted", action="term", pid=later.pid)
