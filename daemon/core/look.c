@@ -14,23 +14,11 @@ static bool is_looked_for(enum dg_key key)
 	       key == DG_KEY_GROUP || key == DG_KEY_CONTAINER;
 }
 
-/* Who acts upon a unit must know which. */
-static bool acts_on_units(const struct dg_rule *rule)
-{
-	for (size_t i = 0; i < rule->n_rungs; i++)
-		if (rule->ladder[i].action == DG_ACTION_STOP ||
-		    rule->ladder[i].action == DG_ACTION_FREEZE)
-			return true;
-	return rule->scope == DG_SCOPE_UNIT;
-}
-
 bool dg_policy_asks_for_looks(const struct dg_policy *policy)
 {
 	for (size_t i = 0; i < policy->n_rules; i++) {
 		const struct dg_match *match = &policy->rules[i].match;
 
-		if (acts_on_units(&policy->rules[i]))
-			return true;
 		for (size_t k = 0; k < match->n_conditions; k++)
 			if (is_looked_for(match->conditions[k].key))
 				return true;
@@ -141,11 +129,13 @@ static int read_look(struct dg_look *look, struct record record)
 	look->facts.gids_complete = look->gids != NULL;
 	if (!look->cgroup)
 		return 0;
-	dg_cgroup_parse(look->cgroup, &look->names);
+	(void)!dg_unit_of_cgroup(look->cgroup, &look->unit);
+	(void)!dg_user_unit_of_cgroup(look->cgroup, &look->user_unit);
+	dg_container_of_cgroup(look->cgroup, look->container);
 	look->facts.cgroup = look->cgroup;
-	look->facts.unit = look->names.unit;
-	look->facts.user_unit = look->names.user_unit;
-	look->facts.container = look->names.container;
+	look->facts.unit = look->unit.name;
+	look->facts.user_unit = look->user_unit.name;
+	look->facts.container = look->container;
 	return 0;
 }
 

@@ -8,15 +8,17 @@
  */
 #pragma once
 
-#include "core/cgroup.h"
+#include "core/container.h"
 #include "core/policy.h"
+#include "core/unit.h"
 
 #define DG_LOOKS_MAX 1024 /* processes that are looked at in one incident */
 
 struct dg_look {
 	struct dg_process process;
-	struct dg_process_facts facts; /* all unknown: nobody could say */
-	struct dg_cgroup_names names;
+	struct dg_process_facts facts;  /* all unknown: nobody could say */
+	struct dg_unit unit, user_unit; /* without a name: in none */
+	char container[DG_CONTAINER_NAME_MAX];
 	char *executable, *cgroup;
 	gid_t *gids;
 };

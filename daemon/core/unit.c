@@ -12,11 +12,10 @@ static bool ends_with(const char *text, size_t n, const char *end)
 	return n > n_end && memcmp(text + n - n_end, end, n_end) == 0;
 }
 
-static bool begins_with(const char *text, size_t n, const char *begin)
+static bool is_named(const struct dg_unit *unit, const char *begin, const char *end)
 {
-	size_t n_begin = strlen(begin);
-
-	return n > n_begin && memcmp(text, begin, n_begin) == 0;
+	return strncmp(unit->name, begin, strlen(begin)) == 0 &&
+	       ends_with(unit->name, strlen(unit->name), end);
 }
 
 /* Those that have processes. */
@@ -32,11 +31,15 @@ static bool is_unit(const char *name, size_t n)
 	return false;
 }
 
-static bool is_shared(const char *name, size_t n)
+static bool is_user_manager(const struct dg_unit *unit)
 {
-	if (ends_with(name, n, ".scope"))
-		return begins_with(name, n, "session-") || strcmp(name, "init.scope") == 0;
-	return ends_with(name, n, ".service") && begins_with(name, n, "user@");
+	return is_named(unit, "user@", ".service");
+}
+
+static bool is_shared(const struct dg_unit *unit)
+{
+	return is_user_manager(unit) || is_named(unit, "session-", ".scope") ||
+	       strcmp(unit->name, "init.scope") == 0;
 }
 
 int dg_unit_of_cgroup(const char *path, struct dg_unit *ret)
@@ -59,10 +62,22 @@ int dg_unit_of_cgroup(const char *path, struct dg_unit *ret)
 			return -ENOENT;
 		*ret = (struct dg_unit){.n_path = (size_t)(at - path)};
 		memcpy(ret->name, name, n);
-		ret->shared = is_shared(ret->name, n);
+		ret->shared = is_shared(ret);
 		return 0;
 	}
 	return -ENOENT;
+}
+
+int dg_user_unit_of_cgroup(const char *path, struct dg_unit *ret)
+{
+	struct dg_unit manager, unit;
+
+	if (dg_unit_of_cgroup(path, &manager) < 0 || !is_user_manager(&manager) ||
+	    dg_unit_of_cgroup(path + manager.n_path, &unit) < 0)
+		return -ENOENT;
+	unit.n_path += manager.n_path;
+	*ret = unit;
+	return 0;
 }
 
 bool dg_cgroup_is_in(const char *path, const char *group, size_t n_group)

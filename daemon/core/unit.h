@@ -26,5 +26,8 @@ struct dg_unit {
  */
 int dg_unit_of_cgroup(const char *path, struct dg_unit *ret);
 
+/* Of what a user's manager has started, that manager's unit. -ENOENT: it is none of those. */
+int dg_user_unit_of_cgroup(const char *path, struct dg_unit *ret);
+
 /* Whether path is this group, or below it. */
 bool dg_cgroup_is_in(const char *path, const char *group, size_t n_group);

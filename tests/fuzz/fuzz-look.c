@@ -14,11 +14,14 @@ static void check(const struct dg_look *look)
 	if (!facts->cgroup != !facts->unit || !facts->unit != !facts->user_unit ||
 	    !facts->unit != !facts->container)
 		abort();
-	if (strlen(look->names.unit) >= DG_CGROUP_NAME_MAX ||
-	    strlen(look->names.user_unit) >= DG_CGROUP_NAME_MAX ||
-	    strlen(look->names.container) >= DG_CGROUP_NAME_MAX)
+	if (strlen(look->unit.name) >= DG_UNIT_NAME_MAX ||
+	    strlen(look->user_unit.name) >= DG_UNIT_NAME_MAX ||
+	    strlen(look->container) >= DG_CONTAINER_NAME_MAX)
 		abort();
-	if (*look->names.user_unit && !*look->names.unit)
+	if (*look->user_unit.name && !*look->unit.name)
+		abort();
+	if (facts->cgroup && (look->unit.n_path > strlen(facts->cgroup) ||
+			      look->user_unit.n_path > strlen(facts->cgroup)))
 		abort();
 	for (size_t i = 1; i < facts->n_gids; i++)
 		if (!facts->gids_complete)

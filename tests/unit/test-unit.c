@@ -35,6 +35,38 @@ static void units_of_the_system(void **state)
 	is("/system.slice/mnt-a\\x2db.mount", "mnt-a\\x2db.mount",
 	   "/system.slice/mnt-a\\x2db.mount", false);
 	is("/x.service", "x.service", "/x.service", false);
+	is("/system.slice/pg@1.service/worker", "pg@1.service", "/system.slice/pg@1.service",
+	   false);
+}
+
+#define USER "/user.slice/user-7.slice/"
+
+static void units_of_users(void **state)
+{
+	static const struct {
+		const char *path, *name, *group;
+	} cases[] = {
+		{USER "user@7.service/app.slice/a.service/b.service", "a.service",
+		 USER "user@7.service/app.slice/a.service"},
+		{USER "user@7.service/init.scope", "init.scope", USER "user@7.service/init.scope"},
+		{USER "user@7.service", NULL, NULL},
+		{USER "user@7.service/app.slice", NULL, NULL},
+		{USER "user@7.service/group/a.service", NULL, NULL},
+		{USER "session-3.scope/a.service", NULL, NULL},
+		{"/system.slice/a.service/b.service", NULL, NULL},
+		{"/group", NULL, NULL},
+	};
+	struct dg_unit unit;
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		int r = dg_user_unit_of_cgroup(cases[i].path, &unit);
+
+		assert_int_equal(r, cases[i].name ? 0 : -ENOENT);
+		if (r < 0)
+			continue;
+		assert_string_equal(unit.name, cases[i].name);
+		assert_int_equal(unit.n_path, strlen(cases[i].group));
+	}
 }
 
 static void what_others_need(void **state)
@@ -90,9 +122,8 @@ static void what_is_inside(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(units_of_the_system),
-		cmocka_unit_test(what_others_need),
-		cmocka_unit_test(no_units),
+		cmocka_unit_test(units_of_the_system), cmocka_unit_test(units_of_users),
+		cmocka_unit_test(what_others_need),    cmocka_unit_test(no_units),
 		cmocka_unit_test(what_is_inside),
 	};
 

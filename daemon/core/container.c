@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "core/cgroup.h"
+#include "core/container.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -19,17 +19,6 @@ static bool has_prefix(const char *part, const char *prefix)
 	return strncmp(part, prefix, strlen(prefix)) == 0;
 }
 
-/* Those that processes are put into; a slice has only other groups in it. */
-static bool is_unit(const char *part)
-{
-	static const char *const suffixes[] = {".service", ".scope", ".socket", ".mount", ".swap"};
-
-	for (size_t i = 0; i < sizeof(suffixes) / sizeof(*suffixes); i++)
-		if (has_suffix(part, suffixes[i]))
-			return true;
-	return false;
-}
-
 static int hex(char c)
 {
 	if (c >= '0' && c <= '9')
@@ -38,7 +27,7 @@ static int hex(char c)
 }
 
 /* n bytes of a unit's name, with its \xNN as what they stand for. */
-static void copy_unescaped(const char *from, size_t n, char to[static DG_CGROUP_NAME_MAX])
+static void copy_unescaped(const char *from, size_t n, char to[static DG_CONTAINER_NAME_MAX])
 {
 	size_t k = 0;
 
@@ -75,7 +64,7 @@ static bool container_id(const char *part, const char **ret)
 }
 
 /* The outermost is the one that the host has a name for. */
-static void read_container(const char *part, char ret[static DG_CGROUP_NAME_MAX])
+static void read_container(const char *part, char ret[static DG_CONTAINER_NAME_MAX])
 {
 	static const struct {
 		const char *prefix, *suffix;
@@ -99,51 +88,19 @@ static void read_container(const char *part, char ret[static DG_CGROUP_NAME_MAX]
 	}
 }
 
-struct walk {
-	struct dg_cgroup_names *names;
-	bool in_user_manager, over;
-};
-
-/* The first part that is no slice is the unit; what is below is its own affair, but a user's. */
-static void read_unit(struct walk *walk, const char *part)
+void dg_container_of_cgroup(const char *path, char ret[static DG_CONTAINER_NAME_MAX])
 {
-	char *to = walk->in_user_manager ? walk->names->user_unit : walk->names->unit;
+	char part[DG_CONTAINER_NAME_MAX];
+	size_t n;
 
-	if (walk->over || has_suffix(part, ".slice"))
-		return;
-	walk->over = true;
-	if (!is_unit(part))
-		return;
-	memcpy(to, part, strlen(part) + 1);
-	if (!walk->in_user_manager && has_prefix(part, "user@") && has_suffix(part, ".service")) {
-		walk->in_user_manager = true;
-		walk->over = false;
-	}
-}
-
-void dg_cgroup_parse(const char *path, struct dg_cgroup_names *ret)
-{
-	struct walk walk = {.names = ret};
-	char part[DG_CGROUP_NAME_MAX];
-
-	*ret = (struct dg_cgroup_names){};
-	for (;;) {
-		const char *begin = part;
-		size_t n;
-
-		path += strspn(path, "/");
+	*ret = '\0';
+	for (path += strspn(path, "/"); *path; path += strspn(path, "/")) {
 		n = strcspn(path, "/");
-		if (n == 0)
-			return;
 		if (n < sizeof(part)) {
 			memcpy(part, path, n);
 			part[n] = '\0';
-			/* systemd puts it before what the kernel might take for a file of its own.
-			 */
-			if (*begin == '_')
-				begin++;
-			read_unit(&walk, begin);
-			read_container(begin, ret->container);
+			/* systemd puts it before what the kernel might take for its own file. */
+			read_container(*part == '_' ? part + 1 : part, ret);
 		}
 		path += n;
 	}
