@@ -54,6 +54,9 @@ static void tell(const struct errand *errand, const char *outcome, int status, u
 	const struct dg_story_holder *told;
 	struct entry entry;
 
+	if (*output && incident->n_outputs++ >= DG_OUTPUTS_MAX)
+		output = "";
+
 	entry_begin(&entry, "acted");
 	entry_process(&entry, errand->process);
 	entry_text(&entry, "action", dg_action_name(errand->action));

@@ -158,6 +158,7 @@ struct incident {
 	struct watch **watches; /* by plan entry; NULL for who is left */
 	size_t n_watches;
 	struct errand *errands; /* in the order in which they came */
+	unsigned n_outputs;     /* that were kept */
 	bool busy;              /* effects are being carried out */
 	bool missing; /* the kernel did not name it when asked; unless DONE comes, it is gone */
 	struct dg_effects effects;

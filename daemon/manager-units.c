@@ -71,6 +71,8 @@ static const char *find_unit(struct incident *incident, size_t entry, struct dg_
 	group[unit.n_path] = '\0';
 	if (is_protected(incident, group))
 		return "protected-unit";
+	if (!cgroup_is_there(&paths, group, unit.n_path))
+		return "unsupported";
 	*ret = unit;
 	memcpy(ret_group, group, sizeof(group));
 	return NULL;
@@ -100,8 +102,8 @@ static const char *result(int r, const char *done)
 {
 	if (r >= 0)
 		return done;
-	if (r == -ENOENT)
-		return "unsupported";
+	if (r == -E2BIG)
+		return "sent-to-some";
 	return strerrorname_np(-r) ?: "failed";
 }
 
@@ -113,6 +115,9 @@ static const char *freeze(struct incident *incident, const char *group)
 	struct dg_story *story = incident->story;
 	int r;
 
+	/* By somebody else, who will not want it thawed by us. */
+	if (cgroup_is_frozen(&paths, group, strlen(group)))
+		return "frozen-before";
 	if (story->unrecorded || !write_unit(incident, group, DG_ACTION_FREEZE))
 		return "unrecorded";
 	/* By what has just been written. */

@@ -71,6 +71,7 @@
 #define DG_INCIDENTS_OPEN_MAX 64U		/* worked on at the same time */
 #define DG_HOLDERS_KEPT_MAX 16384U		/* of all incidents that are over */
 #define DG_ERRANDS_MAX 8U			/* hooks, and requests to stop, of an incident at a time */
+#define DG_OUTPUTS_MAX 256U			/* of hooks that are kept of an incident, a KiB each */
 #define DG_STEPS_READY 6U			/* wait for a verb while nothing is held: a removal's */
 #define DG_RECORD_MAX (8U * 1024U * 1024U)	/* bytes of one record: 4,096 holders at their longest */
 #define DG_CONFIG_MAX (64U * 1024U)		/* bytes of daxguardd.conf */

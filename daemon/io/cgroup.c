@@ -6,7 +6,6 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <signal.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,7 +14,7 @@
 
 #include "core/unit.h"
 
-#define DEPTH_MAX 8     /* of groups below */
+#define DEPTH_MAX 32    /* of groups below */
 #define GROUPS_MAX 1024 /* looked into */
 
 int cgroup_of(const struct cgroup_paths *paths, pid_t pid, char ret[static CGROUP_PATH_MAX])
@@ -58,6 +57,32 @@ static int open_group(const struct cgroup_paths *paths, const char *group, size_
 		return -ENAMETOOLONG;
 	fd = open(path, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	return fd < 0 ? -errno : fd;
+}
+
+bool cgroup_is_there(const struct cgroup_paths *paths, const char *group, size_t n_group)
+{
+	int dir = open_group(paths, group, n_group);
+	bool there = dir >= 0 && faccessat(dir, "cgroup.kill", W_OK, 0) >= 0 &&
+		     faccessat(dir, "cgroup.freeze", W_OK, 0) >= 0;
+
+	if (dir >= 0)
+		close(dir);
+	return there;
+}
+
+bool cgroup_is_frozen(const struct cgroup_paths *paths, const char *group, size_t n_group)
+{
+	int dir = open_group(paths, group, n_group), fd;
+	char value = '0';
+
+	fd = dir < 0 ? -1 : openat(dir, "cgroup.freeze", O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd >= 0) {
+		(void)!read(fd, &value, 1);
+		close(fd);
+	}
+	if (dir >= 0)
+		close(dir);
+	return value == '1';
 }
 
 static int write_file(const struct cgroup_paths *paths, const char *group, size_t n_group,

@@ -8,6 +8,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <sys/types.h>
 
@@ -21,6 +22,12 @@ struct cgroup_paths {
 
 /* "/system.slice/a.service". -ENOENT: it has ended, or is in none that we can name. */
 int cgroup_of(const struct cgroup_paths *paths, pid_t pid, char ret[static CGROUP_PATH_MAX]);
+
+/* Whether there is such a group, with all that is asked for here. */
+bool cgroup_is_there(const struct cgroup_paths *paths, const char *group, size_t n_group);
+
+/* Whether somebody wants it to be frozen. */
+bool cgroup_is_frozen(const struct cgroup_paths *paths, const char *group, size_t n_group);
 
 /*
  * Of the group that the first n_group bytes name, and all below it. -ENOENT: there

@@ -399,6 +399,37 @@ class UnitTest(UnitCase):
         self.assertIsNone(holder.poll())
         self.assertEqual(self.outcome("freeze"), "frozen")
 
+    def test_who_was_frozen_before_stays_so(self):
+        self.rule("Action=freeze@100ms kill\nScope=unit")
+        holder = self.put(self.holder(), "app.service")
+        self.put(self.holder(EXIT_ON_TERM), "late.service")
+        with open(self.unit("app.service") + "/cgroup.freeze", "w", encoding="ascii") as file:
+            file.write("1")
+        eventually(lambda: self.frozen("app.service"))
+        self.start()
+        self.module.hold()
+        self.assertEqual(self.module.wait(), "ACKED")
+        self.assertEqual(holder.wait(5), -9)
+        self.ended()
+        self.assertEqual(self.outcome("freeze", holder.pid), "frozen-before")
+        self.assertTrue(self.frozen("app.service"))
+        self.assertFalse(self.frozen("late.service"))
+
+    def test_without_control_groups_it_is_for_the_process(self):
+        self.rule("Action=freeze@100ms term@9s kill\nScope=unit")
+        holder = self.put(self.holder(EXIT_ON_TERM), "app.service")
+        other = self.bystander("app.service")
+        self.root, root = self.path("nowhere"), self.root
+        self.start()
+        self.root = root
+        self.module.hold()
+        self.assertEqual(self.module.wait(), "ACKED")
+        self.assertEqual(holder.wait(5), 0)
+        self.assertIsNone(other.poll())
+        self.ended()
+        self.assertEqual(self.outcome("freeze"), "unsupported")
+        self.assertEqual(self.outcome("term"), "sent-alone")
+
     def stopping(self, *how, grace="1s"):
         socket = self.path("systemd")
         server = subprocess.Popen([os.environ["DAXGUARD_FAKE_SYSTEMD"], socket, *how],

@@ -133,6 +133,39 @@ static void test_output(void **state)
 	assert_all_gone(*state);
 }
 
+static void test_input(void **state)
+{
+	/* More than a pipe takes, and nobody need read it. */
+	static char input[200000];
+	const char *const argv[] = {"-c", "head -c 3; [ $(wc -c) = 199997 ] && exec true", NULL};
+	const char *const idle[] = {"-c", "exit 7", NULL};
+	struct seen seen = {0};
+	struct step *step;
+
+	memset(input, 'x', sizeof(input));
+	memcpy(input, "A=1", 3);
+	assert_int_equal(step_start_with(*state, argv, input, sizeof(input), 10 * SECOND, on_step,
+					 &seen, &step),
+			 0);
+	for (int i = 0; i < 1000 && seen.calls == 0; i++)
+		turn(SECOND / 10);
+	assert_int_equal(seen.end, STEP_OK);
+	assert_int_equal(seen.n_output, 3);
+	assert_memory_equal(seen.output, "A=1", 3);
+
+	seen.calls = 0;
+	assert_int_equal(step_start_with(*state, idle, input, sizeof(input), 10 * SECOND, on_step,
+					 &seen, &step),
+			 0);
+	for (int i = 0; i < 1000 && seen.calls == 0; i++)
+		turn(SECOND / 10);
+	assert_int_equal(seen.status, 7);
+	assert_int_equal(step_start_with(*state, idle, input, STEP_INPUT_MAX + 1, SECOND, on_step,
+					 &seen, &step),
+			 -E2BIG);
+	assert_all_gone(*state);
+}
+
 static void test_failure(void **state)
 {
 	struct seen seen;
@@ -409,6 +442,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_output, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_input, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_failure, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_deadline, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_too_much, setup, teardown),
