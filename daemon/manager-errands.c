@@ -272,7 +272,7 @@ void errands_cancel(struct incident *incident, bool told)
 			step_cancel(errand->step);
 		if (told)
 			tell(errand, "canceled", 0, 0, "");
-		take_out(errand);
+		incident->errands = errand->next;
 		errand_free(errand);
 	}
 }

@@ -315,13 +315,15 @@ static void add_step(void *userdata, pid_t pid, uint64_t start_ns)
 
 static bool is_of_hook(struct manager *m, pid_t pid)
 {
-	struct dg_procstat stat;
+	for (int i = 0; i < ANCESTORS_MAX && pid > 1; i++) {
+		struct dg_procstat stat = {};
 
-	for (int i = 0; i < ANCESTORS_MAX && pid > 1; i++, pid = stat.ppid)
 		if (errands_own(m, pid))
 			return true;
-		else if (read_stat(m, pid, pid, &stat) < 0)
+		if (read_stat(m, pid, pid, &stat) < 0)
 			return false;
+		pid = stat.ppid;
+	}
 	return false;
 }
 
