@@ -564,12 +564,10 @@ class UnitTakeoverTest(UnitCase):
         self.write("run/incidents", "", 0o600)
         self.start()
         self.module.hold()
-        eventually(lambda: any(a["Action"] == "freeze"
-                               for h in self.ctl("Incident", "show", "7")["Holders"]
-                               for a in h["Actions"]))
         self.assertEqual(self.module.wait(), "ACKED")
         told = [a for h in self.ctl("Incident", "show", "7")["Holders"] for a in h["Actions"]]
-        self.assertEqual(told[0]["Outcome"], "unrecorded")
+        self.assertEqual([(a["Action"], a["Outcome"]) for a in told][:2],
+                         [("freeze", "unrecorded"), ("term", "sent-to-unit")])
 
 
 if __name__ == "__main__":
