@@ -169,6 +169,11 @@ class DaemonCase(unittest.TestCase):
             file.write(text)
         os.chmod(self.path(name), mode)
 
+    def rule(self, name, match, what, where="etc", mode=0o644):
+        section = "Device" if name.endswith(".device") else "Policy"
+        os.makedirs(self.path("policy." + where), exist_ok=True)
+        self.write(f"policy.{where}/{name}", f"[Match]\n{match}\n[{section}]\n{what}\n", mode)
+
     def start(self, wait=True, notify=False, **more):
         env = dict(os.environ, DAXGUARD_TEST_DIR=self.dir, DAXGUARD_FAKE_KLINK=self.path("klink"), **more)
         env.pop("NOTIFY_SOCKET", None)

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """What rules can ask for, done by the real daemon to real processes in real control groups.
 
-usage: as test-daemon.py, with daxguardd-rules
+usage: as test-daemon.py
 """
 
 import json
@@ -43,15 +43,9 @@ def cgroup_root():
 
 
 class LadderCase(DaemonCase):
-    def setUp(self):
-        super().setUp()
-        os.mkdir(self.path("policy.d"))
-
-    def rule(self, text, match="Access=mapped", name="50-test.policy"):
-        self.write("policy.d/" + name, f"[Match]\n{match}\n[Policy]\n{text}\n", 0o644)
-
-    def start(self, **more):
-        return super().start(DAXGUARD_TEST_POLICY=self.path("policy.d"), **more)
+    def ladder(self, text):
+        """Of whoever maps it."""
+        self.rule("50-test.policy", "Access=mapped", text)
 
     def script(self, text, name="hook"):
         self.write(name, "#!/bin/sh\n" + text, 0o755)
@@ -69,7 +63,7 @@ class LadderCase(DaemonCase):
 
 class LadderTest(LadderCase):
     def test_notify(self):
-        self.rule("Action=notify@9s kill\nSignal=SIGUSR1")
+        self.ladder("Action=notify@9s kill\nSignal=SIGUSR1")
         holder = self.holder(ON_USR1)
         self.start()
         self.module.hold()
@@ -80,7 +74,7 @@ class LadderTest(LadderCase):
         self.assertEqual(self.outcome("notify"), "sent")
 
     def test_notify_without_a_handler(self):
-        self.rule("Action=notify@9s term@9s kill\nSignal=SIGUSR1")
+        self.ladder("Action=notify@9s term@9s kill\nSignal=SIGUSR1")
         holder = self.holder(EXIT_ON_TERM)
         self.start()
         self.module.hold()
@@ -90,7 +84,7 @@ class LadderTest(LadderCase):
         self.assertEqual(self.outcome("notify"), "no-handler")
 
     def test_dry_run(self):
-        self.rule("Action=notify term@3s kill\nSignal=SIGUSR1\nDryRun=yes")
+        self.ladder("Action=notify term@3s kill\nSignal=SIGUSR1\nDryRun=yes")
         holder = self.holder(ON_USR1)
         self.start()
         self.module.hold()
@@ -105,7 +99,7 @@ class LadderTest(LadderCase):
 
 class HookTest(LadderCase):
     def hold(self, script, rule="Action=exec@9s term@9s kill", timeout="4", holder=EXIT_ON_TERM):
-        self.rule(f"{rule}\nExec={self.script(script)} 'one word' $HOME\nExecTimeoutSec={timeout}")
+        self.ladder(f"{rule}\nExec={self.script(script)} 'one word' $HOME\nExecTimeoutSec={timeout}")
         process = self.holder(holder)
         self.start()
         self.module.hold()
@@ -160,7 +154,7 @@ class HookTest(LadderCase):
                          ("hook-failed", 3, "no way\n"))
 
     def test_one_that_is_not_there(self):
-        self.rule("Action=exec@100ms kill\nExec=/nowhere/at/all")
+        self.ladder("Action=exec@100ms kill\nExec=/nowhere/at/all")
         self.holder()
         self.start()
         self.module.hold()
@@ -230,7 +224,7 @@ class HookTest(LadderCase):
         eventually(lambda: not self.sleepers())
 
     def test_it_is_not_run_again(self):
-        self.rule(f"Action=exec@4s term@9s kill\nExec={self.script('echo x >> %s/ran; sleep 987' % self.dir)}"
+        self.ladder(f"Action=exec@4s term@9s kill\nExec={self.script('echo x >> %s/ran; sleep 987' % self.dir)}"
                   "\nExecTimeoutSec=30")
         holder = self.holder(EXIT_ON_TERM)
         first = self.start()
@@ -248,7 +242,7 @@ class HookTest(LadderCase):
             self.assertEqual(file.read(), "x\n")
 
     def test_so_many_at_a_time(self):
-        self.rule(f"Action=exec@10s term@9s kill\nExecTimeoutSec=10\n"
+        self.ladder(f"Action=exec@10s term@9s kill\nExecTimeoutSec=10\n"
                   f"Exec={self.script('echo x >> %s/ran; sleep 0.3; kill $DAXGUARD_PID' % self.dir)}")
         holders = [self.holder(EXIT_ON_TERM) for _ in range(12)]
         self.start()
@@ -309,7 +303,7 @@ class UnitCase(LadderCase):
 
 class UnitTest(UnitCase):
     def test_kill_is_for_all_of_it(self):
-        self.rule("Action=kill\nScope=unit")
+        self.ladder("Action=kill\nScope=unit")
         holder = self.put(self.holder(), "app.service/worker")
         other = self.bystander("app.service")
         else_ = self.bystander("app2.service")
@@ -324,7 +318,7 @@ class UnitTest(UnitCase):
         self.assertEqual(acted["unit"], "app.service")
 
     def test_term_is_for_all_of_it_once(self):
-        self.rule("Action=term@1500ms kill\nScope=unit")
+        self.ladder("Action=term@1500ms kill\nScope=unit")
         count = COUNT_TERM.format(self.path("terms"))
         holders = [self.put(self.holder(count), "app.service/sub") for _ in range(2)]
         other = self.bystander("app.service", count)
@@ -339,7 +333,7 @@ class UnitTest(UnitCase):
                          ["sent-to-unit", "with-its-unit"])
 
     def test_a_session_pays_for_nobody(self):
-        self.rule("Action=term@9s kill\nScope=unit")
+        self.ladder("Action=term@9s kill\nScope=unit")
         for unit in ("session-3.scope", "user@7.service/app.slice/a.service", "plain"):
             self.put(self.holder(EXIT_ON_TERM), unit)
         others = [self.bystander("session-3.scope"), self.bystander("user@7.service/b.service")]
@@ -355,7 +349,7 @@ class UnitTest(UnitCase):
                          ["no-unit", "shared-unit", "shared-unit"])
 
     def test_who_removes_the_device_is_not_ended_with_its_unit(self):
-        self.rule("Action=freeze@100ms stop@100ms kill\nScope=unit")
+        self.ladder("Action=freeze@100ms stop@100ms kill\nScope=unit")
         unbinder = self.bystander("tools.service")
         holder = self.put(self.holder(), "tools.service")
         self.start()
@@ -371,7 +365,7 @@ class UnitTest(UnitCase):
     def test_freeze_lasts_until_somebody_is_asked(self):
         state = self.path("state")
         script = self.script(f"cat {self.unit('app.service')}/cgroup.events > {state}\n")
-        self.rule(f"Action=freeze@300ms exec@1s term@9s kill\nScope=unit\nExec={script}")
+        self.ladder(f"Action=freeze@300ms exec@1s term@9s kill\nScope=unit\nExec={script}")
         holder = self.put(self.holder(EXIT_ON_TERM), "app.service")
         self.start()
         self.module.hold()
@@ -385,7 +379,7 @@ class UnitTest(UnitCase):
         self.assertEqual([e["action"] for e in self.events("unit")], ["freeze", "thaw", "term"])
 
     def test_freeze_ends_with_the_incident(self):
-        self.rule("Action=freeze@300ms leave\nScope=unit")
+        self.ladder("Action=freeze@300ms leave\nScope=unit")
         holder = self.put(self.holder(), "app.service")
         self.block("unmount")
         self.start()
@@ -400,7 +394,7 @@ class UnitTest(UnitCase):
         self.assertEqual(self.outcome("freeze"), "frozen")
 
     def test_who_was_frozen_before_stays_so(self):
-        self.rule("Action=freeze@100ms kill\nScope=unit")
+        self.ladder("Action=freeze@100ms kill\nScope=unit")
         holder = self.put(self.holder(), "app.service")
         self.put(self.holder(EXIT_ON_TERM), "late.service")
         with open(self.unit("app.service") + "/cgroup.freeze", "w", encoding="ascii") as file:
@@ -416,7 +410,7 @@ class UnitTest(UnitCase):
         self.assertFalse(self.frozen("late.service"))
 
     def test_without_control_groups_it_is_for_the_process(self):
-        self.rule("Action=freeze@100ms term@9s kill\nScope=unit")
+        self.ladder("Action=freeze@100ms term@9s kill\nScope=unit")
         holder = self.put(self.holder(EXIT_ON_TERM), "app.service")
         other = self.bystander("app.service")
         self.root, root = self.path("nowhere"), self.root
@@ -436,7 +430,7 @@ class UnitTest(UnitCase):
                                   stdout=subprocess.PIPE)
         self.processes.append(server)
         self.assertEqual(server.stdout.readline(), b"ready\n")
-        self.rule(f"Action=stop@{grace} term@9s kill\nScope=unit")
+        self.ladder(f"Action=stop@{grace} term@9s kill\nScope=unit")
         self.put(self.holder(EXIT_ON_TERM), "app.service/sub")
         self.put(self.holder(EXIT_ON_TERM), "app.service")
         self.start(DAXGUARD_TEST_SYSTEMD="unix:path=" + socket)
@@ -463,7 +457,7 @@ class UnitTest(UnitCase):
         self.assertIn("canceled", self.stopping("silent"))
 
     def test_stop_without_a_service_manager(self):
-        self.rule("Action=stop@1s kill")
+        self.ladder("Action=stop@1s kill")
         self.put(self.holder(), "app.service")
         self.start()
         self.module.hold()
@@ -474,7 +468,7 @@ class UnitTest(UnitCase):
 
 class UnitTakeoverTest(UnitCase):
     def freeze(self):
-        self.rule("Action=freeze@4s term@9s kill\nScope=unit")
+        self.ladder("Action=freeze@4s term@9s kill\nScope=unit")
         holder = self.put(self.holder(EXIT_ON_TERM), "app.service")
         daemon = self.start()
         self.module.hold()
@@ -513,7 +507,7 @@ class UnitTakeoverTest(UnitCase):
 
     def test_nobody_gets_it_twice(self):
         # Also who had it with his unit, and uses the device only now.
-        self.rule("Action=term@3s kill\nScope=unit")
+        self.ladder("Action=term@3s kill\nScope=unit")
         terms = self.path("terms")
         count = COUNT_TERM.format(terms)
         holder = self.put(self.holder(count), "app.service")
@@ -540,7 +534,7 @@ class UnitTakeoverTest(UnitCase):
         self.assertEqual(self.outcome("term", other.pid), "with-its-unit")
 
     def test_who_starts_later_gets_his_own(self):
-        self.rule("Action=term@3s kill\nScope=unit")
+        self.ladder("Action=term@3s kill\nScope=unit")
         terms = self.path("terms")
         count = COUNT_TERM.format(terms)
         self.put(self.holder(count), "app.service")
@@ -558,7 +552,7 @@ class UnitTakeoverTest(UnitCase):
                          [("sent-alone", "started-later")])
 
     def test_a_freeze_that_no_record_tells_is_not_made(self):
-        self.rule("Action=freeze@1s term@9s kill\nScope=unit")
+        self.ladder("Action=freeze@1s term@9s kill\nScope=unit")
         self.put(self.holder(EXIT_ON_TERM), "app.service")
         # A directory that cannot be made.
         self.write("run/incidents", "", 0o600)

@@ -18,15 +18,6 @@ from fakemodule import is_mounted
 
 
 class PolicyCase(DaemonCase):
-    def setUp(self):
-        super().setUp()
-        for name in ("etc", "run", "usr"):
-            os.mkdir(self.path("policy." + name))
-
-    def rule(self, name, match, what, where="etc", mode=0o644):
-        section = "Device" if name.endswith(".device") else "Policy"
-        self.write(f"policy.{where}/{name}", f"[Match]\n{match}\n[{section}]\n{what}\n", mode)
-
     def tool_says(self, *args):
         return subprocess.run([self.tool, "--socket=" + self.path("run/control"), *args], check=False,
                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=30, text=True)
