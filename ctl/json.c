@@ -5,6 +5,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "core/utf8.h"
 #include "text.h"
 
 json_object *json_bytes(const void *bytes, size_t n)
@@ -12,7 +13,7 @@ json_object *json_bytes(const void *bytes, size_t n)
 	const unsigned char *p = bytes;
 	json_object *array;
 
-	if (text_is_utf8(p, n) && (n == 0 || !memchr(p, '\0', n)))
+	if (dg_utf8_is_valid(p, n) && (n == 0 || !memchr(p, '\0', n)))
 		return json_object_new_string_len(n > 0 ? bytes : "", (int)n);
 
 	array = json_object_new_array();

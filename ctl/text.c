@@ -8,34 +8,7 @@
 #include <string.h>
 #include <wchar.h>
 
-/* Length of the character at p and its code point; 0 where it is not valid UTF-8. */
-static size_t decode(const unsigned char *p, size_t left, uint32_t *ret_code)
-{
-	static const uint32_t smallest[] = {0, 0, 0x80, 0x800, 0x10000};
-	uint32_t code;
-	size_t len;
-
-	if (p[0] < 0x80) {
-		*ret_code = p[0];
-		return 1;
-	}
-
-	len = p[0] >= 0xf0 ? 4 : p[0] >= 0xe0 ? 3 : 2;
-	if (p[0] < 0xc2 || p[0] > 0xf4 || len > left)
-		return 0;
-
-	code = p[0] & (0x7fU >> len);
-	for (size_t i = 1; i < len; i++) {
-		if ((p[i] & 0xc0) != 0x80)
-			return 0;
-		code = code << 6 | (p[i] & 0x3f);
-	}
-	if (code < smallest[len] || code > 0x10ffff || (code >= 0xd800 && code < 0xe000))
-		return 0;
-
-	*ret_code = code;
-	return len;
-}
+#include "core/utf8.h"
 
 /* Would it move the cursor, or make the rest of the line lie? */
 static bool is_unsafe(uint32_t code)
@@ -46,26 +19,13 @@ static bool is_unsafe(uint32_t code)
 	       code == 0xfeff;
 }
 
-bool text_is_utf8(const void *bytes, size_t n)
-{
-	const unsigned char *p = bytes;
-	uint32_t code;
-
-	for (size_t i = 0, len; i < n; i += len) {
-		len = decode(p + i, n - i, &code);
-		if (len == 0)
-			return false;
-	}
-	return true;
-}
-
 bool text_is_safe(const char *text)
 {
 	size_t left = strlen(text), len;
 	uint32_t code;
 
 	for (; left > 0; text += len, left -= len) {
-		len = decode((const unsigned char *)text, left, &code);
+		len = dg_utf8_decode(text, left, &code);
 		if (len == 0 || is_unsafe(code))
 			return false;
 	}
@@ -84,7 +44,7 @@ char *text_escape(const void *bytes, size_t n)
 
 	for (size_t i = 0; i < n;) {
 		uint32_t code = 0;
-		size_t len = decode(p + i, n - i, &code);
+		size_t len = dg_utf8_decode(p + i, n - i, &code);
 
 		if (len > 0 && !is_unsafe(code) && code != '\\') {
 			memcpy(out, p + i, len);
@@ -122,7 +82,7 @@ size_t text_width(const char *text)
 	uint32_t code = 0;
 
 	for (size_t len; left > 0; text += len, left -= len) {
-		len = decode((const unsigned char *)text, left, &code);
+		len = dg_utf8_decode(text, left, &code);
 		if (len == 0)
 			len = 1;
 		width += code_width(code);
@@ -141,7 +101,7 @@ char *text_fit(const char *text, size_t columns)
 		return strdup("");
 
 	while (kept < n) {
-		size_t len = decode((const unsigned char *)text + kept, n - kept, &code);
+		size_t len = dg_utf8_decode(text + kept, n - kept, &code);
 
 		if (len == 0)
 			len = 1;

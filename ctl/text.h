@@ -18,8 +18,6 @@
  */
 char *text_escape(const void *bytes, size_t n);
 
-bool text_is_utf8(const void *bytes, size_t n);
-
 /* Would text_escape() leave it alone, but for backslashes? */
 bool text_is_safe(const char *text);
 

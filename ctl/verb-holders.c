@@ -8,6 +8,7 @@
 #include <sys/sysmacros.h>
 
 #include "client.h"
+#include "core/utf8.h"
 #include "json.h"
 #include "print.h"
 #include "text.h"
@@ -123,7 +124,7 @@ enum ctl_exit verb_holders(const struct ctl *ctl, int argc, char *argv[])
 
 	if (!name)
 		return client_fail(CTL_FAILURE, "out of memory");
-	if (text_is_utf8(name, strlen(name)))
+	if (dg_utf8_is_valid(name, strlen(name)))
 		code = client_ask(ctl, &answer, "ListHolders", "s", name);
 	else
 		code = client_fail(CTL_NOT_FOUND, "no device has such a name");

@@ -123,27 +123,19 @@ void incident_write_text(struct incident *incident, const char *kind, const char
 	incident_write(incident, &entry);
 }
 
-static const char *uuid_text(const struct dg_target *target, char buffer[static 40])
-{
-	const uint8_t *u = target->uuid;
-
-	snprintf(buffer, 40, "%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x",
-		 u[0], u[1], u[2], u[3], u[4], u[5], u[6], u[7], u[8], u[9], u[10], u[11], u[12],
-		 u[13], u[14], u[15]);
-	return buffer;
-}
-
 static void write_target(struct incident *incident, const struct dg_target *target)
 {
 	struct entry entry;
-	char uuid[40];
+	char uuid[DG_BOOT_ID_LEN] = "";
 
+	if (target->has_uuid)
+		dg_uuid_text(target->uuid, uuid);
 	entry_begin(&entry, "target");
 	entry_text(&entry, "name", target->name);
 	entry_text(&entry, "ns_device", target->ns_device);
 	entry_text(&entry, "mode", dg_mode_name(target->mode));
 	entry_dev(&entry, "dev", target->dev);
-	entry_text(&entry, "uuid", target->has_uuid ? uuid_text(target, uuid) : "");
+	entry_text(&entry, "uuid", uuid);
 	entry_number(&entry, "in_use", target->in_use);
 	incident_write(incident, &entry);
 }

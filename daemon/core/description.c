@@ -2,7 +2,6 @@
 #include "core/description.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -51,25 +50,17 @@ void dg_description_complete(struct dg_description *d, bool names, bool mounts)
 	d->facts.file_systems.complete = d->facts.mount_points.complete = mounts;
 }
 
-static int add_uuid(struct dg_description *d, const uint8_t u[static DG_UUID_LEN])
-{
-	char text[DG_BOOT_ID_LEN];
-
-	snprintf(text, sizeof(text),
-		 "%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x", u[0], u[1],
-		 u[2], u[3], u[4], u[5], u[6], u[7], u[8], u[9], u[10], u[11], u[12], u[13], u[14],
-		 u[15]);
-	return dg_description_add_name(d, text);
-}
-
 static int add_target(struct dg_description *d, const struct dg_target *target)
 {
+	char uuid[DG_BOOT_ID_LEN] = "";
 	int r = dg_description_add_name(d, target->name);
 
+	if (target->has_uuid)
+		dg_uuid_text(target->uuid, uuid);
 	if (r >= 0)
 		r = dg_description_add_name(d, target->ns_device);
-	if (r >= 0 && target->has_uuid)
-		r = add_uuid(d, target->uuid);
+	if (r >= 0)
+		r = dg_description_add_name(d, uuid);
 	for (size_t i = 0; i < target->n_layers && r >= 0; i++)
 		r = dg_description_add_name(d, target->layers[i].name);
 	return r;

@@ -2,6 +2,7 @@
 #include "core/event.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -62,6 +63,14 @@ const char *dg_use_name(enum dg_use use)
 	};
 
 	return NAME(names, use);
+}
+
+void dg_uuid_text(const uint8_t u[static DG_UUID_LEN], char ret[static DG_BOOT_ID_LEN])
+{
+	snprintf(ret, DG_BOOT_ID_LEN,
+		 "%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x", u[0], u[1],
+		 u[2], u[3], u[4], u[5], u[6], u[7], u[8], u[9], u[10], u[11], u[12], u[13], u[14],
+		 u[15]);
 }
 
 void dg_request_done(struct dg_request *request)

@@ -25,7 +25,7 @@ typedef uint64_t dg_dev_t;
 #define DG_COOKIE_LEN 16
 #define DG_UUID_LEN 16
 #define DG_COMM_LEN 16
-#define DG_BOOT_ID_LEN 37
+#define DG_BOOT_ID_LEN 37 /* a UUID as text, and its NUL */
 
 /* How a hold ended; dg_result_name() is the stable name used everywhere. */
 enum dg_result {
@@ -107,6 +107,9 @@ struct dg_target {
 	struct dg_layer *layers; /* bottom up, the disk itself not included */
 	size_t n_layers;
 };
+
+/* In lower case, with hyphens. */
+void dg_uuid_text(const uint8_t uuid[static DG_UUID_LEN], char ret[static DG_BOOT_ID_LEN]);
 
 /* A removal that the kernel holds for us. */
 struct dg_request {

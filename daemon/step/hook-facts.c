@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "core/record.h"
+#include "core/utf8.h"
 #include "step/hook.h"
 
 #define ENV_PREFIX "DAXGUARD_"
@@ -43,43 +44,12 @@ static const struct {
 };
 #define N_FACTS (sizeof(facts) / sizeof(*facts))
 
-/* Bytes that follow, or SIZE_MAX. Not overlong, no surrogate, none beyond the last one. */
-static size_t utf8_more(const unsigned char *p)
-{
-	if (*p < 0x80)
-		return 0;
-	if (*p >= 0xc2 && *p < 0xe0)
-		return 1;
-	if ((*p == 0xe0 && p[1] < 0xa0) || (*p == 0xed && p[1] > 0x9f) ||
-	    (*p == 0xf0 && p[1] < 0x90) || (*p == 0xf4 && p[1] > 0x8f))
-		return SIZE_MAX;
-	if (*p >= 0xe0 && *p < 0xf0)
-		return 2;
-	return *p >= 0xf0 && *p < 0xf5 ? 3 : SIZE_MAX;
-}
-
-static bool is_utf8(const char *text)
-{
-	const unsigned char *p = (const unsigned char *)text;
-
-	while (*p) {
-		size_t more = utf8_more(p++);
-
-		if (more == SIZE_MAX)
-			return false;
-		for (; more > 0; more--, p++)
-			if ((*p & 0xc0) != 0x80)
-				return false;
-	}
-	return true;
-}
-
 /* What is no UTF-8 is a list of its bytes, as everywhere. */
 static json_object *bytes(const char *text)
 {
 	json_object *list;
 
-	if (is_utf8(text))
+	if (dg_utf8_is_valid(text, strlen(text)))
 		return json_object_new_string(text);
 	list = json_object_new_array();
 	for (; list && *text; text++)

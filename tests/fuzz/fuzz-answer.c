@@ -6,8 +6,8 @@
 #include <unistd.h>
 
 #include "ctl/print.h"
-#include "ctl/text.h"
 #include "ctl/json.h"
+#include "core/utf8.h"
 #include "fuzz.h"
 
 #define TURNS_MAX 8192
@@ -32,7 +32,7 @@ static void show(json_object *value)
 	for (size_t i = 0; i < n; i++)
 		if ((unsigned char)text[i] < 0x20 && text[i] != '\n')
 			abort();
-	if (!text_is_utf8(text, n))
+	if (!dg_utf8_is_valid(text, n))
 		abort();
 	free(text);
 }

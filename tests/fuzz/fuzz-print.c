@@ -9,7 +9,7 @@
 #include <string.h>
 
 #include "ctl/print.h"
-#include "ctl/text.h"
+#include "core/utf8.h"
 #include "fuzz.h"
 
 static int (*const prints[])(FILE *, const struct table_style *, json_object *) = {
@@ -53,7 +53,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	for (size_t i = 0; i < n; i++)
 		if ((unsigned char)text[i] < 0x20 ? text[i] != '\n' : text[i] == 0x7f)
 			abort();
-	if (!text_is_utf8(text, n))
+	if (!dg_utf8_is_valid(text, n))
 		abort();
 	free(text);
 	json_object_put(value);

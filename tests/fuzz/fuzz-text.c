@@ -6,15 +6,15 @@
 
 #include "ctl/json.h"
 #include "ctl/text.h"
+#include "core/utf8.h"
 #include "fuzz.h"
 
 static void check_shown(const char *text)
 {
-	if (!text_is_utf8(text, strlen(text)))
+	if (!dg_utf8_is_valid(text, strlen(text)))
 		abort();
 	for (const unsigned char *p = (const unsigned char *)text; *p; p++)
-		/* C0 and DEL; C1 controls are 0xc2 0x80…0x9f; what reorders a line 0xe2 0x80 0xae.
-		 */
+		/* C0 and DEL; C1 controls are c2 80…9f; what reorders a line e2 80 ae. */
 		if (*p < 0x20 || *p == 0x7f || (*p == 0xc2 && p[1] < 0xa0) ||
 		    (*p == 0xe2 && p[1] == 0x80 && p[2] >= 0xaa && p[2] <= 0xae))
 			abort();

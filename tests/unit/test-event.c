@@ -25,6 +25,16 @@ static void names_outside_are_unknown(void **state)
 	assert_string_equal(dg_use_name(99), "unknown");
 }
 
+static void a_uuid_as_it_is_written(void **state)
+{
+	const uint8_t uuid[DG_UUID_LEN] = {0, 1, 2,  3,    4,    5,  6,  7,
+					   8, 9, 10, 0xab, 0xff, 13, 14, 15};
+	char text[DG_BOOT_ID_LEN];
+
+	dg_uuid_text(uuid, text);
+	assert_string_equal(text, "00010203-0405-0607-0809-0aabff0d0e0f");
+}
+
 static void copy_owns_all(void **state)
 {
 	struct dg_range ranges[] = {{1, 2}, {3, 4}};
@@ -62,6 +72,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(names_are_stable),
 		cmocka_unit_test(names_outside_are_unknown),
+		cmocka_unit_test(a_uuid_as_it_is_written),
 		cmocka_unit_test(copy_owns_all),
 		cmocka_unit_test(copy_of_nothing),
 	};
