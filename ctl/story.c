@@ -95,6 +95,21 @@ static int print_how_it_ended(FILE *f, const struct table_style *style, json_obj
 	return print_line(f, style, "Revoke", print_colour(revoke), took);
 }
 
+/* Of the device; the built-in one goes without saying. */
+static int print_rule(FILE *f, const struct table_style *style, json_object *incident)
+{
+	uint64_t budget_ms = json_num(incident, "BudgetMsec");
+	char *rule;
+
+	if (!*json_str(incident, "DeviceRule") ||
+	    strcmp(json_str(incident, "DeviceRule"), "built-in:device") == 0)
+		return 0;
+	rule = text_append(json_text(incident, "DeviceRule"), ": ", json_text(incident, "OnBusy"));
+	if (budget_ms > 0)
+		rule = text_append(rule, ", budget ", text_duration(budget_ms * 1000));
+	return print_line(f, style, "Rule", TABLE_PLAIN, rule);
+}
+
 static int print_head(FILE *f, const struct table_style *style, json_object *incident)
 {
 	char *driver =
@@ -119,6 +134,8 @@ static int print_head(FILE *f, const struct table_style *style, json_object *inc
 	if (r >= 0 && json_flag(incident, "TakenOver"))
 		r = print_line(f, style, "Taken over", TABLE_WARN,
 			       strdup("from a daemon that died or was stopped"));
+	if (r >= 0)
+		r = print_rule(f, style, incident);
 	if (r >= 0)
 		r = print_how_it_ended(f, style, incident);
 	for (size_t i = 0; r >= 0 && i < json_count(incident, "Notes"); i++)

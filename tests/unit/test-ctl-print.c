@@ -204,7 +204,8 @@ static void test_story_of_units(void **state)
 {
 	check(print_story,
 	      "{\"Id\":4,\"Device\":\"pfn0.0\",\"Driver\":\"nd_pmem\",\"Bus\":\"nd\","
-	      "\"State\":\"acting\",\"Result\":\"none\",\"Holders\":[{\"Pid\":7,\"Uid\":0,"
+	      "\"State\":\"acting\",\"Result\":\"none\",\"DeviceRule\":\"20-db.device\","
+	      "\"OnBusy\":\"keep\",\"BudgetMsec\":45000,\"Holders\":[{\"Pid\":7,\"Uid\":0,"
 	      "\"Comm\":\"db\",\"Mapped\":1,\"MappedBytes\":4096,\"Actions\":["
 	      "{\"Action\":\"exec\",\"AtUsec\":40000,\"Outcome\":\"hook-failed\",\"Status\":3,"
 	      "\"TookUsec\":2000,\"Output\":\"no\\tway\"},"
@@ -213,6 +214,7 @@ static void test_story_of_units(void **state)
 	      "Incident 4: pfn0.0 loses its driver nd_pmem on nd\n"
 	      "Began        1970-01-01 00:00:00\n"
 	      "Removed by   the kernel itself\n"
+	      "Rule         20-db.device: keep, budget 45.000 s\n"
 	      "State        acting\n"
 	      "\n"
 	      "Processes\n"
@@ -231,7 +233,8 @@ static void test_story_open(void **state)
 {
 	check(print_story,
 	      "{\"Id\":4,\"Device\":\"region0\",\"Driver\":\"nd_region\",\"Bus\":\"nd\","
-	      "\"State\":\"acting\",\"Result\":\"none\",\"Surprise\":true}",
+	      "\"State\":\"acting\",\"Result\":\"none\",\"Surprise\":true,"
+	      "\"DeviceRule\":\"built-in:device\",\"OnBusy\":\"detach\",\"BudgetMsec\":0}",
 	      "Incident 4: region0 loses its driver nd_region on nd (surprise removal)\n"
 	      "Began        1970-01-01 00:00:00\n"
 	      "Removed by   the kernel itself\n"
