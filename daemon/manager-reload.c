@@ -239,7 +239,11 @@ void reload_holds_changed(struct manager *m, bool holding)
 void reload_done(struct manager *m)
 {
 	discard(m);
-	while (m->reload.waiting)
-		manager_reload_cancel(m->reload.waiting);
+	while (m->reload.waiting) {
+		struct manager_reload *next = m->reload.waiting->next;
+
+		free(m->reload.waiting);
+		m->reload.waiting = next;
+	}
 	m->reload.source = sd_event_source_disable_unref(m->reload.source);
 }

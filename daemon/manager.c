@@ -34,11 +34,6 @@ const struct manager_paths *manager_paths(const struct manager *m)
 	return m->paths;
 }
 
-const struct dg_settings *manager_settings(const struct manager *m)
-{
-	return &m->config.settings;
-}
-
 bool manager_is_holding(const struct manager *m)
 {
 	return m->n_open > 0;
@@ -346,7 +341,7 @@ static int add_sources(struct manager *m)
 		r = sd_event_add_defer(m->event, &m->gone_source, on_gone, m);
 	if (r >= 0)
 		r = sd_event_source_set_enabled(m->gone_source, SD_EVENT_OFF);
-	/* DONE is sent before the request leaves the dump, so it is among the events: first those. */
+	/* DONE is sent before the request leaves the dump: first the events, it is one of them. */
 	if (r >= 0)
 		r = sd_event_source_set_priority(m->gone_source, KLINK_PRIORITY_EVENTS + 1);
 	if (r >= 0)

@@ -11,7 +11,6 @@
 #include <systemd/sd-event.h>
 
 #include "core/policy.h"
-#include "core/settings.h"
 #include "core/story.h"
 
 struct manager;
@@ -79,7 +78,6 @@ struct manager_status {
 	const char *const *policy_warnings; /* names that nobody knows, likewise */
 };
 void manager_get_status(struct manager *m, struct manager_status *ret);
-const struct dg_settings *manager_settings(const struct manager *m);
 
 /* The rules in force, which do not change; take a reference to keep them. */
 const struct dg_policy *manager_policy(const struct manager *m);

@@ -26,20 +26,27 @@ static int hex(char c)
 	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
+/* Whether the n bytes begin with \xNN. */
+static bool read_escape(const char *from, size_t n, char *ret)
+{
+	int high = n >= 4 ? hex(from[2]) : -1, low = n >= 4 ? hex(from[3]) : -1;
+
+	if (high < 0 || low < 0 || from[0] != '\\' || from[1] != 'x')
+		return false;
+	*ret = (char)(high << 4 | low);
+	return true;
+}
+
 /* n bytes of a unit's name, with its \xNN as what they stand for. */
 static void copy_unescaped(const char *from, size_t n, char to[static DG_CONTAINER_NAME_MAX])
 {
 	size_t k = 0;
 
-	for (size_t i = 0; i < n; i++) {
-		if (n - i >= 4 && from[i] == '\\' && from[i + 1] == 'x' && hex(from[i + 2]) >= 0 &&
-		    hex(from[i + 3]) >= 0) {
-			to[k++] = (char)(hex(from[i + 2]) << 4 | hex(from[i + 3]));
+	for (size_t i = 0; i < n; i++, k++)
+		if (read_escape(from + i, n - i, &to[k]))
 			i += 3;
-		} else {
-			to[k++] = from[i];
-		}
-	}
+		else
+			to[k] = from[i];
 	to[k] = '\0';
 }
 

@@ -61,6 +61,5 @@ struct dg_process_facts {
 /* Bit per enum dg_use. */
 uint32_t dg_uses_of(const struct dg_holder *holder);
 
-/* What a scan knows of it, and a look if there was one; the rest is unknown. Refers to the holder.
- */
+/* What a scan, and a look, know of it; the rest is unknown. Refers to the holder. */
 void dg_facts_of_holder(const struct dg_holder *holder, struct dg_process_facts *ret);

@@ -39,8 +39,6 @@ void dg_start_scan(struct dg_incident *i, uint64_t now_us, struct dg_effects *fx
 bool dg_is_waiting(const struct dg_incident *i); /* for a job of this state */
 void dg_wake_at(struct dg_incident *i, uint64_t at_us);
 uint64_t dg_left(const struct dg_incident *i, uint64_t now_us); /* until the deadline */
-/* What was chosen of OnBusy= and Budget=, by us or by who had it before. */
-void dg_take_device_rule(struct dg_incident *i, enum dg_on_busy on_busy, uint32_t budget_ms);
 void dg_apply_budget(struct dg_incident *i); /* the deadline, after what it is made of */
 void dg_ask_for_time(struct dg_incident *i, uint64_t now_us, struct dg_effects *fx);
 /* What a daemon before us has done already. -ENOMEM. */

@@ -18,7 +18,8 @@ void dg_apply_budget(struct dg_incident *i)
 	dg_plan_set_deadline(&i->plan, i->deadline_us);
 }
 
-void dg_take_device_rule(struct dg_incident *i, enum dg_on_busy on_busy, uint32_t budget_ms)
+/* What was chosen of OnBusy= and Budget=, by us or by who had it before. */
+static void take_device_rule(struct dg_incident *i, enum dg_on_busy on_busy, uint32_t budget_ms)
 {
 	i->has_device_rule = true;
 	i->on_busy = on_busy;
@@ -45,7 +46,7 @@ int dg_incident_choose(struct dg_incident *i, const struct dg_device_facts *devi
 	if (i->has_device_rule || !device->mount_points.complete)
 		return r;
 	i->device_rule = dg_policy_match_device(i->plan.policy, device);
-	dg_take_device_rule(i, i->device_rule->on_busy, i->device_rule->budget_ms);
+	take_device_rule(i, i->device_rule->on_busy, i->device_rule->budget_ms);
 	dg_emit(fx, &(struct dg_effect){.kind = DG_EFFECT_DEVICE_RULE});
 	return r;
 }
@@ -117,6 +118,6 @@ int dg_restore(struct dg_incident *i, const struct dg_story *story)
 	i->marks = story->marks;
 	i->knows_mounts = story->knows_mounts;
 	if (*story->device_rule)
-		dg_take_device_rule(i, story->on_busy, story->budget_ms);
+		take_device_rule(i, story->on_busy, story->budget_ms);
 	return 0;
 }

@@ -52,8 +52,7 @@ typedef int (*dg_policy_name_func)(void *userdata, const struct dg_rule *rule, e
 int dg_policy_foreach_name(const struct dg_policy *policy, dg_policy_name_func func,
 			   void *userdata);
 
-/* Their numbers. A func that fails leaves a name unresolved: it matches nobody. Returns how many.
- */
+/* Their numbers. A func that fails leaves a name unresolved: it matches nobody. How many. */
 typedef int (*dg_policy_resolve_func)(void *userdata, enum dg_key key, const char *name,
 				      uint32_t *ret_id);
 size_t dg_policy_resolve(struct dg_policy *policy, dg_policy_resolve_func func, void *userdata);

@@ -99,18 +99,12 @@ static const struct {
 	int (*func)(struct step *step);
 	enum { TAKES_NOTHING, TAKES_DEVS, TAKES_WORDS } takes;
 } verbs[] = {
-	{"claim", verb_claim, TAKES_DEVS},
-	{"detach", verb_detach, TAKES_DEVS},
-	{"hook", verb_hook, TAKES_NOTHING},
-	{"mounts", verb_mounts, TAKES_DEVS},
-	{"names", verb_names, TAKES_WORDS},
-	{"processes", verb_processes, TAKES_WORDS},
-	{"procscan", verb_procscan, TAKES_DEVS},
-	{"protected", verb_protected, TAKES_NOTHING},
-	{"shutdown", verb_shutdown, TAKES_DEVS},
-	{"stop", verb_stop, TAKES_NOTHING},
-	{"sync", verb_sync, TAKES_DEVS},
-	{"topology", verb_topology, TAKES_NOTHING},
+	{"claim", verb_claim, TAKES_DEVS},       {"detach", verb_detach, TAKES_DEVS},
+	{"hook", verb_hook, TAKES_NOTHING},      {"mounts", verb_mounts, TAKES_DEVS},
+	{"names", verb_names, TAKES_WORDS},      {"processes", verb_processes, TAKES_WORDS},
+	{"procscan", verb_procscan, TAKES_DEVS}, {"protected", verb_protected, TAKES_NOTHING},
+	{"shutdown", verb_shutdown, TAKES_DEVS}, {"stop", verb_stop, TAKES_NOTHING},
+	{"sync", verb_sync, TAKES_DEVS},         {"topology", verb_topology, TAKES_NOTHING},
 	{"unmount", verb_unmount, TAKES_DEVS},
 };
 
