@@ -25,16 +25,16 @@ void *dg_story_grow(struct dg_story *story, void *array, size_t *n, size_t size,
 		*ret_error = DG_STORY_LEFT_OUT;
 		return NULL;
 	}
-	grown = reallocarray(*items, *n + 1, size);
-	if (!grown) {
-		*ret_error = -ENOMEM;
-		return NULL;
+	/* By doubling. */
+	if ((*n & (*n - 1)) == 0) {
+		grown = reallocarray(*items, *n > 0 ? 2 * *n : 1, size);
+		if (!grown) {
+			*ret_error = -ENOMEM;
+			return NULL;
+		}
+		*items = grown;
 	}
-	*items = grown;
-	grown += *n * size;
-	memset(grown, 0, size);
-	++*n;
-	return grown;
+	return memset(*items + (*n)++ * size, 0, size);
 }
 
 static int on_begin(struct dg_story *story, event_t *event)

@@ -218,10 +218,13 @@ static void names(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(tells_all),           cmocka_unit_test(tells_of_holders),
-		cmocka_unit_test(tells_of_units),      cmocka_unit_test(cut_anywhere),
-		cmocka_unit_test(parts_are_bounded),   cmocka_unit_test(holders_are_bounded),
-		cmocka_unit_test(holders_are_bounded), cmocka_unit_test(names),
+		cmocka_unit_test(tells_all),
+		cmocka_unit_test(tells_of_holders),
+		cmocka_unit_test(tells_of_units),
+		cmocka_unit_test(cut_anywhere),
+		cmocka_unit_test(parts_are_bounded),
+		cmocka_unit_test(holders_are_bounded),
+		cmocka_unit_test(names),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
