@@ -51,6 +51,7 @@ static void devices_free(struct manager_device *devices, size_t n_devices)
 		for (size_t k = 0; k < device->n_mounts; k++)
 			free(device->mounts[k].path);
 		free(device->mounts);
+		free(device->layers);
 		free_texts(device->system);
 		free_texts(device->by_path);
 	}
@@ -153,6 +154,24 @@ static int add_mount(struct list *list, struct record record, const char *of)
 	return 0;
 }
 
+static int add_layer(struct list *list, struct record record, const char *of)
+{
+	struct manager_device *device = find(list, of);
+	struct dg_layer *layer;
+
+	if (!device)
+		return 0;
+	layer = reallocarray(device->layers, device->n_layers + 1, sizeof(*layer));
+	if (!layer)
+		return -ENOMEM;
+	device->layers = layer;
+	layer += device->n_layers++;
+	*layer = (struct dg_layer){};
+	COPY(record, "LAYER", layer->name);
+	(void)!dg_record_get_dev(record.text, record.n, "DEV", &layer->dev);
+	return 0;
+}
+
 static int add_reason(struct list *list, struct record record, const char *of)
 {
 	struct manager_device *device = find(list, of);
@@ -170,6 +189,8 @@ static int read_devices(const char *output, size_t n_output, struct list *list)
 	while (r >= 0 && (record.text = dg_record_next(&cursor, end, &record.n))) {
 		if ((of = get(record, "MOUNT_OF")))
 			r = add_mount(list, record, of);
+		else if ((of = get(record, "LAYER_OF")))
+			r = add_layer(list, record, of);
 		else if ((of = get(record, "SYSTEM_OF")))
 			r = add_reason(list, record, of);
 		else if (get(record, "NAME"))

@@ -132,6 +132,8 @@ struct manager_device {
 	enum dg_mode mode;
 	uint64_t size;  /* bytes */
 	int numa;       /* -1: not known */
+	struct dg_layer *layers; /* built on it: partitions, dm, md */
+	size_t n_layers;
 	char **by_path; /* links in /dev/disk/by-path, NULL at the end; may be NULL */
 	char **system;  /* reasons why it is a system device, NULL at the end; may be NULL */
 	struct manager_mount *mounts;

@@ -14,8 +14,8 @@
 #define DEPTH_MAX 16
 
 struct layers {
-	dg_dev_t *devs;
-	size_t n_devs;
+	struct dg_layer *items;
+	size_t n_items;
 };
 
 static int read_dev(const char *name, dg_dev_t *ret)
@@ -68,37 +68,40 @@ static int add_entries(struct layers *layers, const char *name, const char *dir,
 
 static int add(struct layers *layers, const char *name, unsigned depth)
 {
-	dg_dev_t dev = 0, *grown;
+	struct dg_layer *grown;
+	dg_dev_t dev = 0;
 	int r;
 
 	r = read_dev(name, &dev);
 	if (r < 0)
 		return depth == 0 ? r : 0; /* gone since it was listed */
-	for (size_t i = 0; i < layers->n_devs; i++)
-		if (layers->devs[i] == dev)
+	for (size_t i = 0; i < layers->n_items; i++)
+		if (layers->items[i].dev == dev)
 			return 0;
-	grown = reallocarray(layers->devs, layers->n_devs + 1, sizeof(*grown));
+	grown = reallocarray(layers->items, layers->n_items + 1, sizeof(*grown));
 	if (!grown)
 		return -ENOMEM;
-	layers->devs = grown;
-	grown[layers->n_devs++] = dev;
+	layers->items = grown;
+	grown += layers->n_items++;
+	*grown = (struct dg_layer){.dev = dev};
+	snprintf(grown->name, sizeof(grown->name), "%s", name);
 	if (depth >= DEPTH_MAX)
 		return 0;
 	r = add_entries(layers, name, "", depth + 1);
 	return r < 0 ? r : add_entries(layers, name, "holders", depth + 1);
 }
 
-int layers_read(const char *name, dg_dev_t **ret, size_t *ret_n)
+int layers_read(const char *name, struct dg_layer **ret, size_t *ret_n)
 {
 	struct layers layers = {0};
 	int r;
 
 	r = add(&layers, name, 0);
 	if (r < 0) {
-		free(layers.devs);
+		free(layers.items);
 		return r;
 	}
-	*ret = layers.devs;
-	*ret_n = layers.n_devs;
+	*ret = layers.items;
+	*ret_n = layers.n_items;
 	return 0;
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* A disk and all that is built on it: partitions, dm and md devices, to any depth. */
+/* A disk, and then all that is built on it: partitions, dm and md devices, to any depth. */
 #pragma once
 
 #include <stddef.h>
@@ -7,4 +7,4 @@
 #include "core/event.h"
 
 /* name: as in /sys/class/block. Free *ret. -ENOENT: no such disk. */
-int layers_read(const char *name, dg_dev_t **ret, size_t *ret_n);
+int layers_read(const char *name, struct dg_layer **ret, size_t *ret_n);

@@ -38,7 +38,9 @@
  *   topology		the pmem and DAX devices; not while a removal is held
  *	NAME DEV MODE SIZE NS_DEVICE NAMESPACE REGION BUS PROVIDER UUID NUMA
  *	DRIVER BY_PATH			    those that there are; BY_PATH repeats
- *     then, for what is mounted from it or a device built on it:
+ *     then, for each device built on it, what is mounted from it or them, and why
+ *     the machine lives there:
+ *	LAYER_OF LAYER DEV		    LAYER_OF: the NAME; a partition, a dm or md device
  *	MOUNT_OF PATH TYPE DEV		    MOUNT_OF: the NAME
  *	SYSTEM_OF WHY			    WHY: as SYSTEM above
  *

@@ -23,16 +23,16 @@ static int add_dev(struct step *step, dg_dev_t dev)
 
 static int add_loop(struct step *step, const struct loop *loop, void *userdata)
 {
-	dg_dev_t *devs;
-	size_t n_devs;
+	struct dg_layer *layers;
+	size_t n_layers;
 	int r;
 
-	r = layers_read(loop->name, &devs, &n_devs);
+	r = layers_read(loop->name, &layers, &n_layers);
 	if (r < 0)
 		return r == -ENOMEM ? r : 0; /* gone meanwhile */
-	for (size_t i = 0; i < n_devs && r >= 0; i++)
-		r = add_dev(step, devs[i]);
-	free(devs);
+	for (size_t i = 0; i < n_layers && r >= 0; i++)
+		r = add_dev(step, layers[i].dev);
+	free(layers);
 	return r;
 }
 

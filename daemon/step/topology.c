@@ -96,15 +96,40 @@ static int emit_reason(struct step *step, const char *reason, void *userdata)
 	return step_emit(step);
 }
 
+/* What is built on it, and the numbers of all that for emit_mounts(). */
+static int emit_layers(struct topology *topology, const char *name)
+{
+	struct step *step = topology->step;
+	struct dg_layer *layers;
+	size_t n_layers;
+	int r;
+
+	r = layers_read(name, &layers, &n_layers);
+	if (r < 0)
+		return r == -ENOENT ? 0 : r;
+	step->devs = calloc(n_layers, sizeof(*step->devs));
+	if (!step->devs)
+		r = -ENOMEM;
+	for (size_t i = 0; i < n_layers && r >= 0; i++) {
+		step->devs[step->n_devs++] = layers[i].dev;
+		if (i == 0)
+			continue;
+		dg_record_field(&step->writer, "LAYER_OF", name);
+		dg_record_field(&step->writer, "LAYER", layers[i].name);
+		dg_record_field_dev(&step->writer, "DEV", layers[i].dev);
+		r = step_emit(step);
+	}
+	free(layers);
+	return r;
+}
+
 /* Where it is mounted, and whether the machine lives on it: with all that is built on it. */
 static int emit_mounts(struct topology *topology, const char *name)
 {
 	struct step *step = topology->step;
 	int r;
 
-	r = layers_read(name, &step->devs, &step->n_devs);
-	if (r < 0)
-		return r == -ENOENT ? 0 : r;
+	r = emit_layers(topology, name);
 	for (size_t i = 0; i < topology->mounts.n_items && r >= 0; i++) {
 		const struct mount *mount = &topology->mounts.items[i];
 
@@ -116,7 +141,7 @@ static int emit_mounts(struct topology *topology, const char *name)
 		dg_record_field_dev(&step->writer, "DEV", mount->dev);
 		r = step_emit(step);
 	}
-	if (r >= 0)
+	if (r >= 0 && step->n_devs > 0)
 		r = system_device_reasons(step, &topology->mounts, emit_reason, (void *)name);
 	free(step->devs);
 	step->devs = NULL;
