@@ -31,6 +31,8 @@
  *   procscan DEV…	who uses a file there, as /proc shows it
  *	PID TID START_NS COMM UID SIG_CAUGHT SIG_BLOCKED SIG_IGNORED USE FLAGS
  *	FS_DEV INO ADDR LEN OFFSET COUNT    as struct dg_usage; signals in hex
+ *   who WORD…		processes, whatever they use; WORD: a PID
+ *	as procscan, with USE "mapped"	    if there is such a process
  *   protected		the services that are never signalled
  *	PID START_NS NAME		    NAME: the unit
  *   names WORD…	users and groups; WORD: "user:NAME" or "group:NAME"
@@ -107,7 +109,7 @@ static const struct {
 	{"procscan", verb_procscan, TAKES_DEVS}, {"protected", verb_protected, TAKES_NOTHING},
 	{"shutdown", verb_shutdown, TAKES_DEVS}, {"stop", verb_stop, TAKES_NOTHING},
 	{"sync", verb_sync, TAKES_DEVS},         {"topology", verb_topology, TAKES_NOTHING},
-	{"unmount", verb_unmount, TAKES_DEVS},
+	{"unmount", verb_unmount, TAKES_DEVS},   {"who", verb_who, TAKES_WORDS},
 };
 
 bool step_has_dev(const struct step *step, dg_dev_t dev)

@@ -252,6 +252,37 @@ static int each_process(void *userdata, pid_t pid)
 	return r < 0 ? r : scan_mappings(&process);
 }
 
+/* Not of a thread that is not the first: that is part of another. */
+static bool is_process(const struct step *step, pid_t pid)
+{
+	char task[PROC_TASK_MAX], status[4096];
+
+	snprintf(task, sizeof(task), "%d", pid);
+	return proc_read(step->proc_fd, task, "status", status, sizeof(status)) >= 0 &&
+	       status_number(status, "\nTgid:", 10, 0) == (uint64_t)pid;
+}
+
+int verb_who(struct step *step)
+{
+	for (size_t i = 0; i < step->n_words; i++) {
+		struct process process = {.step = step};
+		unsigned long pid;
+		char *end;
+		int r;
+
+		pid = strtoul(step->words[i], &end, 10);
+		if (*end || pid == 0 || pid > INT32_MAX)
+			return STEP_EXIT_USAGE;
+		if (!is_process(step, (pid_t)pid) || read_facts(&process, (pid_t)pid) < 0)
+			continue;
+		process.facts.use = DG_USE_MAPPED;
+		r = emit_usage(step, &process.facts);
+		if (r < 0)
+			return r;
+	}
+	return STEP_EXIT_OK;
+}
+
 int verb_procscan(struct step *step)
 {
 	struct scan scan = {.step = step};

@@ -60,3 +60,4 @@ int verb_stop(struct step *step);
 int verb_sync(struct step *step);
 int verb_topology(struct step *step);
 int verb_unmount(struct step *step);
+int verb_who(struct step *step);
