@@ -223,6 +223,8 @@ static int parse(struct rule_parser *p, const char *path, const char *text, size
 		r = -EINVAL;
 	if (r < 0)
 		return r;
+	p->rule.line = p->places[RULE_KEY_ACTION].line;
+	p->device.line = p->other_place.line;
 	p->rule.path = p->device.path = strdup(path);
 	if (!p->rule.path)
 		return -ENOMEM;

@@ -30,6 +30,7 @@ const char *dg_scope_name(enum dg_scope scope); /* "unknown" outside the range *
 struct dg_rule {
 	char name[DG_NAME_MAX]; /* of its file, without the directory; or "built-in:…" */
 	char *path;             /* of its file; NULL: built in */
+	unsigned line;          /* of Action=, there; 0: built in */
 	bool exempt;            /* matches the protected, and only them */
 	struct dg_match match;
 	struct dg_rung ladder[DG_LADDER_MAX];
@@ -50,7 +51,8 @@ const char *dg_on_busy_name(enum dg_on_busy on_busy); /* "unknown" outside the r
 
 struct dg_device_rule {
 	char name[DG_NAME_MAX];
-	char *path; /* NULL: built in */
+	char *path;    /* NULL: built in */
+	unsigned line; /* of [Device]; 0: built in */
 	struct dg_match match;
 	enum dg_on_busy on_busy;
 	uint32_t budget_ms; /* 0: what the kernel gives */
