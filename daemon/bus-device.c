@@ -6,6 +6,7 @@
 #include <strings.h>
 
 #include "core/record.h"
+#include "names.h"
 
 #define N(array) (sizeof(array) / sizeof((array)[0]))
 
@@ -177,4 +178,28 @@ int bus_find_device(struct manager *m, const char *text, dg_dev_t *ret)
 	}
 
 	return dg_dev_parse(text, ret) < 0 ? -ENODEV : 0;
+}
+
+int bus_explain_device(sd_bus_error *error, int r, const char *device)
+{
+	switch (r) {
+	case -ENODEV:
+		return sd_bus_error_setf(error, DG_BUS_ERROR_NO_SUCH_DEVICE,
+					 "\"%s\" is no device that is guarded", device);
+	case -EOPNOTSUPP:
+		return sd_bus_error_setf(error, DG_BUS_ERROR_NO_MODULE,
+					 "only the module can tell who uses %s, and it is not "
+					 "loaded: " DG_MODULE_HINT,
+					 device);
+	case -EBUSY:
+	case -ENOSPC:
+		return sd_bus_error_set(error, DG_BUS_ERROR_BUSY,
+					"too many ask at once; try again");
+	case -ETIME:
+		return sd_bus_error_setf(error, DG_BUS_ERROR_TIMED_OUT,
+					 "no answer in time: who uses %s is not known", device);
+	default:
+		return sd_bus_error_setf(error, DG_BUS_ERROR_FAILED,
+					 "cannot find out who uses %s: %s", device, strerror(-r));
+	}
 }

@@ -31,3 +31,6 @@ void bus_put_others(struct dict *d, struct viewer viewer, const struct others *o
  * namespace0.0, its UUID, or MAJ:MIN, which need not be one of the list. -ENODEV.
  */
 int bus_find_device(struct manager *m, const char *text, dg_dev_t *ret);
+
+/* Why who uses it cannot be told, a negative errno, as an error; returns what sd-bus does. */
+int bus_explain_device(sd_bus_error *error, int r, const char *device);

@@ -185,3 +185,13 @@ int dict_error(const struct dict *d)
 {
 	return d->error;
 }
+
+int dict_reply(const struct dict *d)
+{
+	int r = dict_error(d);
+
+	if (r >= 0)
+		r = sd_bus_send(NULL, d->m, NULL);
+	sd_bus_message_unref(d->m);
+	return r;
+}

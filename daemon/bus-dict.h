@@ -57,3 +57,5 @@ void dict_array_begin(struct dict *d);
 void dict_array_end(struct dict *d);
 
 int dict_error(const struct dict *d);
+/* Queues the message, if all of it could be written. Frees it. */
+int dict_reply(const struct dict *d);

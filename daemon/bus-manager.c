@@ -9,20 +9,10 @@
 
 #include "bus-device.h"
 #include "bus-dict.h"
+#include "bus-forecast.h"
 #include "bus-incident.h"
 #include "bus-policy.h"
 #include "names.h"
-
-/* Queue what was written, if all of it could be. Frees it. */
-static int reply(const struct dict *d)
-{
-	int r = dict_error(d);
-
-	if (r >= 0)
-		r = sd_bus_send(NULL, d->m, NULL);
-	sd_bus_message_unref(d->m);
-	return r;
-}
 
 static void put_protected(struct dict *d, struct manager *m)
 {
@@ -108,7 +98,7 @@ static int get_status(struct call *call, sd_bus_error *error)
 	if (r < 0)
 		return r;
 	put_status(&d, call_viewer(call), call_manager(call));
-	return reply(&d);
+	return dict_reply(&d);
 }
 
 /* Files, like those of the configuration, are not for everybody. */
@@ -126,7 +116,7 @@ static int get_policy(struct call *call, sd_bus_error *error)
 	dict_begin(&d);
 	bus_put_policy(&d, manager_policy(call_manager(call)));
 	dict_end(&d);
-	return reply(&d);
+	return dict_reply(&d);
 }
 
 static int list_devices(struct call *call, sd_bus_error *error)
@@ -147,7 +137,7 @@ static int list_devices(struct call *call, sd_bus_error *error)
 		dict_end(&d);
 	}
 	dict_array_end(&d);
-	return reply(&d);
+	return dict_reply(&d);
 }
 
 static int list_incidents(struct call *call, sd_bus_error *error)
@@ -165,7 +155,7 @@ static int list_incidents(struct call *call, sd_bus_error *error)
 		dict_end(&d);
 	}
 	dict_array_end(&d);
-	return reply(&d);
+	return dict_reply(&d);
 }
 
 static int get_incident(struct call *call, sd_bus_error *error)
@@ -187,31 +177,7 @@ static int get_incident(struct call *call, sd_bus_error *error)
 	dict_begin(&d);
 	bus_put_story(&d, call_viewer(call), story);
 	dict_end(&d);
-	return reply(&d);
-}
-
-static int explain(sd_bus_error *error, int r, const char *device)
-{
-	switch (r) {
-	case -ENODEV:
-		return sd_bus_error_setf(error, DG_BUS_ERROR_NO_SUCH_DEVICE,
-					 "\"%s\" is no device that is guarded", device);
-	case -EOPNOTSUPP:
-		return sd_bus_error_setf(error, DG_BUS_ERROR_NO_MODULE,
-					 "only the module can tell who uses %s, and it is not "
-					 "loaded: " DG_MODULE_HINT,
-					 device);
-	case -EBUSY:
-	case -ENOSPC:
-		return sd_bus_error_set(error, DG_BUS_ERROR_BUSY,
-					"too many ask at once; try again");
-	case -ETIME:
-		return sd_bus_error_setf(error, DG_BUS_ERROR_TIMED_OUT,
-					 "no answer in time: who uses %s is not known", device);
-	default:
-		return sd_bus_error_setf(error, DG_BUS_ERROR_FAILED,
-					 "cannot find out who uses %s: %s", device, strerror(-r));
-	}
+	return dict_reply(&d);
 }
 
 static int answer_holders(struct call *call, int result, const struct dg_holder_list *holders,
@@ -226,12 +192,12 @@ static int answer_holders(struct call *call, int result, const struct dg_holder_
 	if (r < 0)
 		return r;
 	if (result < 0)
-		return explain(error, result, device);
+		return bus_explain_device(error, result, device);
 	r = sd_bus_message_new_method_return(call_message(call), &d.m);
 	if (r < 0)
 		return r;
 	bus_put_holders(&d, device, call_viewer(call), holders, fs);
-	return reply(&d);
+	return dict_reply(&d);
 }
 
 static void on_holders(void *userdata, int result, const struct dg_holder_list *holders,
@@ -267,7 +233,7 @@ static int list_holders(struct call *call, sd_bus_error *error)
 	if (r >= 0)
 		r = manager_query_holders(call_manager(call), dev, on_holders, call, &query);
 	if (r < 0)
-		return explain(error, r, device);
+		return bus_explain_device(error, r, device);
 	return call_wait(call, cancel_holders, query);
 }
 
@@ -365,6 +331,8 @@ HANDLER(list_incidents)
 HANDLER(get_incident)
 HANDLER(get_policy)
 HANDLER(may_reload)
+HANDLER(bus_simulate)
+HANDLER(bus_query_policy)
 
 /*
  * All of them: otherwise sd-bus itself asks the bus for the capabilities of the
@@ -386,6 +354,10 @@ static const sd_bus_vtable vtable[] = {
 				method_get_incident, ANYBODY),
 	SD_BUS_METHOD_WITH_ARGS("GetPolicy", SD_BUS_NO_ARGS, SD_BUS_RESULT("a{sv}", policy),
 				method_get_policy, ANYBODY),
+	SD_BUS_METHOD_WITH_ARGS("Simulate", SD_BUS_ARGS("s", device, "a{sv}", options),
+				SD_BUS_RESULT("a{sv}", simulation), method_bus_simulate, ANYBODY),
+	SD_BUS_METHOD_WITH_ARGS("QueryPolicy", SD_BUS_ARGS("s", device, "u", pid, "a{sv}", options),
+				SD_BUS_RESULT("a{sv}", process), method_bus_query_policy, ANYBODY),
 	SD_BUS_METHOD_WITH_ARGS("Reload", SD_BUS_NO_ARGS, SD_BUS_NO_RESULT, method_may_reload,
 				ANYBODY),
 	SD_BUS_SIGNAL_WITH_ARGS("IncidentBegan", SD_BUS_ARGS("t", id, "a{sv}", details), 0),

@@ -41,7 +41,7 @@ struct incident *incident_free(struct incident *incident)
 	story_free(incident->story);
 	dg_incident_done(&incident->core);
 	dg_policy_unref(incident->policy);
-	dg_look_list_done(&incident->looks);
+	looking_done(&incident->looking);
 	free(incident);
 	return NULL;
 }
@@ -144,7 +144,8 @@ static int incident_new(struct manager *m, const struct dg_request *request, str
 		return -ENOMEM;
 	incident->m = m;
 	incident->policy = dg_policy_ref(m->policy);
-	incident->asks_for_looks = dg_policy_asks_for_looks(incident->policy);
+	incident->looking.m = m;
+	incident->looking.wanted = dg_policy_asks_for_looks(incident->policy);
 	r = dg_incident_init(&incident->core, request, incident->policy, &limits, manager_now(m));
 	if (r >= 0)
 		r = sd_event_add_time(m->event, &incident->timer, CLOCK_MONOTONIC, UINT64_MAX, 1,

@@ -13,6 +13,7 @@
  *	manager-errands.c   hooks, and what the service manager is asked for
  *	manager-scan.c	    one scan at a time, as the module keeps one snapshot
  *	manager-query.c	    who uses a device, for a client
+ *	manager-forecast.c  what a removal would come to, likewise
  *	manager-devices.c   topology and protected processes, while nothing is held
  *	manager-pinned.c    who keeps what is gone
  *	manager-history.c   incidents that are over
@@ -43,6 +44,7 @@
 struct errand;
 struct incident;
 struct looks;
+struct manager_forecast;
 struct names;
 struct scan;
 
@@ -95,6 +97,7 @@ struct manager {
 
 	struct scan *scans; /* the first one is at work in the module */
 	struct manager_query *queries;
+	struct manager_forecast *forecasts;
 
 	struct manager_device *devices;
 	size_t n_devices;
@@ -144,13 +147,21 @@ struct watch {
 	sd_event_source *source;
 };
 
+/* Who has been looked at, for an incident or for a question. */
+struct looking {
+	struct manager *m;
+	bool wanted; /* the rules ask for it */
+	struct dg_look_list list;
+	uint64_t spent_us; /* that looks have taken */
+	size_t n_unknown;  /* who could not be looked at in time */
+};
+
 struct incident {
 	struct manager *m;
 	const struct dg_policy *policy; /* that it began with */
 	struct dg_incident core;
-	struct dg_look_list looks;
-	bool asks_for_looks, noted_looks;
-	uint64_t looked_us; /* that looks have taken */
+	struct looking looking;
+	bool noted_looks;
 	struct dg_story *story;
 	struct store_record *record; /* NULL: unrecorded */
 	sd_event_source *timer;
@@ -190,7 +201,14 @@ void incident_inherit_jobs(struct incident *incident);
 bool incident_completed(struct manager *m, uint32_t token, int error);
 const char **block_devices(const struct dg_request *request, const char *verb); /* to be freed */
 
-/* manager-rules.c: by what is known of the devices, as often as there is more. */
+/* manager-rules.c */
+/*
+ * What rules ask of the devices, but their mounts: by what the kernel says of them and
+ * what was known of them at rest. -ENOMEM.
+ */
+int rules_describe(struct manager *m, const struct dg_request *request,
+		   struct dg_description *description, bool *ret_complete);
+/* By what is known of the devices, as often as there is more. */
 void incident_choose_rules(struct incident *incident);
 void incident_write_device_rule(struct incident *incident);
 void incident_write_rule(struct incident *incident, const struct dg_rule *rule);
@@ -199,8 +217,9 @@ void incident_write_rule(struct incident *incident, const struct dg_rule *rule);
 typedef void (*looks_func)(void *userdata, struct dg_holder_list *holders,
 			   const struct dg_fs_list *fs);
 /* 1: begun, and *holders were taken. 0, or a negative errno: there is nothing to be waited for. */
-int looks_start(struct incident *incident, struct dg_holder_list *holders,
+int looks_start(struct looking *looking, uint64_t deadline_us, struct dg_holder_list *holders,
 		const struct dg_fs_list *fs, looks_func func, void *userdata, struct looks **ret);
+void looking_done(struct looking *looking);
 struct looks *looks_free(struct looks *looks);
 
 /* manager-holders.c */
@@ -268,6 +287,13 @@ void reload_done(struct manager *m);
 
 /* manager-query.c */
 void manager_cancel_queries(struct manager *m);
+/* Without the module: for block devices only. -EOPNOTSUPP. */
+int query_start_procscan(struct manager *m, dg_dev_t dev, uint64_t timeout_us, step_func func,
+			 void *userdata, struct step **ret);
+
+/* manager-forecast.c */
+void forecasts_hold(struct manager *m); /* a hold begins: nobody is answered but it */
+void forecasts_done(struct manager *m);
 
 /* manager-devices.c */
 int devices_start(struct manager *m);

@@ -99,12 +99,28 @@ static void write_kernel_uses(struct incident *incident, const struct dg_holder_
 			incident_write_text(incident, "kernel", "name", holders->items[i].comm);
 }
 
+/* Once. */
+static void note_unknown(struct incident *incident)
+{
+	char text[128];
+
+	if (incident->looking.n_unknown == 0 || incident->noted_looks)
+		return;
+	incident->noted_looks = true;
+	snprintf(text, sizeof(text),
+		 "%zu of the processes could not be looked at in time: rules that ask for "
+		 "more than a scan says passed them over",
+		 incident->looking.n_unknown);
+	incident_write_text(incident, "note", "text", text);
+}
+
 static void take_holders(struct job *job, struct dg_holder_list *holders,
 			 const struct dg_fs_list *fs)
 {
 	struct incident *incident = job->incident;
 
-	dg_look_attach(&incident->looks, holders);
+	note_unknown(incident);
+	dg_look_attach(&incident->looking.list, holders);
 	write_end(job, dg_job_end_name(DG_JOB_OK), 0, holders->truncated ? "truncated" : "");
 	job_clear(job);
 	dg_incident_scanned(&incident->core, job->job, holders, fs, manager_now(incident->m),
@@ -137,7 +153,8 @@ static void on_rows(struct job *job, const struct dg_usage_list *rows, const str
 	if (incident->core.state == DG_STATE_SCANNING)
 		write_kernel_uses(incident, &holders);
 	/* What cannot be begun is not waited for. */
-	if (looks_start(incident, &holders, fs, on_looked, job, &job->looks) > 0)
+	if (looks_start(&incident->looking, incident->core.deadline_us, &holders, fs, on_looked,
+			job, &job->looks) > 0)
 		return;
 	take_holders(job, &holders, fs);
 	dg_holder_list_done(&holders);

@@ -3,7 +3,7 @@
  * A look at those whom a scan has found, for rules that ask for more than a scan
  * says: by steps, for half a second of a scan and two of an incident at the most.
  * The scan's answer waits for it; who could not be looked at by then gets the
- * rule that he gets without.
+ * rule that he gets without. Whoever asks what would become of them looks likewise.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -14,13 +14,13 @@
 #include "manager-internal.h"
 
 #define LOOK_US 500000ULL            /* of one scan */
-#define LOOKS_US (4 * LOOK_US)       /* of an incident */
+#define LOOKS_US (4 * LOOK_US)       /* of an incident, or of a question */
 #define LOOK_SHARE 4                 /* at most that part of the time that is left */
 #define WORDS_MAX 3900               /* bytes that one step is told */
 #define ARGS_MAX (WORDS_MAX / 8 + 2) /* "1:1:0" and its NUL are no less than 6 */
 
 struct looks {
-	struct incident *incident;
+	struct looking *looking;
 	struct dg_holder_list holders; /* of the scan */
 	struct dg_fs_list fs;
 	bool has_fs;
@@ -43,49 +43,38 @@ struct looks *looks_free(struct looks *looks)
 	return NULL;
 }
 
-static bool is_to_be_looked_at(const struct incident *incident, const struct dg_holder *holder)
+void looking_done(struct looking *looking)
+{
+	dg_look_list_done(&looking->list);
+}
+
+static bool is_to_be_looked_at(const struct looking *looking, const struct dg_holder *holder)
 {
 	return holder->process.pid > 0 && holder->exempt == DG_EXEMPT_NONE &&
-	       !dg_look_find(&incident->looks, holder->process);
+	       !dg_look_find(&looking->list, holder->process);
 }
 
 /* Who has ended as well; what is always there is the control group. */
-static size_t count_unknown(const struct looks *looks)
+static void count_unknown(struct looks *looks)
 {
 	size_t n = 0;
 
 	for (size_t i = 0; i < looks->holders.n_items; i++) {
 		const struct dg_holder *holder = &looks->holders.items[i];
-		const struct dg_look *look = dg_look_find(&looks->incident->looks, holder->process);
+		const struct dg_look *look = dg_look_find(&looks->looking->list, holder->process);
 
 		if (holder->process.pid > 0 && holder->exempt == DG_EXEMPT_NONE)
 			n += !look || !look->cgroup;
 	}
-	return n;
-}
-
-static void note_unknown(const struct looks *looks)
-{
-	struct incident *incident = looks->incident;
-	size_t n_unknown = count_unknown(looks);
-	char text[128];
-
-	if (n_unknown > 0 && !incident->noted_looks) {
-		incident->noted_looks = true;
-		snprintf(text, sizeof(text),
-			 "%zu of the processes could not be looked at in time: rules that ask for "
-			 "more than a scan says passed them over",
-			 n_unknown);
-		incident_write_text(incident, "note", "text", text);
-	}
+	looks->looking->n_unknown = n;
 }
 
 static void finish(struct looks *looks)
 {
-	struct incident *incident = looks->incident;
+	struct looking *looking = looks->looking;
 
-	incident->looked_us += manager_now(incident->m) - looks->began_us;
-	note_unknown(looks);
+	looking->spent_us += manager_now(looking->m) - looks->began_us;
+	count_unknown(looks);
 	looks->func(looks->userdata, &looks->holders, looks->has_fs ? &looks->fs : NULL);
 }
 
@@ -94,8 +83,8 @@ static void on_step(void *userdata, const struct step_outcome *outcome);
 /* 0: nobody is left, or there is no more time. */
 static int ask_next(struct looks *looks)
 {
-	struct incident *incident = looks->incident;
-	uint64_t now_us = manager_now(incident->m);
+	struct looking *looking = looks->looking;
+	uint64_t now_us = manager_now(looking->m);
 	const char *argv[ARGS_MAX + 1] = {"processes"};
 	char words[WORDS_MAX];
 	size_t n_args = 1, n = 0;
@@ -107,12 +96,12 @@ static int ask_next(struct looks *looks)
 		const struct dg_holder *holder = &looks->holders.items[looks->next];
 		int size;
 
-		if (!is_to_be_looked_at(incident, holder))
+		if (!is_to_be_looked_at(looking, holder))
 			continue;
 		size = snprintf(words + n, sizeof(words) - n, "%d:%d:%" PRIu64, holder->process.pid,
 				holder->tid ?: holder->process.pid, holder->process.start_ns);
 		if ((size_t)size >= sizeof(words) - n ||
-		    dg_look_add(&incident->looks, holder->process) < 0)
+		    dg_look_add(&looking->list, holder->process) < 0)
 			break;
 		argv[n_args++] = words + n;
 		n += (size_t)size + 1;
@@ -120,10 +109,10 @@ static int ask_next(struct looks *looks)
 	if (n_args == 1)
 		return 0;
 	argv[n_args] = NULL;
-	r = step_start(incident->m->steps, argv, looks->by_us - now_us, on_step, looks,
+	r = step_start(looking->m->steps, argv, looks->by_us - now_us, on_step, looks,
 		       &looks->step);
 	if (r < 0)
-		incident->m->n_lost_steps++;
+		looking->m->n_lost_steps++;
 	return r < 0 ? r : 1;
 }
 
@@ -133,7 +122,7 @@ static void on_step(void *userdata, const struct step_outcome *outcome)
 
 	looks->step = NULL;
 	/* Without memory somebody stays unknown. */
-	(void)!dg_look_read(&looks->incident->looks, outcome->output, outcome->n_output);
+	(void)!dg_look_read(&looks->looking->list, outcome->output, outcome->n_output);
 	if (ask_next(looks) <= 0)
 		finish(looks);
 }
@@ -149,31 +138,32 @@ static int copy_fs(const struct dg_fs_list *from, struct dg_fs_list *to)
 	return 0;
 }
 
-static uint64_t time_for(const struct incident *incident, uint64_t now_us)
+static uint64_t time_for(const struct looking *looking, uint64_t deadline_us, uint64_t now_us)
 {
-	uint64_t left = LOOKS_US - incident->looked_us, deadline_us = incident->core.deadline_us;
+	uint64_t left = LOOKS_US - looking->spent_us;
 	uint64_t share = deadline_us > now_us ? (deadline_us - now_us) / LOOK_SHARE : 0;
 
-	if (incident->looked_us >= LOOKS_US)
+	if (looking->spent_us >= LOOKS_US)
 		return 0;
 	if (left > LOOK_US)
 		left = LOOK_US;
 	return left < share ? left : share;
 }
 
-int looks_start(struct incident *incident, struct dg_holder_list *holders,
+int looks_start(struct looking *looking, uint64_t deadline_us, struct dg_holder_list *holders,
 		const struct dg_fs_list *fs, looks_func func, void *userdata, struct looks **ret)
 {
-	uint64_t now_us = manager_now(incident->m), time_us = time_for(incident, now_us);
+	uint64_t now_us = manager_now(looking->m);
+	uint64_t time_us = time_for(looking, deadline_us, now_us);
 	struct looks *looks;
 	int r;
 
-	if (!incident->asks_for_looks || time_us == 0)
+	if (!looking->wanted || time_us == 0)
 		return 0;
 	looks = calloc(1, sizeof(*looks));
 	if (!looks)
 		return -ENOMEM;
-	*looks = (struct looks){.incident = incident,
+	*looks = (struct looks){.looking = looking,
 				.holders = *holders,
 				.has_fs = fs != NULL,
 				.began_us = now_us,
@@ -189,9 +179,9 @@ int looks_start(struct incident *incident, struct dg_holder_list *holders,
 		return 1;
 	}
 	/* There is nobody new, or no room, or no step to be had: then no more is tried. */
-	if (r < 0 || incident->looks.n_items >= DG_LOOKS_MAX) {
-		incident->looked_us = LOOKS_US;
-		note_unknown(looks);
+	if (r < 0 || looking->list.n_items >= DG_LOOKS_MAX) {
+		looking->spent_us = LOOKS_US;
+		count_unknown(looks);
 	}
 	looks->holders = (struct dg_holder_list){};
 	looks_free(looks);

@@ -39,6 +39,7 @@ void manager_cancel_queries(struct manager *m)
 {
 	while (m->queries)
 		manager_query_cancel(m->queries);
+	forecasts_done(m);
 }
 
 static void answer(struct manager_query *query, int error, const struct dg_usage_list *rows,
@@ -82,19 +83,18 @@ static void on_step(void *userdata, const struct step_outcome *outcome)
 }
 
 /* Only for block devices: the number of a character device would be another disk's. */
-static int start_procscan(struct manager_query *query)
+int query_start_procscan(struct manager *m, dg_dev_t dev, uint64_t timeout_us, step_func func,
+			 void *userdata, struct step **ret)
 {
 	const char *argv[] = {"procscan", NULL, NULL};
-	char dev[24];
+	char text[24];
 
-	for (size_t i = 0; i < query->m->n_devices; i++)
-		if (query->m->devices[i].dev == query->dev &&
-		    query->m->devices[i].mode == DG_MODE_DEVDAX)
+	for (size_t i = 0; i < m->n_devices; i++)
+		if (m->devices[i].dev == dev && m->devices[i].mode == DG_MODE_DEVDAX)
 			return -EOPNOTSUPP;
-	snprintf(dev, sizeof(dev), "%" PRIu32 ":%" PRIu32, DG_DEV_MAJOR(query->dev),
-		 DG_DEV_MINOR(query->dev));
-	argv[1] = dev;
-	return step_start(query->m->steps, argv, QUERY_US, on_step, query, &query->step);
+	snprintf(text, sizeof(text), "%" PRIu32 ":%" PRIu32, DG_DEV_MAJOR(dev), DG_DEV_MINOR(dev));
+	argv[1] = text;
+	return step_start(m->steps, argv, timeout_us, func, userdata, ret);
 }
 
 int manager_query_holders(struct manager *m, dg_dev_t dev, manager_holders_func func,
@@ -112,7 +112,7 @@ int manager_query_holders(struct manager *m, dg_dev_t dev, manager_holders_func 
 	if (klink_module_present(m->link))
 		r = scan_start(m, 0, dev, QUERY_US, on_scan, query, &query->scan);
 	else
-		r = start_procscan(query);
+		r = query_start_procscan(m, dev, QUERY_US, on_step, query, &query->step);
 	if (r < 0) {
 		manager_query_cancel(query);
 		return r;

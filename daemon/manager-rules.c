@@ -45,20 +45,28 @@ static int add_mounts_of(struct dg_description *d, const struct dg_story *story)
 	return r;
 }
 
-static int describe(struct incident *incident, struct dg_description *d)
+int rules_describe(struct manager *m, const struct dg_request *request, struct dg_description *d,
+		   bool *ret_complete)
 {
-	const struct dg_request *request = &incident->core.request;
-	bool known = request->n_targets > 0, mounts;
+	bool known = request->n_targets > 0;
 	int r = dg_description_init(d, request);
 
 	for (size_t i = 0; i < request->n_targets && r >= 0; i++) {
-		const struct manager_device *device =
-			find_device(incident->m, request->targets[i].name);
+		const struct manager_device *device = find_device(m, request->targets[i].name);
 
 		known = known && device;
 		if (device)
 			r = add_device(d, device);
 	}
+	*ret_complete = known;
+	return r;
+}
+
+static int describe(struct incident *incident, struct dg_description *d)
+{
+	bool known, mounts;
+	int r = rules_describe(incident->m, &incident->core.request, d, &known);
+
 	/* A device-dax carries no file system. */
 	mounts = incident->story->knows_mounts || !incident->core.has_block;
 	if (r >= 0 && mounts)

@@ -50,10 +50,12 @@ void manager_holds_changed(struct manager *m)
 	bool holding = manager_is_holding(m);
 
 	logger_hold(m->logger, holding);
-	if (holding)
+	if (holding) {
 		devices_hold(m);
-	else
+		forecasts_hold(m);
+	} else {
 		devices_look_again(m);
+	}
 	reload_holds_changed(m, holding);
 	OBSERVE(m, status_changed);
 }

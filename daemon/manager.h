@@ -10,6 +10,7 @@
 
 #include <systemd/sd-event.h>
 
+#include "core/forecast.h"
 #include "core/policy.h"
 #include "core/story.h"
 
@@ -130,8 +131,8 @@ struct manager_device {
 	char uuid[DG_BOOT_ID_LEN]; /* "" for none */
 	dg_dev_t dev;
 	enum dg_mode mode;
-	uint64_t size;  /* bytes */
-	int numa;       /* -1: not known */
+	uint64_t size;           /* bytes */
+	int numa;                /* -1: not known */
 	struct dg_layer *layers; /* built on it: partitions, dm, md */
 	size_t n_layers;
 	char **by_path; /* links in /dev/disk/by-path, NULL at the end; may be NULL */
@@ -155,6 +156,41 @@ struct manager_query;
 int manager_query_holders(struct manager *m, dg_dev_t dev, manager_holders_func func,
 			  void *userdata, struct manager_query **ret);
 struct manager_query *manager_query_cancel(struct manager_query *query); /* no callback any more */
+
+/*
+ * What a removal would come to, if it began now. Nothing is done to anybody, and
+ * nobody is asked for anything while something is held.
+ */
+struct manager_question {
+	dg_dev_t dev;
+	pid_t pid;     /* 0: of all who use it; else also of this one, if it does not */
+	uint32_t uses; /* bit per enum dg_use, as if these were its; 0: those that it has, or mapped
+			*/
+};
+struct manager_answer {
+	const struct dg_forecast *forecast;
+	const struct dg_policy *policy;
+	const struct dg_device_facts *facts;
+	const struct dg_holder_list *holders; /* with the process that was asked for */
+	const struct dg_mount_list *mounts;   /* NULL: not known, or there can be none */
+	const struct dg_holder *process;      /* that was asked for; NULL: of all */
+	bool holds;                           /* … and it uses the device */
+	bool held;                            /* a removal would be held at all */
+	bool truncated;                       /* there are more who use it than could be listed */
+	size_t n_unknown;                     /* who could not be looked at, see manager-looks.c */
+};
+/*
+ * Once, from the event loop, or when something is held; what answer leads to lives for the
+ * call. error: 0, -EBUSY: something is held; -ESRCH: no such process; -ENODEV; -ETIME: somebody
+ * did not answer in time; or another one.
+ */
+typedef void (*manager_forecast_func)(void *userdata, int error,
+				      const struct manager_answer *answer);
+struct manager_forecast;
+/* Likewise, and then there is no answer. -EOPNOTSUPP: only the module could tell. */
+int manager_forecast(struct manager *m, const struct manager_question *question,
+		     manager_forecast_func func, void *userdata, struct manager_forecast **ret);
+struct manager_forecast *manager_forecast_cancel(struct manager_forecast *forecast);
 
 /* Incidents, open and over, by ascending id. n: 0, 1, … until it returns NULL. */
 const struct dg_story *manager_incident_at(struct manager *m, size_t n);

@@ -26,6 +26,7 @@
 /* Errors of its methods. */
 #define DG_BUS_ERROR_NO_SUCH_DEVICE "org.daxguard1.Error.NoSuchDevice"
 #define DG_BUS_ERROR_NO_SUCH_INCIDENT "org.daxguard1.Error.NoSuchIncident"
+#define DG_BUS_ERROR_NO_SUCH_PROCESS "org.daxguard1.Error.NoSuchProcess"
 #define DG_BUS_ERROR_NO_MODULE "org.daxguard1.Error.NoModule"	/* or not registered with it */
 #define DG_BUS_ERROR_BUSY "org.daxguard1.Error.Busy"		/* too many ask at once */
 #define DG_BUS_ERROR_TIMED_OUT "org.daxguard1.Error.TimedOut"

@@ -136,7 +136,7 @@ static void test_builtin(void **state)
 	dg_forecast_done(&forecast);
 	run(who, 3);
 	expect_ladder(9, "built-in:other: =left");
-	assert_string_equal(forecast.incident.outcome, "detached");
+	assert_string_equal(forecast.incident.outcome, "detached-pinned");
 	assert_string_equal(forecast.incident.device_rule->name, "built-in:device");
 }
 
@@ -305,7 +305,7 @@ static void test_why(void **state)
 
 	rule("1.policy", "Command=b\nAccess=cwd mapped", "Action=kill");
 	rule("2.policy", "Unit=x.service", "Action=kill");
-	rule("3.policy", "\nCommand=\"!b\"", "Action=kill");
+	rule("3.policy", "\nCommand=!b", "Action=kill");
 	rule("4.policy", "User=nobody-knows", "Action=kill");
 	rule("5.policy", "MountPoint=/elsewhere", "Action=kill");
 	chosen = dg_policy_find(policy, "built-in:other");
