@@ -6,7 +6,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
 
+#include "core/utf8.h"
 #include "json.h"
 #include "names.h"
 #include "text.h"
@@ -23,6 +26,20 @@ enum ctl_exit client_fail(enum ctl_exit code, const char *format, ...)
 	fputc('\n', stderr);
 	va_end(ap);
 	return code;
+}
+
+enum ctl_exit client_name_device(const char *argument, char **ret)
+{
+	const char *slash = strrchr(argument, '/');
+	struct stat st;
+
+	if (!dg_utf8_is_valid(argument, strlen(argument)))
+		return client_fail(CTL_NOT_FOUND, "no device has such a name");
+	if (slash && stat(argument, &st) == 0 && S_ISBLK(st.st_mode))
+		*ret = text_format("%u:%u", major(st.st_rdev), minor(st.st_rdev));
+	else
+		*ret = strdup(slash ? slash + 1 : argument);
+	return *ret ? CTL_OK : client_fail(CTL_FAILURE, "out of memory");
 }
 
 static enum ctl_exit explain_connect(const struct ctl *ctl, int error)
@@ -115,6 +132,7 @@ static enum ctl_exit explain_call(const sd_bus_error *error, int r)
 	} known[] = {
 		{DG_BUS_ERROR_NO_SUCH_DEVICE, CTL_NOT_FOUND},
 		{DG_BUS_ERROR_NO_SUCH_INCIDENT, CTL_NOT_FOUND},
+		{DG_BUS_ERROR_NO_SUCH_PROCESS, CTL_NOT_FOUND},
 		{DG_BUS_ERROR_NO_MODULE, CTL_NOT_HELD},
 		{DG_BUS_ERROR_CONFIG, CTL_INVALID},
 	};

@@ -26,6 +26,13 @@ enum ctl_exit client_call(sd_bus *bus, json_object **ret, const char *method, co
 enum ctl_exit client_ask(const struct ctl *ctl, json_object **ret, const char *method,
 			 const char *types, ...);
 
+/*
+ * What the daemon is asked for when somebody says this for a device. A path is looked
+ * at here, with the caller's eyes: a symbolic link or a partition has a name that the
+ * daemon does not know, but a number it does. *ret is the caller's.
+ */
+enum ctl_exit client_name_device(const char *argument, char **ret);
+
 /* "daxguardctl: …" on stderr; returns code. */
 enum ctl_exit client_fail(enum ctl_exit code, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));

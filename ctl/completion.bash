@@ -17,7 +17,7 @@ _daxguardctl_ids() {
 _daxguardctl() {
         local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]} verb word
         verb=
-        local verbs='status list holders incidents show monitor policy reload check-policy'
+        local verbs='status list holders explain incidents show monitor policy reload check-policy'
         local options='--json --json=short --json=pretty --json=off --no-legend --socket= --help --version'
 
         if [ "$prev" = --socket ] || [[ $prev == = && ${COMP_WORDS[COMP_CWORD-2]} == --socket ]]; then
@@ -39,7 +39,7 @@ _daxguardctl() {
         fi
         case $verb in
         '') mapfile -t COMPREPLY < <(compgen -W "$verbs" -- "$cur") ;;
-        holders) mapfile -t COMPREPLY < <(compgen -W "$(_daxguardctl_names)" -- "$cur") ;;
+        holders|explain) mapfile -t COMPREPLY < <(compgen -W "$(_daxguardctl_names)" -- "$cur") ;;
         check-policy) compopt -o default ;;
         show) mapfile -t COMPREPLY < <(compgen -W "$(_daxguardctl_ids)" -- "$cur") ;;
         *) COMPREPLY=() ;;

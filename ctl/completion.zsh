@@ -18,6 +18,7 @@ _daxguardctl_verbs() {
                 'status:is the daemon at work, and are removals held?'
                 'list:devices that are guarded'
                 'holders:who uses a device now'
+                'explain:who would get what in a removal, and why'
                 'incidents:removals since the records begin'
                 'show:the whole story of one incident'
                 'monitor:follow incidents as they happen'
@@ -42,6 +43,7 @@ case $state in
 argument)
         case $line[1] in
         holders) _daxguardctl_devices ;;
+        explain) if (( CURRENT == 2 )); then _daxguardctl_devices; else _pids; fi ;;
         show) _daxguardctl_ids ;;
         check-policy) _files -g '*.(policy|device)' ;;
         esac

@@ -15,7 +15,7 @@ enum ctl_exit {
 	CTL_FAILURE = 1,
 	CTL_USAGE = 2,
 	CTL_NOT_RUNNING = 3, /* no daemon answers */
-	CTL_NOT_FOUND = 4,   /* no such device or incident */
+	CTL_NOT_FOUND = 4,   /* no such device, process or incident */
 	CTL_NOT_HELD = 5,    /* the daemon runs, but removals are not held */
 	CTL_INVALID = 6,     /* a rule file, or the configuration, has an error */
 };
@@ -44,6 +44,7 @@ struct ctl_verb {
 enum ctl_exit verb_status(const struct ctl *ctl, int argc, char *argv[]);
 enum ctl_exit verb_list(const struct ctl *ctl, int argc, char *argv[]);
 enum ctl_exit verb_holders(const struct ctl *ctl, int argc, char *argv[]);
+enum ctl_exit verb_explain(const struct ctl *ctl, int argc, char *argv[]);
 enum ctl_exit verb_incidents(const struct ctl *ctl, int argc, char *argv[]);
 enum ctl_exit verb_show(const struct ctl *ctl, int argc, char *argv[]);
 enum ctl_exit verb_monitor(const struct ctl *ctl, int argc, char *argv[]);

@@ -23,6 +23,7 @@ static const struct ctl_verb verbs[] = {
 	{"status", "", "Is the daemon at work, and are removals held?", 0, 0, verb_status},
 	{"list", "", "Devices that are guarded", 0, 0, verb_list},
 	{"holders", "DEVICE", "Who uses a device now", 1, 1, verb_holders},
+	{"explain", "DEV [PID]", "Who would get what in a removal, and why", 1, 2, verb_explain},
 	{"incidents", "", "Removals since the daemon's records begin", 0, 0, verb_incidents},
 	{"show", "[ID]", "The whole story of one incident; the last if no ID", 0, 1, verb_show},
 	{"monitor", "", "Follow incidents as they happen", 0, 0, verb_monitor},
@@ -38,7 +39,7 @@ static enum ctl_exit print_help(void)
 	printf("daxguardctl [OPTION…] VERB [ARGUMENT]\n\n"
 	       "Ask daxguardd about guarded devices, their users, and their removals.\n\n");
 	for (size_t i = 0; i < N_VERBS; i++)
-		printf("  %-13s %-8s %s\n", verbs[i].name, verbs[i].arguments, verbs[i].help);
+		printf("  %-13s %-9s %s\n", verbs[i].name, verbs[i].arguments, verbs[i].help);
 	printf("\n"
 	       "  -j, --json[=MODE]   print JSON: short, pretty or off; without MODE\n"
 	       "                      pretty on a terminal, else short\n"
@@ -46,8 +47,8 @@ static enum ctl_exit print_help(void)
 	       "      --socket=PATH   the daemon's control socket (%s)\n"
 	       "  -h, --help          this text\n"
 	       "      --version       the version\n\n"
-	       "Exit status: 0 ok, 1 failure, 2 usage, 3 daemon not running, 4 no such device\n"
-	       "or incident, 5 removals are not held, 6 a rule file has an error.\n"
+	       "Exit status: 0 ok, 1 failure, 2 usage, 3 daemon not running, 4 no such device,\n"
+	       "process or incident, 5 removals are not held, 6 a rule file has an error.\n"
 	       "See daxguardctl(1).\n",
 	       DG_CONTROL_SOCKET);
 	return CTL_OK;

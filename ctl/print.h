@@ -13,6 +13,8 @@
 int print_status(FILE *f, const struct table_style *style, json_object *status);
 int print_devices(FILE *f, const struct table_style *style, json_object *devices);
 int print_holders(FILE *f, const struct table_style *style, json_object *answer);
+int print_simulation(FILE *f, const struct table_style *style, json_object *simulation);
+int print_process(FILE *f, const struct table_style *style, json_object *process);
 int print_incidents(FILE *f, const struct table_style *style, json_object *incidents);
 int print_story(FILE *f, const struct table_style *style, json_object *incident);
 int print_policy(FILE *f, const struct table_style *style, json_object *policy);

@@ -3,12 +3,8 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
-#include <string.h>
-#include <sys/stat.h>
-#include <sys/sysmacros.h>
 
 #include "client.h"
-#include "core/utf8.h"
 #include "json.h"
 #include "print.h"
 #include "text.h"
@@ -101,33 +97,14 @@ int print_holders(FILE *f, const struct table_style *style, json_object *answer)
 	return r;
 }
 
-/*
- * A path is looked at here, with the caller's eyes: a symbolic link or a
- * partition has a name that the daemon does not know, but a number it does.
- */
-static char *name_device(const char *argument)
-{
-	struct stat st;
-
-	if (!strchr(argument, '/'))
-		return strdup(argument);
-	if (stat(argument, &st) == 0 && S_ISBLK(st.st_mode))
-		return text_format("%u:%u", major(st.st_rdev), minor(st.st_rdev));
-	return strdup(strrchr(argument, '/') + 1);
-}
-
 enum ctl_exit verb_holders(const struct ctl *ctl, int argc, char *argv[])
 {
-	char *name = name_device(argv[0]);
 	json_object *answer = NULL;
-	enum ctl_exit code;
+	char *name = NULL;
+	enum ctl_exit code = client_name_device(argv[0], &name);
 
-	if (!name)
-		return client_fail(CTL_FAILURE, "out of memory");
-	if (dg_utf8_is_valid(name, strlen(name)))
+	if (code == CTL_OK)
 		code = client_ask(ctl, &answer, "ListHolders", "s", name);
-	else
-		code = client_fail(CTL_NOT_FOUND, "no device has such a name");
 	free(name);
 	return code != CTL_OK ? code : print_answer(ctl, "Users", answer, print_holders);
 }

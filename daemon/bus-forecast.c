@@ -311,14 +311,20 @@ static int read_access(sd_bus_message *m, uint32_t *ret_uses, sd_bus_error *erro
 	const char *contents, *word;
 	int r = sd_bus_message_peek_type(m, NULL, &contents);
 	bool list = r > 0 && strcmp(contents, "as") == 0;
+	int more = 1;
 
 	if (r <= 0 || (!list && strcmp(contents, "s") != 0))
 		return sd_bus_error_set(error, SD_BUS_ERROR_INVALID_ARGS, "Access is of type as");
 	r = sd_bus_message_enter_container(m, 'v', contents);
 	if (r >= 0 && list)
 		r = sd_bus_message_enter_container(m, 'a', "s");
-	while (r >= 0 && (r = sd_bus_message_read_basic(m, 's', &word)) > 0)
-		r = add_use(ret_uses, word, error);
+	while (r >= 0 && more > 0) {
+		r = more = sd_bus_message_read_basic(m, 's', &word);
+		if (r > 0)
+			r = add_use(ret_uses, word, error);
+		if (!list)
+			break;
+	}
 	if (r >= 0 && list)
 		r = sd_bus_message_exit_container(m);
 	return r < 0 ? r : sd_bus_message_exit_container(m);

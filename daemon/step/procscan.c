@@ -257,7 +257,7 @@ static bool is_process(const struct step *step, pid_t pid)
 {
 	char task[PROC_TASK_MAX], status[4096];
 
-	snprintf(task, sizeof(task), "%d", pid);
+	snprintf(task, sizeof(task), "%d/task/%d", pid, pid);
 	return proc_read(step->proc_fd, task, "status", status, sizeof(status)) >= 0 &&
 	       status_number(status, "\nTgid:", 10, 0) == (uint64_t)pid;
 }

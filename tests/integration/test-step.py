@@ -259,6 +259,20 @@ class FakeProcTest(unittest.TestCase):
         self.assertEqual([r.get("CGROUP") for r in found], [b"/a.service", b"/b.service", b"/c:d"])
         self.assertEqual([r.get("GIDS") for r in found], [b"2 100 200 ", b"2 ", None])
 
+    def test_who(self):
+        """Whatever it uses; not a thread, and nobody who is not there."""
+        self.process(10, "", start=10)
+        self.process(11, "", start=11)
+        self.task(10, "Name:\ta\nTgid:\t10\nUid:\t1\t2\t3\t4\nSigCgt:\t0000000000000040\n", "", None)
+        self.task(11, "Name:\ta\nTgid:\t10\n", "", None)
+        for pid in (10, 11):
+            shutil.copy(f"{self.dir}/{pid}/stat", f"{self.dir}/{pid}/task/{pid}/stat")
+        found = step(f"--proc={self.dir}", "who", "10", "11", "12", status=0)
+        self.assertEqual([(r["PID"], r["UID"], r["SIG_CAUGHT"], r["USE"]) for r in found],
+                         [(b"10", b"2", b"0000000000000040", b"mapped")])
+        step("who", "0", status=2)
+        step("who", "1x", status=2)
+
     def test_names(self):
         found = step("names", "user:root", "user:no such user", "group:root", "group:no:such", "user:", status=0)
         self.assertEqual(found, [{"USER": b"root", "ID": b"0"}, {"GROUP": b"root", "ID": b"0"}])

@@ -205,3 +205,94 @@ struct manager_query *manager_query_cancel(struct manager_query *query)
 	}
 	return NULL;
 }
+
+struct manager_forecast {
+	struct manager_question question;
+	manager_forecast_func func;
+	void *userdata;
+	sd_event_source *source;
+};
+
+/* 7 maps it, 8 has a file open there; 9 holds nothing, and there are no others. */
+static void forecast(struct manager_forecast *f)
+{
+	static const char *const names[] = {"pmem0"}, *const points[] = {"/mnt/\xfe"};
+	struct dg_holder who[] = {
+		{.process = {7, 1}, .comm = "re\xff\x1b", .counts = {[DG_USE_MAPPED] = 1}},
+		{.process = {8, 1}, .uid = 8, .comm = "b", .counts = {[DG_USE_OPEN] = 1}},
+		{.process = {9, 1}, .uid = 9, .comm = "c"},
+	};
+	const struct dg_holder_list holders = {who, f->question.pid == 9 ? 3 : 2, false};
+	struct dg_mount place = {.path = "/mnt/\xfe", .type = "xfs", .result = "", .host = true};
+	struct dg_mount_list mounts = {.items = &place, .n_items = 1};
+	struct dg_target target = {.name = "pmem0", .mode = DG_MODE_FSDAX};
+	struct dg_request request = {.device = "pfn0.0",
+				     .deadline_ms = 20000,
+				     .cap_ms = 60000,
+				     .targets = &target,
+				     .n_targets = 1};
+	struct dg_device_facts facts = {
+		.names = {names, 1, true},
+		.mount_points = {points, 1, true},
+	};
+	struct dg_forecast_input input = {.request = &request,
+					  .policy = dg_policy_builtin(),
+					  .limits = {5000000, 10000000},
+					  .device = &facts,
+					  .mounts = &mounts,
+					  .holders = &holders,
+					  .knows_protected = true};
+	struct dg_forecast forecast;
+
+	for (unsigned use = 0; use < DG_USE_KERNEL; use++)
+		who[2].counts[use] = (f->question.uses ?: 1) >> use & 1;
+	assert_int_equal(dg_forecast(&input, &forecast), 0);
+	f->func(f->userdata, 0,
+		&(struct manager_answer){
+			.forecast = &forecast,
+			.policy = input.policy,
+			.facts = &facts,
+			.holders = &holders,
+			.mounts = &mounts,
+			.process = f->question.pid > 0 ? &who[f->question.pid - 7] : NULL,
+			.holds = f->question.pid != 9,
+			.held = true,
+		});
+	dg_forecast_done(&forecast);
+}
+
+static int answer_forecast(sd_event_source *source, void *userdata)
+{
+	struct manager_forecast *f = userdata;
+
+	if (f->question.dev != DG_DEV(259, 0))
+		f->func(f->userdata, -ENODEV, NULL);
+	else if (f->question.pid != 0 && (f->question.pid < 7 || f->question.pid > 9))
+		f->func(f->userdata, -ESRCH, NULL);
+	else
+		forecast(f);
+	manager_forecast_cancel(f);
+	return 0;
+}
+
+int manager_forecast(struct manager *m, const struct manager_question *question,
+		     manager_forecast_func func, void *userdata, struct manager_forecast **ret)
+{
+	struct manager_forecast *f = calloc(1, sizeof(*f));
+
+	assert_non_null(f);
+	*f = (struct manager_forecast){.question = *question, .func = func, .userdata = userdata};
+	if (question->dev != DG_DEV(259, 2))
+		assert_return_code(sd_event_add_defer(m->event, &f->source, answer_forecast, f), 0);
+	*ret = f;
+	return 0;
+}
+
+struct manager_forecast *manager_forecast_cancel(struct manager_forecast *f)
+{
+	if (f) {
+		sd_event_source_disable_unref(f->source);
+		free(f);
+	}
+	return NULL;
+}

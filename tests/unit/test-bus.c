@@ -16,94 +16,9 @@
 #include "bus.h"
 #include "ctl/client.h"
 #include "ctl/json.h"
+#include "bus-server.h"
 #include "fake-manager.h"
 #include "names.h"
-
-/* The server. */
-static char dir[] = "/tmp/test-bus-XXXXXX";
-static char path[sizeof(dir) + sizeof("/control")];
-static pid_t server;
-
-static int serve(void)
-{
-	struct manager m = {.paths = {.run_dir = dir}};
-	struct bus *bus;
-	sigset_t mask;
-	int r;
-
-	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	sigemptyset(&mask);
-	sigaddset(&mask, SIGTERM);
-	sigprocmask(SIG_BLOCK, &mask, NULL);
-	r = sd_event_new(&m.event);
-	if (r >= 0)
-		r = sd_event_add_signal(m.event, NULL, SIGTERM, NULL, NULL);
-	if (r >= 0)
-		r = bus_new(&m, &bus);
-	if (r < 0)
-		return -r;
-	r = sd_event_loop(m.event);
-	bus_free(bus);
-	sd_event_unref(m.event);
-	return r < 0 ? -r : 0;
-}
-
-static int connect_raw(void)
-{
-	struct sockaddr_un address = {.sun_family = AF_UNIX};
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-
-	assert_return_code(fd, errno);
-	memcpy(address.sun_path, path, strlen(path) + 1);
-	if (connect(fd, (struct sockaddr *)&address, sizeof(address)) >= 0)
-		return fd;
-	close(fd);
-	return -1;
-}
-
-static void start_server(void)
-{
-	int fd;
-
-	fflush(NULL);
-	server = fork();
-	if (server == 0)
-		_exit(serve());
-	for (int i = 0; (fd = connect_raw()) < 0; i++) {
-		assert_int_not_equal(i, 3000);
-		usleep(10000);
-	}
-	close(fd);
-}
-
-static int start(void **state)
-{
-	strcpy(dir + strlen(dir) - 6, "XXXXXX");
-	assert_non_null(mkdtemp(dir));
-	snprintf(path, sizeof(path), "%s/control", dir);
-	start_server();
-	return 0;
-}
-
-static int stop(void **state)
-{
-	int status;
-
-	kill(server, SIGTERM);
-	assert_int_equal(waitpid(server, &status, 0), server);
-	assert_int_equal(status, 0);
-	assert_int_equal(access(path, F_OK), -1); /* it cleaned up */
-	assert_return_code(rmdir(dir), errno);
-	return 0;
-}
-
-static const struct ctl *ctl(void)
-{
-	static struct ctl c;
-
-	c.socket = path;
-	return &c;
-}
 
 static json_object *ask(const char *method, const char *types, ...)
 {
@@ -112,29 +27,23 @@ static json_object *ask(const char *method, const char *types, ...)
 
 	va_start(ap, types);
 	if (*types == 's')
-		assert_int_equal(client_ask(ctl(), &value, method, "s", va_arg(ap, char *)),
+		assert_int_equal(client_ask(server_ctl(), &value, method, "s", va_arg(ap, char *)),
 				 CTL_OK);
 	else if (*types == 't')
-		assert_int_equal(client_ask(ctl(), &value, method, "t", va_arg(ap, uint64_t)),
-				 CTL_OK);
+		assert_int_equal(
+			client_ask(server_ctl(), &value, method, "t", va_arg(ap, uint64_t)),
+			CTL_OK);
 	else
-		assert_int_equal(client_ask(ctl(), &value, method, ""), CTL_OK);
+		assert_int_equal(client_ask(server_ctl(), &value, method, ""), CTL_OK);
 	va_end(ap);
 	return value;
-}
-
-static void assert_json(json_object *value, const char *expected)
-{
-	assert_string_equal(json_object_to_json_string_ext(
-				    value, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE),
-			    expected);
 }
 
 static void test_mode(void **state)
 {
 	struct stat st;
 
-	assert_return_code(stat(path, &st), errno);
+	assert_return_code(stat(server_path, &st), errno);
 	assert_int_equal(st.st_mode & 07777, 0600);
 }
 
@@ -182,7 +91,8 @@ static void test_incidents(void **state)
 		    "[{\"Action\":\"term\",\"Outcome\":\"sent\",\"AtUsec\":500,\"GraceMsec\":0}]");
 	json_object_put(list);
 	json_object_put(story);
-	assert_int_equal(client_ask(ctl(), &none, "GetIncident", "t", UINT64_C(99)), CTL_NOT_FOUND);
+	assert_int_equal(client_ask(server_ctl(), &none, "GetIncident", "t", UINT64_C(99)),
+			 CTL_NOT_FOUND);
 }
 
 static void test_holders(void **state)
@@ -204,9 +114,9 @@ static void test_holders(void **state)
 		json_object_put(answer);
 	}
 	for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++)
-		assert_int_equal(client_ask(ctl(), &answer, "ListHolders", "s", wrong[i]),
+		assert_int_equal(client_ask(server_ctl(), &answer, "ListHolders", "s", wrong[i]),
 				 CTL_NOT_FOUND);
-	assert_int_equal(client_ask(ctl(), &answer, "NoSuchMethod", ""), CTL_FAILURE);
+	assert_int_equal(client_ask(server_ctl(), &answer, "NoSuchMethod", ""), CTL_FAILURE);
 }
 
 /* What a refused file has in it need not be fit for a D-Bus string. */
@@ -215,7 +125,7 @@ static void test_reload(void **state)
 	sd_bus_error error = SD_BUS_ERROR_NULL;
 	sd_bus *bus;
 
-	assert_int_equal(client_open(ctl(), &bus), CTL_OK);
+	assert_int_equal(client_open(server_ctl(), &bus), CTL_OK);
 	assert_true(sd_bus_call_method(bus, NULL, DG_BUS_PATH, DG_BUS_MANAGER_INTERFACE, "Reload",
 				       &error, NULL, "") < 0);
 	assert_string_equal(error.name, DG_BUS_ERROR_CONFIG);
@@ -235,7 +145,7 @@ static void test_properties(void **state)
 	uint64_t size;
 	sd_bus *bus;
 
-	assert_int_equal(client_open(ctl(), &bus), CTL_OK);
+	assert_int_equal(client_open(server_ctl(), &bus), CTL_OK);
 	assert_return_code(
 		sd_bus_get_property_trivial(bus, NULL, object, interface, "Size", NULL, 't', &size),
 		0);
@@ -276,7 +186,7 @@ static void test_signals(void **state)
 	sd_bus *bus;
 	int r;
 
-	assert_int_equal(client_open(ctl(), &bus), CTL_OK);
+	assert_int_equal(client_open(server_ctl(), &bus), CTL_OK);
 	assert_return_code(sd_bus_match_signal(bus, NULL, NULL, DG_BUS_PATH,
 					       DG_BUS_MANAGER_INTERFACE, NULL, on_signal, NULL),
 			   0);
@@ -305,7 +215,7 @@ static void test_slow_client(void **state)
 	sd_bus *bus;
 	int r = 0;
 
-	assert_int_equal(client_open(ctl(), &bus), CTL_OK);
+	assert_int_equal(client_open(server_ctl(), &bus), CTL_OK);
 	for (int i = 0; i < 100000 && r >= 0; i++) {
 		r = sd_bus_message_new_method_call(bus, &call, NULL, DG_BUS_PATH,
 						   DG_BUS_MANAGER_INTERFACE, "ListIncidents");
@@ -331,7 +241,7 @@ static void test_gone_caller(void **state)
 		uint64_t cookie;
 		sd_bus *bus;
 
-		assert_int_equal(client_open(ctl(), &bus), CTL_OK);
+		assert_int_equal(client_open(server_ctl(), &bus), CTL_OK);
 		assert_return_code(sd_bus_message_new_method_call(bus, &call, NULL, DG_BUS_PATH,
 								  DG_BUS_MANAGER_INTERFACE,
 								  "ListHolders"),
@@ -353,11 +263,11 @@ static void test_too_many(void **state)
 	json_object *answer;
 
 	for (size_t i = 0; i < DG_CONTROL_CLIENTS_MAX; i++) {
-		assert_int_equal(client_open(ctl(), &buses[i]), CTL_OK);
+		assert_int_equal(client_open(server_ctl(), &buses[i]), CTL_OK);
 		assert_int_equal(client_call(buses[i], &answer, "GetStatus", ""), CTL_OK);
 		json_object_put(answer);
 	}
-	assert_int_not_equal(client_ask(ctl(), &answer, "GetStatus", ""), CTL_OK);
+	assert_int_not_equal(client_ask(server_ctl(), &answer, "GetStatus", ""), CTL_OK);
 	for (size_t i = 0; i < DG_CONTROL_CLIENTS_MAX; i++)
 		sd_bus_close_unref(buses[i]);
 }
@@ -380,7 +290,7 @@ static void test_rude_clients(void **state)
 	};
 
 	for (size_t i = 0; i < 4 * DG_CONTROL_CLIENTS_MAX; i++) {
-		int fd = connect_raw();
+		int fd = server_connect();
 
 		assert_true(fd >= 0);
 		send(fd, words[i % 4].text, words[i % 4].n, MSG_NOSIGNAL);
@@ -389,7 +299,7 @@ static void test_rude_clients(void **state)
 	for (int i = 0; i < 500; i++) { /* until the server has seen them all go */
 		json_object *answer;
 
-		if (client_ask(ctl(), &answer, "GetStatus", "") == CTL_OK) {
+		if (client_ask(server_ctl(), &answer, "GetStatus", "") == CTL_OK) {
 			json_object_put(answer);
 			return;
 		}
@@ -400,7 +310,7 @@ static void test_rude_clients(void **state)
 
 static void test_second(void **state)
 {
-	struct manager m = {.paths = {.run_dir = dir}};
+	struct manager m = {.paths = {.run_dir = server_dir}};
 	struct bus *bus = NULL;
 
 	assert_return_code(sd_event_new(&m.event), 0);
@@ -417,8 +327,8 @@ static void test_stale_socket(void **state)
 
 	kill(server, SIGKILL);
 	assert_int_equal(waitpid(server, &status, 0), server);
-	assert_return_code(access(path, F_OK), errno);
-	start_server();
+	assert_return_code(access(server_path, F_OK), errno);
+	server_start();
 	json_object_put(ask("GetStatus", ""));
 }
 
@@ -433,20 +343,20 @@ static void test_not_running(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(test_mode, start, stop),
-		cmocka_unit_test_setup_teardown(test_status, start, stop),
-		cmocka_unit_test_setup_teardown(test_devices, start, stop),
-		cmocka_unit_test_setup_teardown(test_incidents, start, stop),
-		cmocka_unit_test_setup_teardown(test_holders, start, stop),
-		cmocka_unit_test_setup_teardown(test_reload, start, stop),
-		cmocka_unit_test_setup_teardown(test_properties, start, stop),
-		cmocka_unit_test_setup_teardown(test_signals, start, stop),
-		cmocka_unit_test_setup_teardown(test_slow_client, start, stop),
-		cmocka_unit_test_setup_teardown(test_gone_caller, start, stop),
-		cmocka_unit_test_setup_teardown(test_too_many, start, stop),
-		cmocka_unit_test_setup_teardown(test_rude_clients, start, stop),
-		cmocka_unit_test_setup_teardown(test_second, start, stop),
-		cmocka_unit_test_setup_teardown(test_stale_socket, start, stop),
+		SERVER_TEST(test_mode),
+		SERVER_TEST(test_status),
+		SERVER_TEST(test_devices),
+		SERVER_TEST(test_incidents),
+		SERVER_TEST(test_holders),
+		SERVER_TEST(test_reload),
+		SERVER_TEST(test_properties),
+		SERVER_TEST(test_signals),
+		SERVER_TEST(test_slow_client),
+		SERVER_TEST(test_gone_caller),
+		SERVER_TEST(test_too_many),
+		SERVER_TEST(test_rude_clients),
+		SERVER_TEST(test_second),
+		SERVER_TEST(test_stale_socket),
 		cmocka_unit_test(test_not_running),
 	};
 

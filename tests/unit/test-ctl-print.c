@@ -128,6 +128,80 @@ static void test_holders(void **state)
 	check(print_holders, "{\"Device\":\"pmem0\",\"Holders\":[]}", "No process uses pmem0.\n");
 }
 
+static const char simulation[] =
+	"{\"Device\":\"pmem0\",\"Held\":false,\"Truncated\":true,\"DeadlineUsec\":20000000,"
+	"\"ReserveUsec\":6000000,\"NotLookedAt\":2,\"Outcome\":\"detached-pinned\","
+	"\"DeviceRule\":\"2.device\",\"DeviceRulePath\":\"/etc/2.device\","
+	"\"DeviceRuleLine\":3,\"OnBusy\":\"keep\",\"BudgetMsec\":9000,\"System\":[\"/var\"],"
+	"\"PolicyWarnings\":[\"/etc/1:2:3: \\u001b\"],"
+	"\"DeviceRulesPassed\":[{\"Rule\":\"1.device\",\"Path\":\"/etc/1.device\",\"Line\":2,"
+	"\"Key\":\"Driver\",\"Verdict\":\"differs\"}],\"DeviceRulesMore\":4,"
+	"\"Mounts\":[{\"Path\":\"/mnt\",\"Type\":\"xfs\",\"Host\":true},"
+	"{\"Path\":[47,255],\"Type\":\"xfs\",\"Host\":false,\"Locked\":true,\"Pid\":9}],"
+	"\"Holders\":["
+	"{\"Pid\":7,\"Uid\":0,\"Comm\":[120,27],\"Mapped\":1,\"MappedBytes\":4096,"
+	"\"Rule\":\"1.policy\",\"RulePath\":\"/etc/1.policy\",\"RuleLine\":5,"
+	"\"Actions\":[{\"Action\":\"sigbus\",\"Outcome\":\"no-handler\",\"AtUsec\":0},"
+	"{\"Action\":\"kill\",\"Outcome\":\"\",\"AtUsec\":3000000}],\"End\":\"killed\"},"
+	"{\"Pid\":8,\"Uid\":1,\"Comm\":\"sh\",\"Cwd\":1,\"Rule\":\"built-in:other\","
+	"\"RulePath\":\"\",\"Actions\":[],\"End\":\"left\"}]}";
+
+static void test_simulation(void **state)
+{
+	check(print_simulation, simulation,
+	      "If pmem0 were removed now, and nobody let go before he had to:\n"
+	      "Outcome      detached-pinned\n"
+	      "Time         20.000 s, of which 6.000 s for the last kill, sync and unmount\n"
+	      "Removals     are not held now: nobody would get anything\n"
+	      "Unknown      2 processes could not be looked at in time\n"
+	      "Unknown      there are more who use it than could be listed\n"
+	      "Device rule  /etc/2.device:3, keep, budget 9.000 s\n"
+	      "System       /var\n"
+	      "Mounted      /mnt, xfs\n"
+	      "             /\\xff, xfs, in the namespace of 9, locked there\n"
+	      "Rule warning /etc/1:2:3: \\x1b\n"
+	      "\n"
+	      "PID  UID  COMMAND  USES            RULE            GETS                             "
+	      "                END\n"
+	      "  7    0  x\\x1b    4.0 KiB mapped  /etc/1.policy:5  sigbus (no-handler), kill "
+	      "after "
+	      "3.000 s  killed\n"
+	      "  8    1  sh       cwd             built-in:other   -                               "
+	      "         left\n"
+	      "\n"
+	      "NOT FOR IT       SINCE    VERDICT\n"
+	      "/etc/1.device:2  Driver=  differs\n"
+	      "… and 4 more.\n");
+}
+
+static void test_process(void **state)
+{
+	check(print_process,
+	      "{\"Held\":true,\"DeadlineUsec\":20000000,\"ReserveUsec\":6000000,\"Holds\":false,"
+	      "\"Pid\":7,\"Uid\":5,\"Comm\":[120,27],\"Exempt\":\"none\","
+	      "\"Rule\":\"1.policy\",\"RulePath\":[47,254],\"RuleLine\":5,\"Scope\":\"unit\","
+	      "\"DryRun\":true,\"Unit\":\"a.service\",\"GracePermille\":466,"
+	      "\"Actions\":[{\"Action\":\"term\",\"Outcome\":\"dry-run\",\"AtUsec\":0,"
+	      "\"GraceMsec\":14000}],\"End\":\"left\","
+	      "\"Passed\":[{\"Rule\":\"built-in:protected\",\"Path\":\"\",\"Key\":\"\","
+	      "\"Verdict\":\"not-protected\"}]}",
+	      "Process      x\\x1b (7), user 5\n"
+	      "Uses         nothing there now; this is what it would get if it did\n"
+	      "Unit         a.service\n"
+	      "Time         20.000 s, of which 6.000 s for the last kill, sync and unmount\n"
+	      "Rule         /\\xfe:5\n"
+	      "Scope        its unit as a whole\n"
+	      "Dry run      the ladder is told, and nothing of it done\n"
+	      "Graces       cut to 46.6 %\n"
+	      "End          left\n"
+	      "\n"
+	      "    AT  ACTION     GRACE  OUTCOME\n"
+	      "0.0 ms  term    14.000 s  dry-run\n"
+	      "\n"
+	      "NOT FOR IT          SINCE  VERDICT\n"
+	      "built-in:protected  -      not-protected\n");
+}
+
 static void test_incidents(void **state)
 {
 	check(print_incidents,
@@ -257,8 +331,9 @@ static void test_signals(void **state)
 /* A newer or broken daemon must not make the tool crash. */
 static void test_nonsense(void **state)
 {
-	static const print_func prints[] = {print_status,    print_devices, print_holders,
-					    print_incidents, print_story,   print_signal};
+	static const print_func prints[] = {print_status,     print_devices, print_holders,
+					    print_incidents,  print_story,   print_signal,
+					    print_simulation, print_process};
 	static const char *const texts[] = {
 		"{}",
 		"[]",
@@ -330,6 +405,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_policy),         cmocka_unit_test(test_status_held),
 		cmocka_unit_test(test_status_trouble), cmocka_unit_test(test_devices),
+		cmocka_unit_test(test_simulation),     cmocka_unit_test(test_process),
 		cmocka_unit_test(test_holders),        cmocka_unit_test(test_incidents),
 		cmocka_unit_test(test_story),          cmocka_unit_test(test_story_open),
 		cmocka_unit_test(test_story_of_units), cmocka_unit_test(test_signals),
