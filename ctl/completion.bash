@@ -39,7 +39,9 @@ _daxguardctl() {
         fi
         case $verb in
         '') mapfile -t COMPREPLY < <(compgen -W "$verbs" -- "$cur") ;;
-        holders|explain) mapfile -t COMPREPLY < <(compgen -W "$(_daxguardctl_names)" -- "$cur") ;;
+        explain) mapfile -t COMPREPLY < <(if [ "$prev" = explain ]; then
+                compgen -W "$(_daxguardctl_names)" -- "$cur"; else compgen -W "$(cd /proc && echo [1-9]*)" -- "$cur"; fi) ;;
+        holders) mapfile -t COMPREPLY < <(compgen -W "$(_daxguardctl_names)" -- "$cur") ;;
         check-policy) compopt -o default ;;
         show) mapfile -t COMPREPLY < <(compgen -W "$(_daxguardctl_ids)" -- "$cur") ;;
         *) COMPREPLY=() ;;

@@ -10,6 +10,20 @@
 #include "print.h"
 #include "text.h"
 
+/* What may be none: "-". Takes text. */
+static void take(struct table *table, char *text)
+{
+	if (text && *text) {
+		table_take(table, TABLE_PLAIN, text);
+		return;
+	}
+	if (text)
+		table_cell(table, TABLE_PLAIN, NULL);
+	else
+		table_take(table, TABLE_PLAIN, NULL);
+	free(text);
+}
+
 /* "/etc/daxguard/policy.d/1.policy:5"; of a built-in rule its name. */
 static char *rule_text(json_object *object, const char *name, const char *path, const char *line)
 {
@@ -68,7 +82,7 @@ static int print_holders_of(FILE *f, const struct table_style *style, json_objec
 		table_take(table, TABLE_PLAIN, json_text(holder, "Comm"));
 		table_take(table, TABLE_PLAIN, print_uses(holder));
 		table_take(table, TABLE_PLAIN, rule_text(holder, "Rule", "RulePath", "RuleLine"));
-		table_take(table, TABLE_PLAIN, ladder_text(holder));
+		take(table, ladder_text(holder));
 		table_cell(table, print_colour(end), end);
 	}
 	fputc('\n', f);
@@ -92,7 +106,7 @@ static int print_passed(FILE *f, const struct table_style *style, json_object *o
 		const char *name = json_str(rule, "Key");
 
 		table_take(table, TABLE_PLAIN, rule_text(rule, "Rule", "Path", "Line"));
-		table_take(table, TABLE_PLAIN, text_format("%s%s", name, *name ? "=" : ""));
+		take(table, text_format("%s%s", name, *name ? "=" : ""));
 		table_take(table, TABLE_PLAIN, json_text(rule, "Verdict"));
 	}
 	if (table_rows(table) > 0) {
@@ -215,7 +229,7 @@ static int print_rungs(FILE *f, const struct table_style *style, json_object *pr
 		table_take(table, TABLE_PLAIN, text_duration(json_num(action, "AtUsec")));
 		table_take(table, TABLE_PLAIN, json_text(action, "Action"));
 		table_take(table, TABLE_PLAIN, text_duration(json_num(action, "GraceMsec") * 1000));
-		table_take(table, TABLE_PLAIN, json_text(action, "Outcome"));
+		take(table, json_text(action, "Outcome"));
 	}
 	if (table_rows(table) > 0) {
 		fputc('\n', f);

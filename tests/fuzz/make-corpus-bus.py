@@ -95,6 +95,14 @@ CONTROL = {
     "list-holders": LOGGED_IN + call("ListHolders", "s", "pmem0") + call("ListHolders", "s", "259:1"),
     "list-incidents": LOGGED_IN + call("ListIncidents"),
     "get-incident": LOGGED_IN + call("GetIncident", "t", 3) + call("GetIncident", "t", 1 << 63),
+    "simulate": LOGGED_IN + call("Simulate", "sa{sv}", "pmem0", {}) +
+                call("Simulate", "sa{sv}", "pmem0", {"x": ("s", "y")}),
+    "query-policy": LOGGED_IN + call("QueryPolicy", "sua{sv}", "pmem0", 7, {"Access": ("as", ["mapped", "cwd"])}) +
+                    call("QueryPolicy", "sua{sv}", "pmem0", 1 << 31, {}),
+    "query-policy-wrong": LOGGED_IN + call("QueryPolicy", "sua{sv}", "259:0", 1, {"Access": ("s", "open")}) +
+                          call("QueryPolicy", "sua{sv}", "259:0", 1, {"Access": ("as", ["kernel"])}) +
+                          call("QueryPolicy", "sua{sv}", "259:0", 1, {"Access": ("a{sv}", {"a": ("u", 1)}),
+                                                                      "b": ("v", ("u", 1))}),
     "wrong-type": LOGGED_IN + call("GetIncident", "a{sv}", {"x": ("s", "y")}),
     "introspect": LOGGED_IN + call("Introspect", interface="org.freedesktop.DBus.Introspectable"),
     "get-all": LOGGED_IN + call("GetAll", "s", "org.daxguard1.Manager", interface=PROPERTIES),
