@@ -39,8 +39,11 @@ _daxguardctl() {
         fi
         case $verb in
         '') mapfile -t COMPREPLY < <(compgen -W "$verbs" -- "$cur") ;;
-        explain) mapfile -t COMPREPLY < <(if [ "$prev" = explain ]; then
-                compgen -W "$(_daxguardctl_names)" -- "$cur"; else compgen -W "$(cd /proc && echo [1-9]*)" -- "$cur"; fi) ;;
+        explain)
+                local words
+                [ "$prev" = explain ] && words=$(_daxguardctl_names) || words=$(cd /proc && echo [1-9]*)
+                mapfile -t COMPREPLY < <(compgen -W "$words" -- "$cur")
+                ;;
         holders) mapfile -t COMPREPLY < <(compgen -W "$(_daxguardctl_names)" -- "$cur") ;;
         check-policy) compopt -o default ;;
         show) mapfile -t COMPREPLY < <(compgen -W "$(_daxguardctl_ids)" -- "$cur") ;;
