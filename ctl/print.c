@@ -85,6 +85,10 @@ char *print_uses(json_object *holder)
 			all = text_append(all, ", ",
 					  text_format("%" PRIu64 " %s", n, uses[i].name));
 	}
+	if (json_num(holder, "SharedWith") > 0)
+		all = text_append(all, ", ",
+				  text_format("its memory is that of %" PRIu64,
+					      json_num(holder, "SharedWith")));
 	return all;
 }
 

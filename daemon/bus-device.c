@@ -71,6 +71,7 @@ static void put_holder(struct dict *d, struct viewer viewer, const struct dg_hol
 	dict_flags(d, "Flags", holder->flags, holder_flags, N(holder_flags));
 	dict_word(d, "Exempt", dg_exempt_name(holder->exempt));
 	bus_put_uses(d, holder->counts, holder->mapped_bytes);
+	bus_put_shared(d, holder->shared_with);
 	if (viewer.all)
 		put_mappings(d, holder);
 	dict_end(d);
@@ -86,6 +87,12 @@ void bus_put_uses(struct dict *d, const uint32_t counts[_DG_USE_MAX], uint64_t m
 	for (size_t use = 0; use < _DG_USE_MAX; use++)
 		dict_u32(d, keys[use], counts[use]);
 	dict_u64(d, "MappedBytes", mapped_bytes);
+}
+
+void bus_put_shared(struct dict *d, pid_t shared_with)
+{
+	if (shared_with > 0)
+		dict_u32(d, "SharedWith", (uint32_t)shared_with);
 }
 
 bool viewer_sees(struct viewer viewer, uid_t uid)

@@ -15,6 +15,9 @@ void bus_put_holders(struct dict *d, const char *name, struct viewer viewer,
 /* Mapped, Open, Cwd, Root, Exe, Kernel: how often; MappedBytes. */
 void bus_put_uses(struct dict *d, const uint32_t counts[_DG_USE_MAX], uint64_t mapped_bytes);
 
+/* SharedWith, if there is one: another process with the same memory. */
+void bus_put_shared(struct dict *d, pid_t shared_with);
+
 /* Whom a user is not shown, all together. */
 struct others {
 	uint32_t n;

@@ -69,6 +69,7 @@ static const struct dg_rule *put_holder(struct dict *d, const struct manager_ans
 	dict_u32(d, "Uid", holder->uid);
 	dict_word(d, "Exempt", dg_exempt_name(holder->exempt));
 	bus_put_uses(d, holder->counts, holder->mapped_bytes);
+	bus_put_shared(d, holder->shared_with);
 	if (holder->process.pid <= 0)
 		return NULL;
 	dg_facts_of_holder(holder, &facts);

@@ -125,6 +125,7 @@ static void put_holder(struct dict *d, struct viewer viewer, const struct dg_sto
 	dict_dev(d, "DevNum", holder->fs_dev);
 	dict_bytes(d, "Rule", holder->rule);
 	dict_word(d, "Exempt", holder->exempt);
+	bus_put_shared(d, holder->shared_with);
 	dict_u32(d, "GracePermille", holder->permille);
 	dict_u64(d, "AtUsec", since(story, holder->at_us));
 	put_actions(d, viewer, story, holder);

@@ -183,6 +183,8 @@ void incident_write_holder(struct incident *incident, const struct dg_plan_entry
 	entry_hex(&entry, "addr", plan->addr);
 	entry_dev(&entry, "fs_dev", plan->fs_dev);
 	entry_number(&entry, "permille", plan->permille);
+	if (holder->shared_with > 0)
+		entry_number(&entry, "shared_with", (uint64_t)holder->shared_with);
 	incident_write(incident, &entry);
 }
 

@@ -264,6 +264,7 @@ struct dg_usage {
 	u64 ino;
 	u64 addr, len, offset;
 	u32 count;
+	u32 shared_with;		/* pid of who was found before with the same mm, or 0 */
 };
 
 struct dg_fs {

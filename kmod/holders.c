@@ -274,9 +274,11 @@ static void dg_fill_process(const struct dg_scan *scan, struct task_struct *lead
 static void dg_report_mappings(struct dg_scan *scan, const struct dg_usage *info,
 			       struct dg_mm *mm)
 {
+	u32 shared_with = mm->owner;	/* by clone(2) with CLONE_VM */
 	struct dg_vma *vma;
 
-	mm->owned = true;
+	if (!mm->owner)
+		mm->owner = info->pid;
 	list_for_each_entry(vma, &mm->vmas, node) {
 		struct dg_usage *usage = dg_snapshot_usage(scan->snap);
 
@@ -284,6 +286,7 @@ static void dg_report_mappings(struct dg_scan *scan, const struct dg_usage *info
 			return;
 		*usage = *info;
 		usage->use = DAXGUARD_USE_MAPPED;
+		usage->shared_with = shared_with;
 		usage->flags |= vma->flags;
 		usage->fs_dev = vma->fs_dev;
 		usage->ino = vma->ino;

@@ -112,7 +112,7 @@ void dg_scan_free_mms(struct dg_scan *scan)
 		struct dg_vma *vma, *next;
 
 		list_for_each_entry_safe(vma, next, &mm->vmas, node) {
-			if (!mm->owned)
+			if (!mm->owner)
 				dg_report_kernel(scan, vma, vma->fs_dev, vma->ino);
 			kfree(vma);
 		}

@@ -157,7 +157,9 @@ int dg_msg_fill_usage(struct sk_buff *skb, const struct dg_usage *usage, u32 por
 	    dg_put_u64(skb, DAXGUARD_A_ADDR, usage->addr) ||
 	    dg_put_u64(skb, DAXGUARD_A_LEN, usage->len) ||
 	    dg_put_u64(skb, DAXGUARD_A_OFFSET, usage->offset) ||
-	    nla_put_u32(skb, DAXGUARD_A_COUNT, usage->count)) {
+	    nla_put_u32(skb, DAXGUARD_A_COUNT, usage->count) ||
+	    (usage->shared_with &&
+	     nla_put_u32(skb, DAXGUARD_A_SHARED_WITH, usage->shared_with))) {
 		genlmsg_cancel(skb, hdr);
 		return -EMSGSIZE;
 	}

@@ -21,7 +21,7 @@ struct dg_mm {
 	struct hlist_node node;
 	struct mm_struct *mm;		/* mmgrab()ed */
 	struct list_head vmas;
-	bool owned;			/* by a process that was found */
+	u32 owner;			/* the first process that was found to have it; 0: none */
 };
 
 struct dg_scan {

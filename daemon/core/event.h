@@ -154,8 +154,9 @@ enum {
 
 /* One use of the device by one process, as a scan reports it. */
 struct dg_usage {
-	pid_t pid; /* 0: the kernel itself */
-	pid_t tid; /* a live thread */
+	pid_t pid;         /* 0: the kernel itself */
+	pid_t tid;         /* a live thread */
+	pid_t shared_with; /* of a mapping: who has the same memory; 0: nobody listed before */
 	uint64_t start_ns;
 	char comm[DG_COMM_LEN];
 	uid_t uid;

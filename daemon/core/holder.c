@@ -128,6 +128,8 @@ static int holder_add(struct dg_holder *holder, const struct dg_usage *row)
 		holder->mapped_bytes += row->len;
 	}
 	holder->flags |= row->flags;
+	if (row->shared_with > 0)
+		holder->shared_with = row->shared_with;
 	/* Saturates: a count is for people. */
 	if (holder->counts[row->use] <= UINT32_MAX - count)
 		holder->counts[row->use] += count;

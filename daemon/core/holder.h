@@ -60,7 +60,8 @@ struct dg_process_facts;
 
 struct dg_holder {
 	struct dg_process process;
-	pid_t tid; /* a live thread */
+	pid_t tid;         /* a live thread */
+	pid_t shared_with; /* another process with the same memory, that leads; 0: none */
 	uid_t uid;
 	char comm[DG_COMM_LEN];
 	uint64_t sig_caught, sig_blocked, sig_ignored;

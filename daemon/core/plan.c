@@ -46,12 +46,36 @@ int dg_plan_select(struct dg_plan *plan, const struct dg_device_facts *device)
 	return dg_selection_init(plan->policy, device, &plan->selection);
 }
 
+/*
+ * Processes with the same memory are one holder: what one of them unmaps is gone from
+ * all, and no mapping is gone before all have ended. One of them leads: his is the rule,
+ * he is asked, and the others are ended with him. NULL: it leads itself, or goes its own
+ * way, since it or who leads is protected, or there is nobody left to follow.
+ */
+static const struct dg_plan_entry *leader_of(const struct dg_plan *plan,
+					     const struct dg_holder *holder)
+{
+	if (holder->shared_with <= 0 || holder->exempt != DG_EXEMPT_NONE)
+		return NULL;
+	for (size_t i = 0; i < plan->n_entries; i++) {
+		const struct dg_plan_entry *entry = &plan->entries[i];
+
+		if (entry->holder.process.pid == holder->shared_with && !entry->exited &&
+		    entry->state != DG_ENTRY_FREED && entry->holder.exempt == DG_EXEMPT_NONE)
+			return entry->rule && entry->holder.shared_with == 0 ? entry : NULL;
+	}
+	return NULL;
+}
+
 /* Who uses the device as he did when he got his rule keeps it. */
 static const struct dg_rule *rule_for(const struct dg_plan *plan, const struct dg_plan_entry *entry,
 				      const struct dg_holder *holder)
 {
+	const struct dg_plan_entry *leader = leader_of(plan, holder);
 	struct dg_process_facts facts;
 
+	if (leader)
+		return leader->rule;
 	dg_facts_of_holder(holder, &facts);
 	if (entry->rule && entry->uses == facts.uses &&
 	    entry->rule->exempt == (facts.exempt != DG_EXEMPT_NONE))
@@ -79,17 +103,34 @@ static struct dg_plan_entry *find(struct dg_plan *plan, struct dg_process proces
 	return NULL;
 }
 
+/* What becomes of a rung without being done; *ret_waits: its grace is waited for. */
+static const char *skipped(const struct dg_plan *plan, const struct dg_plan_entry *entry,
+			   size_t rung, bool *ret_waits)
+{
+	const struct dg_plan_entry *leader = leader_of(plan, &entry->holder);
+	enum dg_action action = entry->rule->ladder[rung].action;
+	const char *why =
+		dg_rule_skipped(entry->rule, rung, leader ? &leader->holder : &entry->holder);
+
+	*ret_waits = !why;
+	if (why || !leader || action == DG_ACTION_TERM || action == DG_ACTION_KILL)
+		return why;
+	return DG_SKIPPED_SHARED;
+}
+
 /* What the rungs from the next one up to the kill ask for, the useless ones left out. */
-static uint64_t asked_us(const struct dg_plan_entry *entry)
+static uint64_t asked_us(const struct dg_plan *plan, const struct dg_plan_entry *entry)
 {
 	uint64_t sum = 0;
 
 	for (size_t i = entry->rung; i < entry->rule->n_rungs; i++) {
 		const struct dg_rung *rung = &entry->rule->ladder[i];
+		bool waits;
 
 		if (rung->action == DG_ACTION_KILL)
 			break;
-		if (!dg_rule_skipped(entry->rule, i, &entry->holder))
+		(void)skipped(plan, entry, i, &waits);
+		if (waits)
 			sum += rung->grace_ms * USEC_PER_MSEC;
 	}
 	return sum;
@@ -98,7 +139,7 @@ static uint64_t asked_us(const struct dg_plan_entry *entry)
 static uint32_t fitting_permille(const struct dg_plan *plan, const struct dg_plan_entry *entry,
 				 uint64_t now_us)
 {
-	uint64_t end = cut(plan), asked = asked_us(entry);
+	uint64_t end = cut(plan), asked = asked_us(plan, entry);
 	uint64_t left = end > now_us ? end - now_us : 0;
 
 	return asked <= left ? WHOLE : (uint32_t)(left * WHOLE / asked);
@@ -235,8 +276,12 @@ int dg_plan_scanned(struct dg_plan *plan, const struct dg_holder_list *holders, 
 		return -ENOMEM;
 	plan->cursor = 0;
 	review(plan, holders, seen, began_us);
-	for (size_t i = 0; i < holders->n_items && r == 0; i++) {
-		if (seen[i] || is_nobody(&holders->items[i]))
+	/* Those who lead first: twice the list. */
+	for (size_t k = 0; k < 2 * holders->n_items && r == 0; k++) {
+		size_t i = k % holders->n_items;
+		bool follows = holders->items[i].shared_with > 0;
+
+		if (seen[i] || is_nobody(&holders->items[i]) || follows != (k >= holders->n_items))
 			continue;
 		if (plan->n_entries >= DG_PLAN_ENTRIES_MAX) {
 			plan->full = true;
@@ -332,21 +377,23 @@ static void hurry(struct dg_plan_entry *entry, uint64_t now_us)
 		entry->due_us = now_us;
 }
 
-static void take_rung(struct dg_plan_entry *entry, uint64_t now_us, struct dg_deed *deed)
+static void take_rung(const struct dg_plan *plan, struct dg_plan_entry *entry, uint64_t now_us,
+		      struct dg_deed *deed)
 {
 	const struct dg_rung *rung = &entry->rule->ladder[entry->rung];
 	uint32_t grace_ms = rung->grace_ms;
+	bool waits;
 
 	deed->rung = entry->rung++;
 	deed->action = rung->action;
-	deed->skipped = dg_rule_skipped(entry->rule, deed->rung, &entry->holder);
+	deed->skipped = skipped(plan, entry, deed->rung, &waits);
 	/* A kill's grace is the kernel's time for it, not the process's. */
 	if (rung->action != DG_ACTION_KILL)
 		grace_ms = (uint32_t)((uint64_t)grace_ms * entry->permille / WHOLE);
 	/* Of a dry run it is told what there would have been. */
-	deed->grace_ms = !deed->skipped || strcmp(deed->skipped, "dry-run") == 0 ? grace_ms : 0;
+	deed->grace_ms = waits || strcmp(deed->skipped, "dry-run") == 0 ? grace_ms : 0;
 	/* Nothing was done: the look that led here serves the next rung as well. */
-	if (!deed->skipped)
+	if (waits)
 		entry->due_us = now_us + grace_ms * USEC_PER_MSEC;
 	if (rung->action == DG_ACTION_LEAVE)
 		entry->state = DG_ENTRY_LEFT;
@@ -374,7 +421,7 @@ static bool look_at(struct dg_plan *plan, struct dg_plan_entry *entry, uint64_t 
 		entry->state = entry->rule->dry_run ? DG_ENTRY_LEFT : DG_ENTRY_SURVIVED;
 		return false;
 	}
-	take_rung(entry, now_us, deed);
+	take_rung(plan, entry, now_us, deed);
 	return true;
 }
 

@@ -66,6 +66,9 @@ struct dg_plan {
 	bool must_look; /* for the caller: somebody is due who was not seen since */
 };
 
+/* Not done to this one: who leads gets it for all with the same memory. */
+#define DG_SKIPPED_SHARED "shared-memory"
+
 /* Something that is due. */
 struct dg_deed {
 	size_t entry; /* index */

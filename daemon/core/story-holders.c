@@ -49,6 +49,7 @@ int dg_story_on_holder(struct dg_story *story, event_t *event)
 	holder->addr = dg_history_number(event, "addr", 16, 0);
 	holder->fs_dev = device(event, "fs_dev");
 	holder->permille = (uint32_t)dg_history_number(event, "permille", 10, 1000);
+	holder->shared_with = (pid_t)number(event, "shared_with");
 	for (unsigned use = 0; use < DG_USE_KERNEL; use++)
 		holder->counts[use] = (uint32_t)number(event, dg_use_name(use));
 	return 0;

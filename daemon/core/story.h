@@ -22,7 +22,7 @@
  *	device-rule  name on_busy budget_ms       of the device, once it is chosen
  *	rule     name path text                   of a file, before its first holder; as a file
  *	holder   pid start_ns comm uid rule exempt mapped open cwd root exe bytes
- *	         addr fs_dev permille
+ *	         addr fs_dev permille shared_with
  *	act      pid start_ns action grace_ms rung     before it is done
  *	acted    pid start_ns action outcome rung      after; and again when it is known what
  *	         unit status took_us output            came of it
@@ -136,6 +136,7 @@ struct dg_story_holder {
 	uint64_t mapped_bytes, addr;
 	dg_dev_t fs_dev;
 	uint32_t permille; /* of its graces that fitted; 1000: all */
+	pid_t shared_with; /* another with the same memory, that leads; 0: none */
 	uint64_t at_us;
 	struct dg_story_action actions[DG_LADDER_MAX];
 	size_t n_actions;

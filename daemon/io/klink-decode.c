@@ -225,6 +225,7 @@ int klink_decode_usage(const void *data, size_t len, struct dg_usage *ret)
 	static const struct klink_field fields[] = {
 		KLINK_FIELD(PID, U32, true, dg_usage, pid, 0),
 		KLINK_FIELD(TID, U32, false, dg_usage, tid, 0),
+		KLINK_FIELD(SHARED_WITH, U32, false, dg_usage, shared_with, 0),
 		KLINK_FIELD(START_NS, U64, false, dg_usage, start_ns, 0),
 		KLINK_FIELD(COMM, STRING, false, dg_usage, comm, DG_COMM_LEN),
 		KLINK_FIELD(UID, U32, false, dg_usage, uid, 0),

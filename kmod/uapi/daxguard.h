@@ -275,6 +275,9 @@ enum daxguard_use {
  * @DAXGUARD_A_ADDR, @DAXGUARD_A_LEN, @DAXGUARD_A_OFFSET: (u64) of a mapping:
  *	address and length in the process, offset in the file.
  * @DAXGUARD_A_COUNT: (u32) uses of this kind that this message stands for.
+ * @DAXGUARD_A_SHARED_WITH: (u32) of a mapping: the process that was listed
+ *	before with the same memory, see CLONE_VM in clone(2). Not there if
+ *	there is none.
  *
  * Of GET_FS:
  * @DAXGUARD_A_FS_DEV: (u64) s_dev @DAXGUARD_A_FS_TYPE: (NUL string)
@@ -351,6 +354,7 @@ enum daxguard_attr {
 	DAXGUARD_A_CODE,
 	DAXGUARD_A_MS,
 	DAXGUARD_A_VERSION,
+	DAXGUARD_A_SHARED_WITH,
 	__DAXGUARD_A_MAX,
 };
 

@@ -183,6 +183,10 @@ static void test_usage(void **state)
 	assert_int_equal(DECODE(msg, klink_decode_usage, &usage), -EBADMSG);
 	nla_put_u64(msg, DAXGUARD_A_START_NS, 1);
 	assert_int_equal(DECODE(msg, klink_decode_usage, &usage), 0);
+	assert_int_equal(usage.shared_with, 0);
+	nla_put_u32(msg, DAXGUARD_A_SHARED_WITH, 16);
+	assert_int_equal(DECODE(msg, klink_decode_usage, &usage), 0);
+	assert_int_equal(usage.shared_with, 16);
 	nlmsg_free(msg);
 
 	/* kill(-1) is everybody. */
