@@ -123,6 +123,19 @@ class ForecastTest(ForecastCase):
         self.assertEqual(simulation["Holders"], [])
         self.compare(simulation, self.remove()[1])
 
+    def test_system_device(self):
+        """The hands are kept off, and it is said why."""
+        with open(self.path("output-mounts"), "wb") as file:
+            file.write(f"DEV={self.dev_text}\0TYPE=tmpfs\0PATH={self.pmem}\0NS=1\0PID=1\0HOST=1\0\0"
+                       "SYSTEM=/var\0\0".encode())
+        holder = self.holder()
+        self.start_and_look()
+        simulation = self.simulate()
+        self.assertEqual((simulation["Outcome"], simulation["System"]), ("system-device", ["/var"]))
+        self.assertEqual([(h["Pid"], h["Actions"]) for h in simulation["Holders"]], [(holder.pid, [])])
+        self.assertEqual(self.remove()[1]["Outcome"], "system-device")
+        self.assertIsNone(holder.poll())
+
     def test_shrinks(self):
         """By the time that there is; the removal has spent some of it when it comes to that."""
         self.rule("1.policy", "Access=mapped", "Action=term@60s kill")
