@@ -338,7 +338,7 @@ static int world_init(struct world *w, const struct dg_forecast_input *input,
 int dg_forecast(const struct dg_forecast_input *input, struct dg_forecast *ret)
 {
 	struct dg_forecast forecast = {};
-	struct world *w = malloc(sizeof(*w));
+	struct world *w = calloc(1, sizeof(*w));
 	int r;
 
 	if (!w)

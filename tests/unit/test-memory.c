@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Each allocation on the way from a rule's text to its match fails once. Linked
- * with --wrap; what is lost is seen by a sanitizer.
+ * Each allocation on the way from a rule's text to its match, and to what it would
+ * come to, fails once. Linked with --wrap; what is lost is seen by a sanitizer.
  */
 #include "test.h"
 
+#include "core/forecast.h"
 #include "core/selection.h"
 
 static const char text[] = "[Match]\nUnit=a.service b.service\nUnit=!c.service\nUser=x 3\n"
@@ -97,7 +98,42 @@ static int all_the_way(void)
 	return r;
 }
 
-static void each_allocation_fails_once(void **state)
+static int foresee(void)
+{
+	struct dg_layer layer = {.name = "dm-1"};
+	struct dg_target target = {
+		.name = "pmem0", .mode = DG_MODE_FSDAX, .layers = &layer, .n_layers = 1};
+	const struct dg_request request = {
+		.deadline_ms = 20000, .cap_ms = 60000, .targets = &target, .n_targets = 1};
+	struct dg_holder who[] = {{.process = {7, 1}, .counts[DG_USE_MAPPED] = 1},
+				  {.process = {8, 1}, .counts[DG_USE_OPEN] = 1},
+				  {.process = {9, 1}, .counts[DG_USE_MAPPED] = 1}};
+	const struct dg_holder_list holders = {who, 3, false};
+	struct dg_mount mount = {.path = "/mnt", .type = "xfs", .result = ""};
+	const struct dg_mount_list mounts = {.items = &mount, .n_items = 1};
+	const struct dg_device_facts device = {.mount_points = {.complete = true}};
+	struct dg_policy *policy = dg_policy_new();
+	struct dg_forecast forecast = {};
+	int r = policy ? add_rules(policy) : -ENOMEM;
+
+	if (r == 0)
+		r = dg_forecast(&(struct dg_forecast_input){.request = &request,
+							    .policy = policy,
+							    .limits = {6 * SEC, 10 * SEC},
+							    .device = &device,
+							    .mounts = &mounts,
+							    .holders = &holders,
+							    .knows_protected = true},
+				&forecast);
+	if (r == 0)
+		assert_string_equal(forecast.incident.outcome, "detached-pinned");
+	dg_forecast_done(&forecast);
+	dg_policy_unref(policy);
+	return r;
+}
+
+/* How many there are. */
+static unsigned fail_each(int (*func)(void))
 {
 	unsigned n = 0;
 
@@ -106,20 +142,31 @@ static void each_allocation_fails_once(void **state)
 
 		n_left = n;
 		has_failed = false;
-		r = all_the_way();
+		r = func();
 		if (!has_failed) {
 			assert_int_equal(r, 0);
 			break;
 		}
 		assert_int_equal(r, -ENOMEM);
 	}
-	assert_in_range(n, 15, 100);
+	return n;
+}
+
+static void each_allocation_fails_once(void **state)
+{
+	assert_in_range(fail_each(all_the_way), 15, 100);
+}
+
+static void each_of_a_forecast(void **state)
+{
+	assert_in_range(fail_each(foresee), 30, 200);
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(each_allocation_fails_once),
+		cmocka_unit_test(each_of_a_forecast),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
