@@ -1,0 +1,218 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Rules: each process gets the ladder of the first one that is for it."""
+import collections
+import json
+
+from check import Case
+from mappers import LOG, MAPPER
+from scenario import Scenario
+
+RULES = "/etc/daxguard/policy.d"
+PLACE = "/opt/policy"
+TERMED = (("term", "sent"),)
+KILLED = TERMED + (("kill", "sent"),)
+LADDER = "Action=term@5s kill@1s"
+CONTAINER = "d0c4e7" * 10 + "cafe"
+
+# right: what its rule matches; wrong: what a rule before it, which leaves
+# everybody alone, must not match for this process. Both are also for its unit
+# alone, but where the unit is what is asked for.
+Row = collections.namedtuple("Row", "name right wrong kind options program policy actions end",
+                             defaults=("", "plain", "", MAPPER, LADDER, TERMED, "exited"))
+
+
+def unit(row):
+    return f"docker-{CONTAINER}.scope" if row.name == "container" else f"policy-{row.name}.service"
+
+
+def described():
+    """By what a process or its device is."""
+    return [
+        Row("device", "Device=pmem0", "Device=pmem1"),
+        Row("device-path", "Device=/dev/pmem0", "Device=/dev/pmem"),
+        Row("region", "Device=region?", "Device=region0?"),
+        Row("namespace", "Device=namespace0.*", "Device=namespace0.1"),
+        Row("uuid", "Device={uuid}", "Device=00000000-*"),
+        Row("driver", "Driver=nd_pmem", "Driver=device_dax"),
+        Row("file-system", "FileSystem=xfs ext4", "FileSystem=!ext4 xfs"),
+        Row("mount-point", "MountPoint=/mnt/*", "MountPoint=/mnt/pmem/*"),
+        Row("event", "Event=pre-remove", "Event=pre-remove\nDevice=!*"),
+        Row("mapped", "Access=mapped", "Access=root exe"),
+        Row("open", "Access=open", "Access=mapped", "innocent", "-p StandardInput=file:/mnt/pmem/open/file", actions=KILLED),
+        Row("cwd", "Access=cwd", "Access=!cwd", "innocent", "-p WorkingDirectory=/mnt/pmem/cwd", actions=KILLED),
+        Row("exe", "Access=exe", "Access=mapped\nAccess=!exe", "innocent", "", "/mnt/pmem/exe/mapper", actions=KILLED),
+        Row("executable", f"Executable={PLACE}/executable", f"Executable={PLACE}/execut", "plain", "",
+            f"{PLACE}/executable"),
+        Row("deleted", f"Executable={PLACE}/deleted", f"Executable={PLACE}/deleted\nExecutable=!*(deleted)", "plain", "",
+            f"{PLACE}/deleted"),
+        Row("blank", f'Executable="{PLACE}/with blank"', f"Executable={PLACE}/with", "plain", "", f"{PLACE}/with blank"),
+        Row("bytes", f"Executable={PLACE}/b[!a-z]d*", f"Executable={PLACE}/b?d", "plain", "",
+            f"{PLACE}/b\\033d\\377\\376"),
+        Row("command", "Command=[b-d]ommander", "Command=command", "plain", "", f"{PLACE}/commander"),
+        Row("unit", "Unit=policy-[u]nit.service", "Unit=policy-unit.s?rvices"),
+        Row("control-group", "ControlGroup=/policy.slice/*", "ControlGroup=/policy.slice", "plain", "--slice=policy.slice"),
+        Row("user", "User=nobody", "User=root daemon", "plain", "-p User=nobody"),
+        Row("user-number", "User=65534", "User=!65534", "plain", "-p User=nobody"),
+        Row("group", "Group=games", "Group=!games", "plain", "-p Group=games"),
+        Row("supplementary", "Group=audio", "Group=video", "plain", "-p SupplementaryGroups=audio"),
+        Row("unknown-user", "Command=mapper", "User=!nobody-knows-him", "plain"),
+        Row("container", f"Container={CONTAINER}", "Container=!*"),
+        Row("no-container", "Container=!*", "Container=*"),
+    ]
+
+
+def treated():
+    """By what is done to them."""
+    return [
+        Row("leave", "", kind="innocent", options="-p StandardInput=file:/mnt/pmem/leave/file", policy="Action=leave",
+            actions=(), end="left"),
+        Row("dry-run", "", kind="innocent", options="-p StandardInput=file:/mnt/pmem/dry-run/file",
+            policy="Action=term@1s kill\nDryRun=yes", actions=(("term", "dry-run"), ("kill", "dry-run")), end="left"),
+        Row("sigbus", "", kind="yielding", policy="Action=sigbus@8s kill", actions=(("sigbus", "sent"),), end="unmapped"),
+        Row("stubborn", "", kind="stubborn", policy="Action=sigbus@200ms term@200ms kill",
+            actions=(("sigbus", "sent"), ("term", "sent"), ("kill", "sent"))),
+        Row("notify", "", kind="signalfd", policy="Action=notify@8s kill\nSignal=TERM", actions=(("notify", "sent"),),
+            end="unmapped"),
+        Row("notify-nobody", "", policy="Action=notify@8s term@5s\nSignal=SIGRTMIN+3",
+            actions=(("notify", "no-handler"), ("term", "sent"))),
+        Row("hook", "", policy=f"Action=exec@8s term@5s\nExec={PLACE}/hook hook-argument", actions=(("exec", "ok"),)),
+        Row("hook-fails", "", policy="Action=exec@1s term@5s\nExec=/bin/false",
+            actions=(("exec", "hook-failed"), ("term", "sent"))),
+        Row("stop", "", policy="Action=stop@8s kill", actions=(("stop", "asked"),)),
+        Row("freeze", "", policy="Action=freeze@200ms term@5s\nScope=unit",
+            actions=(("freeze", "frozen"), ("term", "sent-to-unit"))),
+        Row("whole-unit", "", policy="Action=kill\nScope=unit", actions=(("kill", "sent-to-unit"),)),
+        Row("alone", "Command=alone", "", "plain", "", f"{PLACE}/alone", "Action=kill\nScope=unit",
+            (("kill", "sent-alone"),)),
+    ]
+
+
+# Ends who it was started for, and says what it was told.
+HOOK = """#!/bin/sh
+kill -TERM "$DAXGUARD_PID"
+echo "$1 $DAXGUARD_RULE"
+cat
+"""
+
+
+def rule_files(rows, uuid):
+    for n, row in enumerate(rows, 10):
+        only = "" if row.name in ("unit", "alone") else f"Unit={unit(row)}\n"
+        if row.wrong:
+            yield f"{n}-{row.name}-wrong.policy", f"[Match]\n{only}{row.wrong}\n[Policy]\nAction=leave\n"
+        right = row.right.format(uuid=uuid)
+        yield f"{n}-{row.name}.policy", f"[Match]\n{only}{right}\n[Policy]\n{row.policy}\n"
+
+
+class Rules:
+    """Rule files, in force; leave() takes all of them away."""
+
+    def __init__(self, check):
+        self.check = check
+
+    def __enter__(self):
+        self.check.run(f"mkdir -p {RULES} {PLACE}")
+        return self
+
+    def __exit__(self, *exc):
+        self.check.run(f"rm -rf {RULES} {PLACE}; systemctl reload-or-restart daxguardd.service")
+
+    def write(self, files):
+        self.check.run("".join(f"cat >{RULES}/{name} <<'EOF'\n{text}EOF\n" for name, text in files))
+
+    def reload(self):
+        self.check.run("systemctl reload daxguardd.service")
+
+
+def start_all(check, scenario, rows):
+    """Pids by name; each has its directory, and is ready."""
+    script = f"rm -f {LOG}; touch {LOG}; chmod 666 {LOG}; chmod 1777 $MNT; cd /\n"
+    script += f"cat >{PLACE}/hook <<'EOF'\n{HOOK}EOF\nchmod 755 {PLACE}/hook\n"
+    # A name that is not UTF-8 cannot be given to systemd-run.
+    script += f"""cat >{PLACE}/start <<'EOF'\np=$(printf "$1"); shift; exec "$p" "$@"\nEOF\n"""
+    for row in rows:
+        start = f"systemd-run -q --collect --unit={unit(row)} {row.options}"
+        if row.name == "container":
+            start = f"systemd-run -q --scope --unit={unit(row)}"
+        script += (f"mkdir -m 1777 $MNT/{row.name}; touch $MNT/{row.name}/file; p=$(printf '{row.program}')\n"
+                   f'[ -e "$p" ] || cp {MAPPER} "$p"\n'
+                   f"{start} /bin/sh {PLACE}/start '{row.program}' {row.kind} "
+                   f"$MNT/{row.name} {LOG} </dev/null >{PLACE}/{row.name}.out 2>&1")
+        script += " &\n" if row.name == "container" else f" || fail {row.name}\n"
+    script += (f"all_are_ready() {{ [ $(grep -c ' ready ' {LOG}) = {len(rows)} ]; }}\n"
+               f"wait_for 60 all_are_ready || fail \"$(cat {LOG} {PLACE}/*.out)\"\nrm -f {PLACE}/deleted\n")
+    scenario.sh(script, timeout=200, check=True)
+    units = " ".join(unit(row) for row in rows)
+    out = check.run(f"for u in {units}; do cat /sys/fs/cgroup$(systemctl show -P ControlGroup $u)/cgroup.procs; done")
+    pids = dict(zip((row.name for row in rows), map(int, out.split())))
+    check.equal("processes", len(pids), len(rows))
+    return pids
+
+
+def gets(row):
+    rule = next(name for name, _ in rule_files([row], "") if "wrong" not in name).split("-", 1)[1]
+    return rule, row.actions, row.end
+
+
+def told(incident):
+    """By pid: the rule without its number, what was done, and how it ended."""
+    return {holder["Pid"]: (holder["Rule"].split("-", 1)[-1],
+                            tuple((action["Action"], action["Outcome"]) for action in holder["Actions"]), holder["End"])
+            for holder in incident["Holders"]}
+
+
+def carried_out(check, rows, prepare=None):
+    """One removal, with a process for each row."""
+    scenario = Scenario(check.guest, "ext4")
+    check.start_daemon()
+    scenario.prepare()
+    uuid = scenario.sh("cat /sys/bus/nd/devices/$PFN/uuid", check=True).out.strip()
+    check.run("echo 50000 >/sys/module/daxguard/parameters/hold_ms")
+    with Rules(check) as rules:
+        try:
+            rules.write(rule_files(rows, uuid))
+            rules.reload()
+            pids = start_all(check, scenario, rows)
+            if prepare:
+                prepare(pids)
+            result = scenario.begin_removal(timeout=90).wait()
+            check.equal("exit status of the removal", result.rc, 0)
+            incident = check.incident()
+            have = told(incident)
+            for row in rows:
+                check.equal(f"what '{row.name}' got", have.pop(pids[row.name], None), gets(row))
+            check.equal("others among the holders", have, {})
+            return pids, incident
+        finally:
+            units = " ".join(unit(row) for row in rows)
+            check.run(f"systemctl kill -s KILL {units} 2>/dev/null; pkill -KILL -x mapper; true")
+            check.run("echo 20000 >/sys/module/daxguard/parameters/hold_ms")
+            check.equal("the device comes back", scenario.come_back().rc, 0)
+
+
+def matches(check):
+    _, incident = carried_out(check, described())
+    check.equal("outcome", (incident["Outcome"], incident["Revoke"]), ("clean", "clean"))
+
+
+def treatments(check):
+    def prepare(pids):
+        # Who is in pid 1's own group pays for himself; and one of a unit may map nothing.
+        out = check.run(f"echo {pids['alone']} >/sys/fs/cgroup/init.scope/cgroup.procs\n"
+                        "sleep 1000 >/dev/null 2>&1 & echo $!\n"
+                        "echo $! >/sys/fs/cgroup$(systemctl show -P ControlGroup policy-whole-unit.service)/cgroup.procs")
+        pids["of the unit"] = int(out)
+
+    pids, incident = carried_out(check, treated(), prepare)
+    check.expect(check.guest.run(f"kill -0 {pids['of the unit']}").rc != 0, "one of the unit lives on")
+    holder = next(holder for holder in incident["Holders"] if holder["Pid"] == pids["hook"])
+    words, story = holder["Actions"][0]["Output"].split("\n", 1)
+    check.equal("arguments and environment of the hook", words, f"hook-argument {holder['Rule']}")
+    story = json.loads(story)
+    check.equal("input of the hook", (story["Pid"], story["Mounts"]), (pids["hook"], ["/mnt/pmem"]))
+
+
+CASES = {
+    "policy/matches": Case(matches, ("6.12",), spoils=True),
+    "policy/treatments": Case(treatments, ("6.12",), spoils=True),
+}
