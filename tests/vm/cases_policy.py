@@ -5,6 +5,7 @@ import json
 
 from check import Case
 from mappers import LOG, MAPPER
+from removal import Disk, Mapper, removed
 from scenario import Scenario
 
 RULES = "/etc/daxguard/policy.d"
@@ -212,7 +213,64 @@ def treatments(check):
     check.equal("input of the hook", (story["Pid"], story["Mounts"]), (pids["hook"], ["/mnt/pmem"]))
 
 
+KILL_ALL = "[Match]\nAccess=mapped\n[Policy]\nAction=kill\n"
+# What is wrong with it, and how that is said.
+REFUSED = {
+    "20-word.policy": ("[Match]\nAccess=mapped\n[Policy]\nActoin=term\n", ":4:1: ", '"Action"'),
+    "21-rung.policy": ("[Match]\nAccess=mapped\n[Policy]\nAction=term@5s trem\n", ":4:16: ", '"term"'),
+    "22-key.device": ("[Match]\nUnit=a.service\n[Device]\nOnBusy=keep\n", ":2:1: ", "Unit"),
+    "23-writable.policy": (KILL_ALL, ": ", "writ"),
+}
+
+
+def reloading(check):
+    """Rules that are wrong change nothing, and each is said to be wrong, and where."""
+    check.start_daemon()
+    disk = Disk(check)
+    check.run(f"make_fs ext4 {disk.dev}; mount_dax {disk.dev}")
+    with Rules(check) as rules:
+        rules.write([("10-first.policy", KILL_ALL), ("05-masked.policy", "[Match]\nAccess=mapped\n[Policy]\nAction=leave\n")])
+        check.run(f"mkdir -p /run/daxguard/policy.d; mv {RULES}/05-masked.policy /run/daxguard/policy.d/; "
+                  f"ln -s /dev/null {RULES}/05-masked.policy")
+        rules.reload()
+        rules.write((name, text) for name, (text, _, _) in REFUSED.items())
+        check.run(f"chmod 666 {RULES}/23-writable.policy; rm {RULES}/10-first.policy")
+        reload = check.guest.run("systemctl reload daxguardd.service")
+        check.expect(reload.rc != 0, "systemctl reload took rules that are wrong")
+        said = check.guest.run("daxguardctl reload 2>&1")
+        check.expect(said.rc != 0, "daxguardctl reload took rules that are wrong")
+        for name, (_, where, what) in REFUSED.items():
+            lines = [line for line in said.out.splitlines() if f"{RULES}/{name}{where}" in line and what in line]
+            check.expect(lines, f"nothing said of {name}: {said.out}")
+        mapper = Mapper(check, "/mnt/pmem/file")
+        incident = removed(check, disk.unbind)
+        holder, = incident["Holders"]
+        check.equal("rule that is in force", (holder["Rule"], [action["Action"] for action in holder["Actions"]]),
+                    ("10-first.policy", ["kill"]))
+        mapper.was_ended(incident)
+        check.run("rm -f /run/daxguard/policy.d/05-masked.policy")
+    check.run(disk.bind)
+
+
+def kept(check):
+    """A file system that somebody is left on, and which the device's rule keeps."""
+    check.start_daemon()
+    disk = Disk(check)
+    check.run(f"make_fs ext4 {disk.dev}; mount_dax {disk.dev}; touch /mnt/pmem/file")
+    with Rules(check) as rules:
+        rules.write([("10-archive.device", "[Match]\nMountPoint=/mnt/pmem\n[Device]\nOnBusy=keep\nBudget=15s\n")])
+        rules.reload()
+        pid = int(check.run("sleep 1000 </mnt/pmem/file >/dev/null 2>&1 & echo $!"))
+        incident = removed(check, disk.unbind, Outcome="kept", Result="released", DeviceRule="10-archive.device",
+                           OnBusy="keep")
+        check.equal("who is left", [(holder["Pid"], holder["End"]) for holder in incident["Holders"]], [(pid, "left")])
+        check.run(f"kill -0 {pid}; findmnt -n /mnt/pmem; kill -KILL {pid}; umount /mnt/pmem")
+    check.run(disk.bind)
+
+
 CASES = {
     "policy/matches": Case(matches, ("6.12",), spoils=True),
     "policy/treatments": Case(treatments, ("6.12",), spoils=True),
+    "policy/reload": Case(reloading, ("6.1",)),
+    "policy/kept": Case(kept, ("7",), spoils=True),
 }
