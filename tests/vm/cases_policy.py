@@ -162,8 +162,61 @@ def told(incident):
             for holder in incident["Holders"]}
 
 
+def text(value):
+    """Bytes, as busctl shows them."""
+    return bytes(value).decode("utf-8", "surrogateescape")
+
+
+def call(check, method, *arguments, user="root"):
+    """Over the system bus, by somebody else's client; None: refused."""
+    result = check.guest.run(f"runuser -u {user} -- busctl call --json=short org.daxguard1 /org/daxguard1 "
+                             f"org.daxguard1.Manager {method} {' '.join(arguments)} 2>&1")
+    check.said = result.out
+    return json.loads(result.out)["data"][0] if result.rc == 0 else None
+
+
+def call_in_time(check, *arguments, **more):
+    """The daemon gives looks at processes half a second; three emulated machines on
+    two processors may need another try."""
+    for _ in range(5):
+        answer = call(check, *arguments, **more)
+        if not answer or answer["NotLookedAt"]["data"] == 0:
+            break
+    return answer
+
+
+def query(check, pid, user="root"):
+    return call_in_time(check, "QueryPolicy", "'sua{sv}'", "pmem0", str(pid), "0", user=user)
+
+
+def forecast(holder):
+    """Of Simulate or QueryPolicy: the rule, and each action with why it would not be done."""
+    return (text(holder["Rule"]["data"]).split("-", 1)[-1],
+            tuple((action["Action"]["data"], action["Outcome"]["data"]) for action in holder["Actions"]["data"]))
+
+
+def was_foretold(check, row, pid, simulation):
+    """What somebody was told before is what he gets, up to where he lets go."""
+    process = query(check, pid)
+    if not check.expect(process, f"QueryPolicy for '{row.name}': {check.said}"):
+        return
+    rule, actions = forecast(process)
+    check.expect(process["Holds"]["data"], f"'{row.name}' is said to hold nothing")
+    simulated = [holder for holder in simulation["Holders"]["data"] if holder["Pid"]["data"] == pid]
+    check.equal(f"Simulate of '{row.name}'", [forecast(holder) for holder in simulated], [(rule, actions)])
+    want, done, _ = gets(row)
+    check.equal(f"rule of '{row.name}'", rule, want)
+    check.equal(f"actions for '{row.name}'", [action for action, _ in actions[:len(done)]],
+                [action for action, _ in done])
+    for (action, why), (_, outcome) in zip(actions, done):
+        check.expect(not why or why == outcome, f"'{row.name}': {action} was to be {why}, and is {outcome}")
+    wrong = [text(passed["Rule"]["data"]) for passed in process["Passed"]["data"]]
+    check.equal(f"rules before that of '{row.name}'", any(row.name + "-wrong" in name for name in wrong),
+                bool(row.wrong))
+
+
 def carried_out(check, rows, prepare=None):
-    """One removal, with a process for each row."""
+    """Asked first, and then one removal, with a process for each row."""
     scenario = Scenario(check.guest, "ext4")
     check.start_daemon()
     scenario.prepare()
@@ -176,6 +229,9 @@ def carried_out(check, rows, prepare=None):
             pids = start_all(check, scenario, rows)
             if prepare:
                 prepare(pids)
+            simulation = call_in_time(check, "Simulate", "'sa{sv}'", "pmem0", "0")
+            for row in rows:
+                was_foretold(check, row, pids[row.name], simulation)
             result = scenario.begin_removal(timeout=90).wait()
             check.equal("exit status of the removal", result.rc, 0)
             incident = check.incident()
@@ -268,9 +324,43 @@ def kept(check):
     check.run(disk.bind)
 
 
+def bus(check):
+    """What somebody who is not root can ask, and what not."""
+    check.start_daemon()
+    disk = Disk(check)
+    check.run(f"make_fs ext4 {disk.dev}; mount_dax {disk.dev}; rm -f {LOG}; touch {LOG}; chmod 666 {LOG}; "
+              f"chmod 1777 /mnt/pmem")
+    others = Mapper(check, "/mnt/pmem/file")
+    own = int(check.run(f"cp {MAPPER} \"$(printf '/run/e\\033[1m\\377')\"\n"
+                        f"\"$(printf '/run/e\\033[1m\\377')\" nobody /mnt/pmem {LOG} >/dev/null 2>&1 & "
+                        f"wait_for 20 grep -q ready {LOG}; echo $!"))
+    simulation = call(check, "Simulate", "'sa{sv}'", "pmem0", "0", user="nobody")
+    check.equal("who nobody is told of", [holder["Pid"]["data"] for holder in simulation["Holders"]["data"]], [own])
+    check.equal("others that nobody is told of", simulation["Others"]["data"]["Holders"]["data"], 1)
+    users = call(check, "ListHolders", "s", "pmem0", user="nobody")
+    check.equal("who nobody can list", [holder["Pid"]["data"] for holder in users["Holders"]["data"]], [own])
+    name = text(users["Holders"]["data"][0]["Comm"]["data"])
+    check.equal("the name of a process, all its bytes", name, "e\033[1m\udcff")
+    mine = query(check, own, user="nobody")
+    check.expect(mine and mine["Holds"]["data"], f"nobody's own process: {check.said}")
+    for what, answer in (("QueryPolicy for root's", query(check, others.pid, user="nobody")),
+                         ("Reload", call(check, "Reload", user="nobody"))):
+        check.expect(answer is None and "takes an administrator" in check.said, f"{what} by nobody: {check.said}")
+    idle = query(check, int(check.run("main_pid")))
+    check.equal("the daemon itself", (idle["Holds"]["data"], forecast(idle)), (False, ("in:protected", ())))
+    idle = query(check, int(check.run("sleep 300 >/dev/null 2>&1 & echo $!")))
+    check.equal("who uses nothing", (idle["Holds"]["data"], forecast(idle)[0]), (False, "in:mapped"))
+    shown = check.guest.run("daxguardctl explain pmem0; daxguardctl explain pmem0 " + str(own))
+    check.expect("\033" not in shown.out, "an escape of a process's name reaches the terminal")
+    incident = removed(check, disk.unbind)
+    check.equal("who was told", sorted(holder["Pid"] for holder in incident["Holders"]), sorted([own, others.pid]))
+    check.run(f"rm -f /run/e*; {disk.bind}")
+
+
 CASES = {
     "policy/matches": Case(matches, ("6.12",), spoils=True),
     "policy/treatments": Case(treatments, ("6.12",), spoils=True),
     "policy/reload": Case(reloading, ("6.1",)),
+    "policy/bus": Case(bus, ("6.1",)),
     "policy/kept": Case(kept, ("7",), spoils=True),
 }
