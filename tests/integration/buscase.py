@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import tempfile
 
@@ -70,7 +71,11 @@ class BusCase(DaemonCase):
         self.bus = subprocess.Popen(["dbus-daemon", "--config-file=" + self.bus_dir + "/conf", "--nofork",
                                      "--nopidfile"])
         self.processes.append(self.bus)
-        eventually(lambda: os.path.exists(self.socket))
+        eventually(self.bus_listens)
+
+    def bus_listens(self):
+        with socket.socket(socket.AF_UNIX) as client:
+            return client.connect_ex(self.socket) == 0
 
     def stop_bus(self):
         self.bus.kill()
