@@ -11,11 +11,9 @@ from scenario import Scenario
 
 SIGBUS, SIGKILL, SIGTERM = 7, 9, 15
 TERMED = [("sigbus", "no-handler"), ("term", "sent")]
-WITH_ANOTHER = [("sigbus", "shared-memory"), ("term", "sent")]
 KILLED = TERMED + [("kill", "sent")]
 
-# How many they are, what the incident tells (of the others: WITH_ANOTHER), what they
-# tell, who lives on.
+# How many they are, what the incident tells, what they tell, who lives on.
 KINDS = {
     "plain": (1, TERMED, "exited", [("signal", SIGTERM)], False),
     "private": (1, TERMED, "exited", [("signal", SIGTERM)], False),
@@ -68,16 +66,17 @@ def kinds(check):
         incident = remove(check, scenario)
         ended_as(check, incident, "acked", "clean")
         holders, events = holders_of(incident), mappers.events()
-        for kind, (number, actions, end, happened, lives) in KINDS.items():
+        for kind, (number, actions, end, told, lives) in KINDS.items():
             check.equal(f"processes that are '{kind}'", len(pids[kind]), number)
-            told = [holders.pop(pid, (None, None)) for pid in pids[kind]]
-            check.equal(f"what was done to '{kind}'", sorted(told, key=str),
-                        [(actions, end)] + [(WITH_ANOTHER, end)] * (number - 1))
             for pid in pids[kind]:
-                check.equal(f"what happened to '{kind}'", events.pop(pid, []), happened)
+                check.equal(f"what was done to '{kind}'", holders.pop(pid, None), (actions, end))
+                check.equal(f"what happened to '{kind}'", events.pop(pid, []), told)
                 check.equal(f"'{kind}' lives on", mappers.is_alive(pid), lives)
         check.equal("others among the holders", holders, {})
         check.equal("others that got a signal", dict(events), {})
+        check.equal("who has the memory of another", {holder["Pid"]: holder["SharedWith"] for holder in incident["Holders"]
+                                                      if "SharedWith" in holder},
+                    {max(pids["siblings"]): min(pids["siblings"])})
 
 
 def hydra(check):
