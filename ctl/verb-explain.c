@@ -252,7 +252,8 @@ static int print_who(FILE *f, const struct table_style *style, json_object *proc
 	else if (r >= 0)
 		r = print_line(f, style, "Uses", TABLE_WARN,
 			       strdup("nothing there now; this is what it would get if it did"));
-	if (r >= 0 && *json_str(process, "Exempt") && strcmp(json_str(process, "Exempt"), "none"))
+	if (r >= 0 && *json_str(process, "Exempt") &&
+	    strcmp(json_str(process, "Exempt"), "none") != 0)
 		r = print_line(f, style, "Protected", TABLE_WARN, json_text(process, "Exempt"));
 	if (r >= 0 && json_get(process, "Unit"))
 		r = print_line(f, style, "Unit", TABLE_PLAIN, json_text(process, "Unit"));

@@ -45,17 +45,13 @@ static void unlink_forecast(struct manager_forecast *f)
 {
 	struct manager_forecast **at = &f->m->forecasts;
 
-	while (*at && *at != f)
+	while (*at != f)
 		at = &(*at)->next;
-	if (*at)
-		*at = f->next;
+	*at = f->next;
 }
 
-struct manager_forecast *manager_forecast_cancel(struct manager_forecast *f)
+static void free_forecast(struct manager_forecast *f)
 {
-	if (!f)
-		return NULL;
-	unlink_forecast(f);
 	if (f->step)
 		step_cancel(f->step);
 	scan_cancel(f->scan);
@@ -68,6 +64,14 @@ struct manager_forecast *manager_forecast_cancel(struct manager_forecast *f)
 	dg_request_done(&f->request);
 	dg_policy_unref(f->policy);
 	free(f);
+}
+
+struct manager_forecast *manager_forecast_cancel(struct manager_forecast *f)
+{
+	if (!f)
+		return NULL;
+	unlink_forecast(f);
+	free_forecast(f);
 	return NULL;
 }
 
@@ -75,19 +79,34 @@ static void answer(struct manager_forecast *f, int error, const struct manager_a
 {
 	unlink_forecast(f);
 	f->func(f->userdata, error, what);
-	manager_forecast_cancel(f);
+	free_forecast(f);
+}
+
+static struct manager_forecast *take_first(struct manager *m)
+{
+	struct manager_forecast *f = m->forecasts;
+
+	if (f)
+		m->forecasts = f->next;
+	return f;
 }
 
 void forecasts_hold(struct manager *m)
 {
-	while (m->forecasts)
-		answer(m->forecasts, -EBUSY, NULL);
+	struct manager_forecast *f;
+
+	while ((f = take_first(m))) {
+		f->func(f->userdata, -EBUSY, NULL);
+		free_forecast(f);
+	}
 }
 
 void forecasts_done(struct manager *m)
 {
-	while (m->forecasts)
-		manager_forecast_cancel(m->forecasts);
+	struct manager_forecast *f;
+
+	while ((f = take_first(m)))
+		free_forecast(f);
 }
 
 static bool has_block(const struct manager_forecast *f)

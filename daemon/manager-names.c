@@ -62,6 +62,8 @@ static void make_unique(struct names *names)
 {
 	size_t n = 0;
 
+	if (names->n_items == 0) /* nor an array */
+		return;
 	qsort(names->items, names->n_items, sizeof(*names->items), compare);
 	for (size_t i = 0; i < names->n_items; i++)
 		if (n == 0 || compare(&names->items[n - 1], &names->items[i]) != 0)
@@ -73,7 +75,9 @@ static struct name *find(const struct names *names, enum dg_key key, const char 
 {
 	const struct name wanted = {.key = key, .text = text};
 
-	return bsearch(&wanted, names->items, names->n_items, sizeof(wanted), compare);
+	return names->n_items > 0
+		       ? bsearch(&wanted, names->items, names->n_items, sizeof(wanted), compare)
+		       : NULL;
 }
 
 static void read_record(struct names *names, const char *record, size_t n)
