@@ -96,7 +96,7 @@ def one_file(check, layer="plain"):
 
 def file_is_there(check, scenario):
     # Who was not unmounted before is still mounted, and dead.
-    scenario.sh("! mountpoint -q $MNT || umount $MNT")
+    scenario.sh("unmount_dead")
     check.equal("the device comes back", scenario.come_back().rc, 0)
     there = scenario.sh("mount_dax $DEV && cat $MNT/file; umount $MNT; drop_layer " + scenario.layer)
     check.equal("the file", there.out.strip().splitlines()[-1:], ["precious"])
@@ -297,7 +297,7 @@ def starts_in_a_revoke(check):
     finally:
         check.run("systemctl unmask --runtime daxguardd.service; echo go >/sys/module/daxguard/parameters/pinned")
         end_all(check)
-        scenario.sh("! mountpoint -q $MNT || umount $MNT")
+        scenario.sh("unmount_dead")
     check.equal("the device comes back", scenario.come_back().rc, 0)
 
 

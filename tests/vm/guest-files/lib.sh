@@ -113,6 +113,12 @@ mount_dax() {
 	mount -o dax=always "$dev" "$dir"
 }
 
+# unmount_dead: what may be mounted there still. Not asked by mountpoint(1), which
+# a file system that was shut down answers with EIO, or not.
+unmount_dead() {
+	! grep -q " $MNT " /proc/mounts || umount "$MNT"
+}
+
 # unbind_pfn: what the kernel facts call the namespace's removal; PFN is kept
 # for rebind_pfn. The write returns when the teardown is over.
 unbind_pfn() {
