@@ -186,7 +186,9 @@ class DaemonCase(unittest.TestCase):
         self.processes.append(daemon)
         self.daemons.append(daemon)
         if wait:
-            eventually(lambda: len(self.module.said("GET_PENDING")) > n)
+            eventually(lambda: len(self.module.said("GET_PENDING")) > n or daemon.poll() is not None)
+            if daemon.poll() is not None:
+                self.fail(f"the daemon ended with {daemon.returncode}: {daemon.stderr.read().decode()}")
         return daemon
 
     def holder(self, before="", after="", code=HOLDER, path=None):

@@ -11,6 +11,7 @@ import errno
 import os
 import re
 import secrets
+import select
 import signal
 import socket
 import struct
@@ -116,6 +117,15 @@ def is_mounted(dev):
     want = f"{os.major(dev)}:{os.minor(dev)}"
     with open("/proc/self/mountinfo", encoding="utf-8", errors="replace") as file:
         return any(line.split()[2] == want for line in file)
+
+
+def hung_up(conn):
+    """Also while what it said before is not read yet."""
+    if conn.fileno() < 0:
+        return True
+    poll = select.poll()
+    poll.register(conn, 0)
+    return any(events & select.POLLHUP for _, events in poll.poll(0))
 
 
 class Request:
@@ -253,7 +263,19 @@ class FakeModule:
                     request.state = "ORPHANED"
                     request.deadline = min(request.deadline, time.monotonic() + TAKEOVER_S)
 
+    def _wait_for_the_dead(self, conn):
+        """A kernel has closed a process's sockets before anybody can wait(2) for it."""
+        end = time.monotonic() + 10
+        while True:
+            with self.lock:
+                other = self.daemon
+                if other in (None, conn) or not hung_up(other) or time.monotonic() > end:
+                    return
+            time.sleep(0.005)
+
     def _command(self, conn, words):
+        if words[0] == "REGISTER":
+            self._wait_for_the_dead(conn)
         with self.lock:
             self.commands.append((time.monotonic(), words))
             hook = next((h for h in self.hooks if h[0] == words[0]), None)
