@@ -26,12 +26,12 @@ def at_gate(verb):
 
 
 def after_gate(verb):
-    """Between steps there is only talk to the kernel: that is slowed down."""
+    """Between steps there is only talk to the kernel: that is slowed down. The
+    gate is opened by who looks for the state: it lasts for seconds only."""
     def then(daemon):
         daemon.reached(verb)
         daemon.slow("sendto")
-        daemon.open(verb)
-    return State(before=lambda daemon: daemon.close(verb), then=then)
+    return State(before=lambda daemon: daemon.close(verb), then=then, there=Daemon.opening(verb))
 
 
 def close_in_acting(daemon):

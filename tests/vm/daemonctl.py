@@ -41,7 +41,11 @@ class Daemon:
         return f"rm -f {GATES}/{verb}.at; touch {GATES}/{verb}"
 
     def open(self, *verbs):
-        self.check.run("".join(f"rm -f {GATES}/{verb}; " for verb in verbs) + "true")
+        self.check.run("; ".join(self.opening(verb) for verb in verbs))
+
+    @staticmethod
+    def opening(verb):
+        return f"rm -f {GATES}/{verb}"
 
     @staticmethod
     def at(verb):
