@@ -231,6 +231,7 @@ static void end_job(struct world *w, enum dg_job job)
 	case DG_JOB_SHUTDOWN:
 	case DG_JOB_KERNEL_SYNC:
 	case DG_JOB_CLAIM:
+	case DG_JOB_UNBIND:
 	case _DG_JOB_MAX:
 		break;
 	}

@@ -4,16 +4,16 @@
 
 /* The first that applies, the gravest first; "clean" if none does. */
 static const enum dg_mark outcomes[] = {
-	DG_MARK_SYSTEM,       DG_MARK_MOUNTS_UNKNOWN, DG_MARK_PROTECTED_UNKNOWN,
-	DG_MARK_STILL_MAPPED, DG_MARK_BUSY,           DG_MARK_MOUNT_LOCKED,
-	DG_MARK_COVERED,      DG_MARK_KERNEL,         DG_MARK_KEPT,
-	DG_MARK_DETACHED,     DG_MARK_SYNC_FAILED,    DG_MARK_SHUT_DOWN,
-	DG_MARK_SCAN_FAILED,
+	DG_MARK_SYSTEM,        DG_MARK_MOUNTS_UNKNOWN, DG_MARK_PROTECTED_UNKNOWN,
+	DG_MARK_UNBIND_FAILED, DG_MARK_STILL_MAPPED,   DG_MARK_BUSY,
+	DG_MARK_MOUNT_LOCKED,  DG_MARK_COVERED,        DG_MARK_KERNEL,
+	DG_MARK_KEPT,          DG_MARK_DETACHED,       DG_MARK_SYNC_FAILED,
+	DG_MARK_SHUT_DOWN,     DG_MARK_SCAN_FAILED,
 };
 
 const char *dg_outcome(enum dg_state state, uint32_t marks, const struct dg_done *done)
 {
-	if (state != DG_STATE_DONE)
+	if (state != DG_STATE_DONE && state != DG_STATE_STAYED)
 		return dg_state_name(state);
 	if (done && done->revoke == DG_REVOKE_PINNED)
 		return "pages-pinned";
@@ -31,8 +31,10 @@ enum dg_result dg_result(enum dg_state state, uint32_t marks, const struct dg_do
 		return done->result;
 	if (state != DG_STATE_DONE)
 		return DG_RESULT_NONE;
-	/* An answer that the kernel accepts has ended the hold. */
-	return marks & (1U << DG_MARK_RELEASED) ? DG_RESULT_RELEASED : DG_RESULT_ACKED;
+	/* An answer that the kernel accepts has ended the hold, if there was one. */
+	if (marks & (1U << DG_MARK_RELEASED))
+		return DG_RESULT_RELEASED;
+	return marks & (1U << DG_MARK_ACKED) ? DG_RESULT_ACKED : DG_RESULT_NONE;
 }
 
 bool dg_note_holders(struct dg_incident *i, struct dg_effects *fx)
@@ -83,7 +85,7 @@ bool dg_note_all(struct dg_incident *i, uint64_t now_us, struct dg_effects *fx)
 	return false;
 }
 
-static void finish(struct dg_incident *i, enum dg_state state, struct dg_effects *fx)
+void dg_finish(struct dg_incident *i, enum dg_state state, struct dg_effects *fx)
 {
 	if (i->running)
 		dg_emit(fx, &(struct dg_effect){.kind = DG_EFFECT_CANCEL});
@@ -104,7 +106,7 @@ void dg_incident_ended(struct dg_incident *i, const struct dg_done *done, uint64
 		return;
 	i->has_done = true;
 	i->done = *done;
-	finish(i, ours ? DG_STATE_DONE : DG_STATE_EXPIRED, fx);
+	dg_finish(i, ours ? DG_STATE_DONE : DG_STATE_EXPIRED, fx);
 }
 
 enum dg_state dg_state_when_gone(enum dg_state state, uint32_t marks)
@@ -118,5 +120,5 @@ void dg_incident_gone(struct dg_incident *i, uint64_t now_us, struct dg_effects 
 {
 	if (dg_state_is_final(i->state))
 		return;
-	finish(i, dg_state_when_gone(i->state, i->marks), fx);
+	dg_finish(i, dg_state_when_gone(i->state, i->marks), fx);
 }

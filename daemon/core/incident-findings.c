@@ -46,6 +46,14 @@ static void judge_fs(const struct dg_incident *i, struct dg_findings *found,
 	}
 }
 
+/* The root file system is on it, or what somebody who forces it may do without. */
+static bool is_of_system(struct dg_incident *i, const struct dg_mount_list *mounts)
+{
+	for (size_t n = 0; mounts->system && n < mounts->n_system; n++)
+		i->carries_root = i->carries_root || strcmp(mounts->system[n], "/") == 0;
+	return mounts->n_system > 0 && (!i->request.forced || i->carries_root);
+}
+
 int dg_incident_scanned(struct dg_incident *i, enum dg_job job,
 			const struct dg_holder_list *holders, const struct dg_fs_list *fs,
 			uint64_t now_us, struct dg_effects *fx)
@@ -80,7 +88,7 @@ void dg_incident_mounts(struct dg_incident *i, enum dg_job job, const struct dg_
 		i->pathless = mounts->n_items == 0;
 	if (job == DG_JOB_MOUNTS) {
 		i->knows_mounts = true;
-		if (mounts->n_system > 0)
+		if (is_of_system(i, mounts))
 			dg_mark(i, DG_MARK_SYSTEM, fx);
 		return;
 	}

@@ -55,6 +55,8 @@ static enum dg_state after_take(struct dg_incident *i, uint64_t now_us, struct d
 
 enum dg_state dg_next_announced(struct dg_incident *i, uint64_t now_us, struct dg_effects *fx)
 {
+	if (i->request.by_user)
+		return DG_STATE_SYNCING;
 	if (i->asked || is_timed(i, now_us))
 		return DG_STATE_ANNOUNCED;
 	if (i->phase != PHASE_TAKE)
@@ -241,7 +243,8 @@ static void after_look(struct dg_incident *i, uint64_t now_us, struct dg_effects
 		dg_mark(i, DG_MARK_MOUNT_LOCKED, fx);
 	if (i->by_kernel)
 		dg_mark(i, DG_MARK_KERNEL, fx);
-	if (i->on_busy == DG_ON_BUSY_KEEP) {
+	/* Where nobody takes the memory away, nobody's file system is ended for it either. */
+	if (i->on_busy == DG_ON_BUSY_KEEP || (i->request.by_user && !i->request.forced)) {
 		if (i->ends[DG_JOB_SYNC] != DG_JOB_OK)
 			dg_mark(i, DG_MARK_SYNC_FAILED, fx);
 		i->kept = true;
@@ -342,6 +345,8 @@ static enum dg_state judge(struct dg_incident *i, uint64_t now_us, struct dg_eff
 		look_again(i, now_us);
 		return DG_STATE_VERIFYING;
 	}
+	if (i->request.by_user)
+		return dg_unbind_or_stay(i, fx);
 	if (found->live_pathless && !i->kept && i->phase == 0) {
 		i->phase = 1;
 		dg_start_job(i, DG_JOB_KERNEL_SHUTDOWN, now_us, fx);
@@ -395,6 +400,10 @@ enum dg_state dg_next_verifying(struct dg_incident *i, uint64_t now_us, struct d
 		return DG_STATE_VERIFYING;
 	if (i->answered)
 		return on_answer(i, now_us, fx);
+	if (keeps_hands_off(i) && i->request.by_user) {
+		dg_finish(i, DG_STATE_STAYED, fx);
+		return i->state;
+	}
 	if (keeps_hands_off(i)) {
 		release(i, fx);
 		return DG_STATE_VERIFYING;

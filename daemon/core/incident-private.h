@@ -28,6 +28,11 @@ enum dg_state dg_next_unmounting(struct dg_incident *i, uint64_t now_us, struct 
 enum dg_state dg_next_verifying(struct dg_incident *i, uint64_t now_us, struct dg_effects *fx);
 enum dg_state dg_next_acked(struct dg_incident *i, uint64_t now_us, struct dg_effects *fx);
 enum dg_state dg_next_revoking(struct dg_incident *i, uint64_t now_us, struct dg_effects *fx);
+enum dg_state dg_next_unbinding(struct dg_incident *i, uint64_t now_us, struct dg_effects *fx);
+/* The end of verifying, where no kernel waits for an answer. */
+enum dg_state dg_unbind_or_stay(struct dg_incident *i, struct dg_effects *fx);
+/* It is over. What is returned from a row's function after that is the state that it has set. */
+void dg_finish(struct dg_incident *i, enum dg_state state, struct dg_effects *fx);
 
 /* Never fails: DG_EFFECTS_MAX leaves room for what a single input may bring. */
 void dg_emit(struct dg_effects *fx, const struct dg_effect *effect);

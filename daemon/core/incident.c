@@ -14,9 +14,12 @@
  *	verifying   scan; ACK or RELEASE                  the kernel agrees  verifying
  *	acked       (the kernel revokes)                  DONE               verifying
  *	revoking    (likewise, but it was not our doing)  DONE               verifying
- *	done, expired, abandoned                          -                  -
+ *	unbinding   unbind                                it has ended       -
+ *	done, expired, abandoned, stayed                  -                  -
  *
  * A system device goes from syncing straight to verifying and is released.
+ * A removal by a user goes from announced on at once, and from verifying to
+ * unbinding or stayed, see incident-removal.c; no daemon goes on with that of another.
  * DONE ends every state; if it comes before our ACK, the state is expired.
  * Who starts when the hold has ended already begins in acked, if the record
  * says that the kernel had agreed, else in revoking. Any other restart first
@@ -44,10 +47,18 @@ const struct dg_state_row dg_state_table[_DG_STATE_MAX] = {
 	[DG_STATE_VERIFYING] = {JOB(SCAN), dg_next_verifying, DG_STATE_VERIFYING},
 	[DG_STATE_ACKED] = {0, dg_next_acked, DG_STATE_VERIFYING},
 	[DG_STATE_REVOKING] = {0, dg_next_revoking, DG_STATE_VERIFYING},
+	[DG_STATE_UNBINDING] = {JOB(UNBIND), dg_next_unbinding, DG_STATE_UNBINDING},
 	[DG_STATE_DONE] = {0, NULL, DG_STATE_DONE},
 	[DG_STATE_EXPIRED] = {0, NULL, DG_STATE_EXPIRED},
 	[DG_STATE_ABANDONED] = {0, NULL, DG_STATE_ABANDONED},
+	[DG_STATE_STAYED] = {0, NULL, DG_STATE_STAYED},
 };
+
+/*
+ * To take the driver away takes the kernel's time, and that of a hold if somebody came at
+ * the last moment; who is killed in it would have it gone on without him.
+ */
+#define UNBIND_US (120 * SEC)
 
 /*
  * A job's own bound, and whether it concerns file systems. The longest may
@@ -59,6 +70,7 @@ static const struct {
 	unsigned share;   /* at most 1/share of what is left */
 	bool of_fs;       /* nothing to do without a block device */
 	bool writes;      /* senseless when the hardware is gone */
+	bool of_hold;     /* done by the module, and only for what it holds */
 } jobs[_DG_JOB_MAX] = {
 	[DG_JOB_SYNC] = {"sync", 0, 2, true, true},
 	[DG_JOB_MOUNTS] = {"mounts", 5 * SEC, 2, true, false},
@@ -68,9 +80,10 @@ static const struct {
 	[DG_JOB_SHUTDOWN] = {"shutdown", 0, 1, true, false},
 	[DG_JOB_DETACH] = {"detach", 0, 1, true, false},
 	[DG_JOB_PROCSCAN] = {"procscan", 3 * SEC, 2, true, false},
+	[DG_JOB_UNBIND] = {"unbind", UNBIND_US, 1, false, false},
 	[DG_JOB_SCAN] = {"scan", 3 * SEC, 2, false, false},
-	[DG_JOB_KERNEL_SYNC] = {"kernel-sync", 0, 2, true, true},
-	[DG_JOB_KERNEL_SHUTDOWN] = {"kernel-shutdown", 0, 1, true, false},
+	[DG_JOB_KERNEL_SYNC] = {"kernel-sync", 0, 2, true, true, true},
+	[DG_JOB_KERNEL_SHUTDOWN] = {"kernel-shutdown", 0, 1, true, false, true},
 };
 /* What a job must leave over, so that somebody can still answer the kernel. */
 #define ANSWER_US (500 * MSEC)
@@ -145,6 +158,8 @@ static uint64_t job_timeout(const struct dg_incident *i, enum dg_job job, uint64
 	uint64_t most = jobs[job].most_us ?: i->step_timeout_us;
 	uint64_t left = dg_left(i, now_us);
 
+	if (job == DG_JOB_UNBIND)
+		return most;
 	left = left > ANSWER_US ? (left - ANSWER_US) / jobs[job].share : 0;
 	if (most > left)
 		most = left;
@@ -157,6 +172,10 @@ void dg_start_job(struct dg_incident *i, enum dg_job job, uint64_t now_us, struc
 		return;
 	if ((jobs[job].of_fs && !i->has_block) || (jobs[job].writes && i->request.surprise)) {
 		i->ends[job] = DG_JOB_OK;
+		return;
+	}
+	if (jobs[job].of_hold && i->request.by_user) {
+		i->ends[job] = DG_JOB_FAILED;
 		return;
 	}
 	i->running |= 1U << job;
@@ -206,8 +225,15 @@ static void advance(struct dg_incident *i, uint64_t now_us, struct dg_effects *f
 	if (dg_state_is_final(i->state))
 		return;
 	i->wake_us = UINT64_MAX;
-	while ((next = dg_state_table[i->state].next(i, now_us, fx)) != i->state)
+	for (;;) {
+		next = dg_state_table[i->state].next(i, now_us, fx);
+		/* It stays, or is over. */
+		if (next == i->state)
+			break;
 		enter(i, next, now_us, fx);
+	}
+	if (dg_state_is_final(i->state))
+		return;
 	dg_ask_for_time(i, now_us, fx);
 	if (now_us >= i->overdue_us) {
 		dg_emit(fx, &(struct dg_effect){.kind = DG_EFFECT_PENDING});
@@ -219,7 +245,7 @@ static void advance(struct dg_incident *i, uint64_t now_us, struct dg_effects *f
 static void set_deadline(struct dg_incident *i, const struct dg_request *request, uint64_t now_us)
 {
 	i->given_us = now_us + request->deadline_ms * MSEC;
-	i->overdue_us = i->given_us + OVERDUE_US;
+	i->overdue_us = request->by_user ? UINT64_MAX : i->given_us + OVERDUE_US;
 	dg_apply_budget(i);
 }
 
@@ -250,6 +276,7 @@ int dg_incident_init(struct dg_incident *i, const struct dg_request *request,
 			i->has_block = true;
 	i->began_us = now_us > request->elapsed_ms * MSEC ? now_us - request->elapsed_ms * MSEC : 0;
 	dg_plan_init(&i->plan, policy, 0, limits->reserve_us);
+	i->plan.is_held = !request->by_user;
 	set_deadline(i, request, now_us);
 	return 0;
 }
@@ -269,8 +296,10 @@ void dg_incident_done(struct dg_incident *i)
 static void begin(struct dg_incident *i, uint64_t now_us, struct dg_effects *fx)
 {
 	enter(i, DG_STATE_ANNOUNCED, now_us, fx);
-	i->asked = true;
-	dg_emit(fx, &(struct dg_effect){.kind = DG_EFFECT_TAKE});
+	if (!i->request.by_user) {
+		i->asked = true;
+		dg_emit(fx, &(struct dg_effect){.kind = DG_EFFECT_TAKE});
+	}
 	advance(i, now_us, fx);
 }
 

@@ -8,6 +8,10 @@
  * that the caller carries out in order; what they bring comes back as inputs.
  * After each, the caller calls dg_incident_timer() at incident.wake_us.
  *
+ * A removal that is asked for in user space (request.by_user) goes the same way
+ * without the kernel: nothing is held, so there is nothing to take, to extend or to
+ * answer. What is in use then stays as it is; else the driver is taken away.
+ *
  * The table, its order and what a new daemon does in each state are at the
  * top of incident.c. Times are monotonic microseconds.
  */
@@ -26,6 +30,7 @@ enum dg_job {
 	DG_JOB_SHUTDOWN,    /* sync and shut down, through a path */
 	DG_JOB_DETACH,      /* unmount lazily */
 	DG_JOB_PROCSCAN,    /* the fallback of SCAN */
+	DG_JOB_UNBIND,      /* takes the driver away, where nobody else does */
 	DG_JOB_SCAN,        /* in the module, as all that follow */
 	DG_JOB_KERNEL_SYNC, /* what no path leads to */
 	DG_JOB_KERNEL_SHUTDOWN,
@@ -129,7 +134,8 @@ struct dg_incident {
 	enum dg_on_busy on_busy;
 	uint32_t budget_ms;     /* 0: what the kernel gives */
 	bool extended;          /* more time was asked for */
-	bool kept;              /* somebody uses it, and its rule leaves it to him */
+	bool kept;              /* somebody uses it, and it is left to him */
+	bool carries_root;      /* the file system of "/" is on it */
 	struct dg_rule **begun; /* whose ladders an earlier daemon began with */
 	size_t n_begun;
 	bool has_done;

@@ -30,6 +30,7 @@ void dg_plan_init(struct dg_plan *plan, const struct dg_policy *policy, uint64_t
 		.policy = policy,
 		.deadline_us = deadline_us,
 		.reserve_us = reserve_us,
+		.is_held = true,
 	};
 }
 
@@ -112,6 +113,8 @@ static const char *skipped(const struct dg_plan *plan, const struct dg_plan_entr
 	const char *why =
 		dg_rule_skipped(entry->rule, rung, leader ? &leader->holder : &entry->holder);
 
+	if (!why && !plan->is_held && action == DG_ACTION_SIGBUS)
+		why = "not-held";
 	*ret_waits = !why;
 	if (why || !leader || action == DG_ACTION_TERM || action == DG_ACTION_KILL)
 		return why;

@@ -58,6 +58,7 @@ struct dg_plan {
 	struct dg_selection selection;
 	uint64_t deadline_us, reserve_us;
 	unsigned rounds;
+	bool is_held;                  /* by the module, which is who can send SIGBUS */
 	bool full;                     /* more holders than a plan takes */
 	struct dg_plan_entry *entries; /* in the order in which they were seen */
 	size_t n_entries;

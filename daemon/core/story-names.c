@@ -9,8 +9,9 @@ static const char *const state_names[_DG_STATE_MAX] = {
 	[DG_STATE_SCANNING] = "scanning",   [DG_STATE_ACTING] = "acting",
 	[DG_STATE_SETTLING] = "settling",   [DG_STATE_UNMOUNTING] = "unmounting",
 	[DG_STATE_VERIFYING] = "verifying", [DG_STATE_ACKED] = "acked",
-	[DG_STATE_REVOKING] = "revoking",   [DG_STATE_DONE] = "done",
-	[DG_STATE_EXPIRED] = "expired",     [DG_STATE_ABANDONED] = "abandoned",
+	[DG_STATE_REVOKING] = "revoking",   [DG_STATE_UNBINDING] = "unbinding",
+	[DG_STATE_DONE] = "done",           [DG_STATE_EXPIRED] = "expired",
+	[DG_STATE_ABANDONED] = "abandoned", [DG_STATE_STAYED] = "stayed",
 };
 
 static const char *const mark_names[_DG_MARK_MAX] = {
@@ -29,6 +30,7 @@ static const char *const mark_names[_DG_MARK_MAX] = {
 	[DG_MARK_SCAN_FAILED] = "scan-failed",
 	[DG_MARK_RELEASED] = "released",
 	[DG_MARK_ACKED] = "acked",
+	[DG_MARK_UNBIND_FAILED] = "unbind-failed",
 };
 
 static int index_of(const char *const *names, size_t n_names, const char *name)

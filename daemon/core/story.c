@@ -48,6 +48,8 @@ static int on_begin(struct dg_story *story, event_t *event)
 	TEXT(event, "driver", story->driver);
 	story->surprise = truth(event, "surprise");
 	story->taken_over = truth(event, "taken_over");
+	story->by_user = truth(event, "by_user");
+	story->forced = truth(event, "forced");
 	story->unbinder_pid = (pid_t)number(event, "unbinder");
 	story->unbinder_start_ns = number(event, "unbinder_start_ns");
 	story->deadline_us = number(event, "deadline_us");

@@ -11,6 +11,7 @@
  *
  *	begin    id boot_id device bus driver surprise taken_over unbinder
  *	         unbinder_start_ns elapsed_ms deadline_us cap_ms reserve_us
+ *	         by_user forced
  *	target   name ns_device mode dev uuid in_use
  *	resume   state pid                        a new daemon goes on
  *	state    name
@@ -50,9 +51,11 @@ enum dg_state {
 	DG_STATE_VERIFYING,
 	DG_STATE_ACKED,     /* the kernel revokes, since we said so */
 	DG_STATE_REVOKING,  /* it does without having been told by us */
+	DG_STATE_UNBINDING, /* nobody holds it: the driver is taken away */
 	DG_STATE_DONE,      /* the kernel let go when we said so */
 	DG_STATE_EXPIRED,   /* it let go on its own */
 	DG_STATE_ABANDONED, /* it knows the hold no more, and did not say why */
+	DG_STATE_STAYED,    /* nobody holds it, and the driver was not taken away */
 	_DG_STATE_MAX,
 };
 const char *dg_state_name(enum dg_state state);
@@ -76,6 +79,7 @@ enum dg_mark {
 	DG_MARK_SCAN_FAILED,       /* nobody could say who uses it */
 	DG_MARK_RELEASED,          /* RELEASE, not ACK, ended the hold */
 	DG_MARK_ACKED,             /* ACK was accepted */
+	DG_MARK_UNBIND_FAILED,     /* the driver could not be taken away */
 	_DG_MARK_MAX,
 };
 const char *dg_mark_name(enum dg_mark mark);
@@ -166,6 +170,7 @@ struct dg_story {
 	char boot_id[DG_BOOT_ID_LEN];
 	char device[DG_NAME_MAX], bus[DG_NAME_MAX], driver[DG_NAME_MAX];
 	bool surprise, taken_over;
+	bool by_user, forced; /* see struct dg_request */
 	pid_t unbinder_pid;
 	uint64_t unbinder_start_ns;
 	uint64_t began_wall_us, began_us; /* of the hold, not of our first look */
