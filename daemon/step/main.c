@@ -2,8 +2,8 @@
 /*
  * daxguard-step: does one thing that may block, for daxguardd.
  *
- *	daxguard-step [--proc=DIR] VERB [DEV…|WORD…]
- *	daxguard-step [--proc=DIR] --wait
+ *	daxguard-step [--proc=DIR] [--sys=DIR] VERB [DEV…|WORD…]
+ *	daxguard-step [--proc=DIR] [--sys=DIR] --wait
  *
  * With --wait verb and devices are read from stdin, each ended by a NUL, when
  * they come: all that a start costs has been paid by then.
@@ -63,6 +63,9 @@
  *	KERNEL		"swap", "loop", "overlay" or "nfsd"
  *	NAME PATH	the loop device; its file, the swap file, where the overlay
  *			is mounted, what is exported
+ *   unbind DEV KIND NAME	takes the driver of NAME, on the nd bus, away, if DEV (KIND:
+ *			block or char) is still what it has
+ *	DEVICE RESULT
  *   claim DEV…		take each exclusively as soon as it can be had, so that
  *			nobody mounts it, and keep it until killed
  *
@@ -109,7 +112,8 @@ static const struct {
 	{"procscan", verb_procscan, TAKES_DEVS}, {"protected", verb_protected, TAKES_NOTHING},
 	{"shutdown", verb_shutdown, TAKES_DEVS}, {"stop", verb_stop, TAKES_NOTHING},
 	{"sync", verb_sync, TAKES_DEVS},         {"topology", verb_topology, TAKES_NOTHING},
-	{"unmount", verb_unmount, TAKES_DEVS},   {"who", verb_who, TAKES_WORDS},
+	{"unbind", verb_unbind, TAKES_WORDS},    {"unmount", verb_unmount, TAKES_DEVS},
+	{"who", verb_who, TAKES_WORDS},
 };
 
 bool step_has_dev(const struct step *step, dg_dev_t dev)
@@ -167,8 +171,8 @@ const char *step_result(int r)
 static int usage(const char *reason, const char *what)
 {
 	fprintf(stderr, "daxguard-step: %s%s%s\n", reason, what ? ": " : "", what ?: "");
-	fprintf(stderr, "usage: daxguard-step [--proc=DIR] VERB [MAJOR:MINOR...]\n"
-			"       daxguard-step [--proc=DIR] --wait\n");
+	fprintf(stderr, "usage: daxguard-step [--proc=DIR] [--sys=DIR] VERB [MAJOR:MINOR...]\n"
+			"       daxguard-step [--proc=DIR] [--sys=DIR] --wait\n");
 	return STEP_EXIT_USAGE;
 }
 
@@ -287,10 +291,11 @@ int main(int argc, char **argv)
 {
 	static const struct option options[] = {
 		{"proc", required_argument, NULL, 'p'},
+		{"sys", required_argument, NULL, 's'},
 		{"wait", no_argument, NULL, 'w'},
 		{0},
 	};
-	struct step step = {.proc_fd = -1, .home_fd = -1};
+	struct step step = {.sys = "/sys", .proc_fd = -1, .home_fd = -1};
 	bool wait = false;
 	const char *proc = "/proc";
 	int c, status;
@@ -305,6 +310,8 @@ int main(int argc, char **argv)
 			wait = true;
 		else if (c == 'p')
 			proc = optarg;
+		else if (c == 's')
+			step.sys = optarg;
 		else
 			return usage("wrong option", NULL);
 	}

@@ -21,8 +21,9 @@
 #define STEP_EXIT_FAILURE 3 /* could not work at all; stderr says why */
 
 struct step {
-	int proc_fd; /* the host's /proc, also after setns() into some namespace */
-	int home_fd; /* the mount namespace that we came from; -1: not known */
+	const char *sys; /* where sysfs is */
+	int proc_fd;     /* the host's /proc, also after setns() into some namespace */
+	int home_fd;     /* the mount namespace that we came from; -1: not known */
 	dg_dev_t *devs;
 	size_t n_devs;
 	char **words; /* of a verb that takes no devices but others */
@@ -59,5 +60,6 @@ int verb_shutdown(struct step *step);
 int verb_stop(struct step *step);
 int verb_sync(struct step *step);
 int verb_topology(struct step *step);
+int verb_unbind(struct step *step);
 int verb_unmount(struct step *step);
 int verb_who(struct step *step);
