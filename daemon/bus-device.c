@@ -166,25 +166,37 @@ static bool is_called(const struct manager_device *device, const char *text)
 	       (device->uuid[0] && strcasecmp(text, device->uuid) == 0);
 }
 
-int bus_find_device(struct manager *m, const char *text, dg_dev_t *ret)
+static const char *short_name(const char *text)
+{
+	return strncmp(text, "/dev/", 5) == 0 ? text + 5 : text;
+}
+
+const struct manager_device *bus_find_guarded(struct manager *m, const char *text)
 {
 	const struct manager_device *devices;
+	dg_dev_t dev = 0;
 	size_t n_devices;
 
-	if (strncmp(text, "/dev/", 5) == 0)
-		text += 5;
+	text = short_name(text);
 	if (!*text)
-		return -ENODEV;
-
+		return NULL;
+	(void)!dg_dev_parse(text, &dev);
 	devices = manager_devices(m, &n_devices);
-	for (size_t i = 0; i < n_devices; i++) {
-		if (is_called(&devices[i], text)) {
-			*ret = devices[i].dev;
-			return 0;
-		}
-	}
+	for (size_t i = 0; i < n_devices; i++)
+		if (is_called(&devices[i], text) || (dev != 0 && devices[i].dev == dev))
+			return &devices[i];
+	return NULL;
+}
 
-	return dg_dev_parse(text, ret) < 0 ? -ENODEV : 0;
+int bus_find_device(struct manager *m, const char *text, dg_dev_t *ret)
+{
+	const struct manager_device *device = bus_find_guarded(m, text);
+
+	if (device) {
+		*ret = device->dev;
+		return 0;
+	}
+	return dg_dev_parse(short_name(text), ret) < 0 ? -ENODEV : 0;
 }
 
 int bus_explain_device(sd_bus_error *error, int r, const char *device)

@@ -26,6 +26,7 @@ void bus_put_summary(struct dict *d, const struct dg_story *story)
 
 	dict_u64(d, "Id", story->id);
 	dict_word(d, "Device", story->device);
+	dict_word(d, "Source", story->by_user ? "user" : "kernel");
 	dict_word(d, "State", dg_state_name(story->state));
 	dict_word(d, "Outcome", story->outcome);
 	dict_word(d, "Result", dg_result_name(result));
@@ -196,6 +197,7 @@ void bus_put_story(struct dict *d, struct viewer viewer, const struct dg_story *
 	dict_word(d, "Bus", story->bus);
 	dict_word(d, "Driver", story->driver);
 	dict_bool(d, "Surprise", story->surprise);
+	dict_bool(d, "Forced", story->forced);
 	if (viewer.all)
 		dict_u32(d, "UnbinderPid", (uint32_t)story->unbinder_pid);
 	dict_u32(d, "CapMsec", story->cap_ms);

@@ -12,6 +12,7 @@
 #include "bus-forecast.h"
 #include "bus-incident.h"
 #include "bus-policy.h"
+#include "bus-remove.h"
 #include "names.h"
 
 static void put_protected(struct dict *d, struct manager *m)
@@ -333,6 +334,7 @@ HANDLER(get_policy)
 HANDLER(may_reload)
 HANDLER(bus_simulate)
 HANDLER(bus_query_policy)
+HANDLER(bus_remove)
 
 /*
  * All of them: otherwise sd-bus itself asks the bus for the capabilities of the
@@ -358,6 +360,8 @@ static const sd_bus_vtable vtable[] = {
 				SD_BUS_RESULT("a{sv}", simulation), method_bus_simulate, ANYBODY),
 	SD_BUS_METHOD_WITH_ARGS("QueryPolicy", SD_BUS_ARGS("s", device, "u", pid, "a{sv}", options),
 				SD_BUS_RESULT("a{sv}", process), method_bus_query_policy, ANYBODY),
+	SD_BUS_METHOD_WITH_ARGS("Remove", SD_BUS_ARGS("s", device, "a{sv}", options),
+				SD_BUS_RESULT("t", id), method_bus_remove, ANYBODY),
 	SD_BUS_METHOD_WITH_ARGS("Reload", SD_BUS_NO_ARGS, SD_BUS_NO_RESULT, method_may_reload,
 				ANYBODY),
 	SD_BUS_SIGNAL_WITH_ARGS("IncidentBegan", SD_BUS_ARGS("t", id, "a{sv}", details), 0),

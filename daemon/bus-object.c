@@ -104,6 +104,7 @@ static const sd_bus_vtable incident_vtable[] = {
 	INCIDENT("Id", "t", CONST),
 	INCIDENT("Device", "s", CONST),
 	INCIDENT("BeganUsec", "t", CONST),
+	INCIDENT("Source", "s", CONST),
 	INCIDENT("State", "s", CHANGES),
 	INCIDENT("Outcome", "s", CHANGES),
 	INCIDENT("Result", "s", CHANGES),

@@ -8,6 +8,8 @@
 #include "manager-internal.h"
 #include "names.h"
 
+#define NOBODY_ASKED                                                                               \
+	"its daemon ended in this state, and nobody went on with it: it may be asked for again"
 #define NOBODY                                                                                     \
 	"its daemon ended in this state, and none took over in time: the kernel went on alone"
 
@@ -64,12 +66,25 @@ int history_keep(struct manager *m, struct dg_story *story)
 	return 0;
 }
 
+/* What a user asked for has ids of its own: time tells. */
+static size_t oldest(const struct manager *m)
+{
+	size_t at = 0;
+
+	for (size_t i = 1; i < m->n_kept; i++)
+		if (m->kept[i]->began_us < m->kept[at]->began_us)
+			at = i;
+	return at;
+}
+
 void history_trim(struct manager *m)
 {
 	while (is_too_much(m)) {
+		size_t at = oldest(m);
+
 		if (m->store)
-			store_remove(m->store, m->kept[0]->id);
-		forget_at(m, 0);
+			store_remove(m->store, m->kept[at]->id);
+		forget_at(m, at);
 	}
 }
 
@@ -115,7 +130,7 @@ static int close_story(struct manager *m, struct dg_story *story)
 		record = NULL;
 	units_thaw(m, record, story);
 	entry_begin(&entry, "note");
-	entry_text(&entry, "text", NOBODY);
+	entry_text(&entry, "text", story->by_user ? NOBODY_ASKED : NOBODY);
 	if (state == DG_STATE_ABANDONED)
 		(void)!entry_write(m, &entry, record, story);
 	entry_begin(&entry, "end");

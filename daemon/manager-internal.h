@@ -5,6 +5,7 @@
  *	manager.c	    life, registration, what the kernel and udev say
  *	manager-incident.c  an open incident: inputs in, effects out
  *	manager-effects.c   what each effect does
+ *	manager-removal.c   what a user asks for: the same, without the kernel
  *	manager-rules.c	    which rules are for it
  *	manager-looks.c	    what rules ask of processes
  *	manager-jobs.c	    what takes time: steps, scans, the module's work
@@ -91,6 +92,7 @@ struct manager {
 	struct incident *open[DG_INCIDENTS_OPEN_MAX]; /* by ascending id */
 	size_t n_open;
 	uint64_t n_total, n_unrecorded, n_taken_over, n_lost_steps;
+	uint64_t removal_id;    /* the last that a user asked for */
 	uint64_t refused_id;    /* the last hold that there was no room for */
 	struct dg_story **kept; /* over, by ascending id */
 	size_t n_kept;
@@ -188,6 +190,10 @@ struct incident *incident_free(struct incident *incident);
 /* An input is: call a dg_incident_*() with &incident->effects, then this. */
 void incident_carry_out(struct incident *incident);
 void incident_over(struct incident *incident);
+
+/* manager-removal.c */
+/* The daemon is told to stop: nobody goes on with them. */
+void removals_give_up(struct manager *m);
 
 /* manager-effects.c */
 void incident_effect(struct incident *incident, const struct dg_effect *effect);

@@ -56,6 +56,21 @@ const char **block_devices(const struct dg_request *request, const char *verb)
 	return argv;
 }
 
+/* What loses its driver, and by what to tell that it is still that. */
+static const char **unbind_words(const struct dg_request *request, const char *verb)
+{
+	const char **argv = calloc(5, sizeof(*argv) + DEV_TEXT);
+	size_t n = 0;
+
+	if (!argv)
+		return NULL;
+	put_device(argv, &n, (char *)(argv + 5), request->targets[0].dev);
+	argv[0] = verb;
+	argv[2] = request->targets[0].mode == DG_MODE_DEVDAX ? "char" : "block";
+	argv[3] = request->device;
+	return argv;
+}
+
 static void job_clear(struct job *job)
 {
 	job->active = false;
@@ -238,6 +253,7 @@ static int read_output(struct job *job, const struct step_outcome *outcome)
 	case DG_JOB_CLAIM:
 	case DG_JOB_SHUTDOWN:
 	case DG_JOB_PROCSCAN:
+	case DG_JOB_UNBIND:
 	case DG_JOB_SCAN:
 	case DG_JOB_KERNEL_SYNC:
 	case DG_JOB_KERNEL_SHUTDOWN:
@@ -301,7 +317,9 @@ static int start_step(struct job *job, uint64_t timeout_us)
 	const char **argv;
 	int r;
 
-	argv = block_devices(&incident->core.request, dg_job_name(job->job));
+	argv = job->job == DG_JOB_UNBIND
+		       ? unbind_words(&incident->core.request, dg_job_name(job->job))
+		       : block_devices(&incident->core.request, dg_job_name(job->job));
 	if (!argv)
 		return -ENOMEM;
 	if (job->job == DG_JOB_PROTECTED)
@@ -330,10 +348,18 @@ static int start_module_work(struct job *job, uint64_t timeout_us)
 	return klink_shutdown(m->link, id, &job->token);
 }
 
+/* The module knows a hold by its id, and what it does not hold by its number. */
+static int start_scan(struct job *job, uint64_t timeout_us)
+{
+	const struct dg_request *request = &job->incident->core.request;
+	uint64_t id = request->by_user ? 0 : request->id;
+	dg_dev_t dev = request->by_user ? request->targets[0].dev : 0;
+
+	return scan_start(job->incident->m, id, dev, timeout_us, on_scan, job, &job->scan);
+}
+
 static int start(struct job *job, uint64_t timeout_us)
 {
-	struct incident *incident = job->incident;
-
 	switch (job->job) {
 	case DG_JOB_SYNC:
 	case DG_JOB_MOUNTS:
@@ -343,10 +369,10 @@ static int start(struct job *job, uint64_t timeout_us)
 	case DG_JOB_SHUTDOWN:
 	case DG_JOB_DETACH:
 	case DG_JOB_PROCSCAN:
+	case DG_JOB_UNBIND:
 		return start_step(job, timeout_us);
 	case DG_JOB_SCAN:
-		return scan_start(incident->m, incident->core.request.id, 0, timeout_us, on_scan,
-				  job, &job->scan);
+		return start_scan(job, timeout_us);
 	case DG_JOB_KERNEL_SYNC:
 	case DG_JOB_KERNEL_SHUTDOWN:
 		return start_module_work(job, timeout_us);

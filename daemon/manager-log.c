@@ -103,7 +103,10 @@ static void held_text(const struct dg_story *story, bool watched, char *text, si
 {
 	uint64_t took_ms = (story->ended_us - story->began_us) / 1000;
 
-	if (watched)
+	if (watched && story->by_user)
+		snprintf(text, n_text, "took %" PRIu64 ".%03" PRIu64 " s", took_ms / 1000,
+			 took_ms % 1000);
+	else if (watched)
 		snprintf(text, n_text, "was held for %" PRIu64 ".%03" PRIu64 " s", took_ms / 1000,
 			 took_ms % 1000);
 	else
@@ -127,13 +130,14 @@ void log_incident(struct manager *m, const struct dg_story *story, bool watched)
 		 story->device, held, story->outcome, story->has_done ? ", the kernel says " : "",
 		 story->has_done ? dg_result_name(story->done.result) : "", story->n_holders,
 		 story->n_holders == 1 ? "" : "s", story->id);
-	logger_write(m->logger, &(struct logger_message){
-					.priority = priority_of(story),
-					.id = DG_MESSAGE_INCIDENT,
-					.text = text,
-					.fields = fields,
-					.n_fields = sizeof(fields) / sizeof(*fields),
-				});
+	logger_write(m->logger,
+		     &(struct logger_message){
+			     .priority = priority_of(story),
+			     .id = story->by_user ? DG_MESSAGE_REMOVAL : DG_MESSAGE_INCIDENT,
+			     .text = text,
+			     .fields = fields,
+			     .n_fields = sizeof(fields) / sizeof(*fields),
+		     });
 	for (size_t i = 0; i < story->n_holders && i < limit; i++)
 		log_holder(m, story, &story->holders[i]);
 	if (story->n_holders > limit)

@@ -87,6 +87,10 @@ void manager_foreach_pinned(struct manager *m, manager_pinned_func func, void *u
 		/* An ACK is only good when no file system lives there any more. */
 		if (story->marks & (1U << DG_MARK_ACKED))
 			continue;
+		/* Nor is it gone where it was only asked for, or nothing was left of it. */
+		if (story->by_user &&
+		    (story->state != DG_STATE_DONE || !(story->marks & (1U << DG_MARK_DETACHED))))
+			continue;
 		for (size_t n = 0; n < story->n_holders; n++)
 			ask_holder(&list, &story->holders[n]);
 		for (size_t n = 0; n < story->n_mounts; n++)

@@ -161,6 +161,8 @@ void incident_write_begin(struct incident *incident)
 	entry_number(&entry, "deadline_us", incident->core.deadline_us);
 	entry_number(&entry, "cap_ms", request->cap_ms);
 	entry_number(&entry, "reserve_us", incident->core.reserve_us);
+	entry_number(&entry, "by_user", request->by_user);
+	entry_number(&entry, "forced", request->forced);
 	incident_write(incident, &entry);
 	for (size_t i = 0; i < request->n_targets; i++)
 		write_target(incident, &request->targets[i]);

@@ -123,7 +123,8 @@ static void mark_missing(struct manager *m, const struct pending *pending)
 	bool any = false;
 
 	for (size_t i = 0; i < m->n_open; i++) {
-		m->open[i]->missing |= !is_pending(pending, m->open[i]->core.request.id);
+		m->open[i]->missing |= !m->open[i]->core.request.by_user &&
+				       !is_pending(pending, m->open[i]->core.request.id);
 		any |= m->open[i]->missing;
 	}
 	if (any)
@@ -430,6 +431,7 @@ int manager_new(sd_event *event, const struct manager_paths *paths, struct manag
 
 void manager_stop(struct manager *m)
 {
+	removals_give_up(m);
 	for (size_t i = 0; i < m->n_open; i++) {
 		/* Nobody is left frozen who has to wait for the next one. */
 		units_thaw(m, m->open[i]->record, m->open[i]->story);

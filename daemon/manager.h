@@ -141,6 +141,15 @@ struct manager_device {
 	size_t n_mounts;
 };
 const struct manager_device *manager_devices(struct manager *m, size_t *ret_n);
+/*
+ * Takes its driver away in an orderly way: an incident that begins now, and that is known
+ * by its id. force: also if it carries the system, but for "/", and if somebody stays who
+ * uses it. -EBUSY: it is being removed already. -EPERM: it carries the system, see
+ * device->system. -ENXIO: it has no driver to take away, or is not on the nd bus.
+ * -ENOSPC: too many are under way. -ENOMEM.
+ */
+int manager_remove(struct manager *m, const struct manager_device *device, bool force,
+		   uint64_t *ret_id);
 /* The open incident that takes this device away, 0 for none. */
 uint64_t manager_device_incident(struct manager *m, const struct manager_device *device);
 

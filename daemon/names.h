@@ -22,6 +22,8 @@
 
 /* What polkit is asked for, see dbus/org.daxguard1.policy. */
 #define DG_ACTION_RELOAD "org.daxguard1.reload"
+#define DG_ACTION_REMOVE "org.daxguard1.remove"
+#define DG_ACTION_FORCE_REMOVE "org.daxguard1.force-remove"
 
 /* Errors of its methods. */
 #define DG_BUS_ERROR_NO_SUCH_DEVICE "org.daxguard1.Error.NoSuchDevice"
@@ -29,6 +31,8 @@
 #define DG_BUS_ERROR_NO_SUCH_PROCESS "org.daxguard1.Error.NoSuchProcess"
 #define DG_BUS_ERROR_NO_MODULE "org.daxguard1.Error.NoModule"	/* or not registered with it */
 #define DG_BUS_ERROR_BUSY "org.daxguard1.Error.Busy"		/* too many ask at once */
+#define DG_BUS_ERROR_UNDER_WAY "org.daxguard1.Error.UnderWay"	/* it is being removed already */
+#define DG_BUS_ERROR_SYSTEM_DEVICE "org.daxguard1.Error.SystemDevice"
 #define DG_BUS_ERROR_TIMED_OUT "org.daxguard1.Error.TimedOut"
 #define DG_BUS_ERROR_CONFIG "org.daxguard1.Error.Config"	/* refused: all is as it was */
 #define DG_BUS_ERROR_FAILED "org.daxguard1.Error.Failed"
@@ -47,6 +51,7 @@
 
 /* Journal: MESSAGE_IDs, explained in catalog/daxguard.catalog. */
 #define DG_MESSAGE_INCIDENT "562a92a312f64beebd4a500286a80452"	/* an incident is over */
+#define DG_MESSAGE_REMOVAL "7b43f397492e49ed8e7d657bb0efd046"	/* likewise, of one by a user */
 #define DG_MESSAGE_HOLDER "20b985d3b20846459973cb8c73b5e78c"	/* what one process got */
 #define DG_MESSAGE_MODULE "cee204e6b22945edbb330db13f924a07"	/* module came or went */
 #define DG_MESSAGE_CONFIG "0d6a14472a704913ae7591b9f3d7d1f8"	/* configuration refused */
@@ -71,6 +76,8 @@
 /* Limits. What an administrator may change is in daxguardd.conf(5); these he may not. */
 #define DG_INCIDENTS_OPEN_MAX 64U		/* worked on at the same time */
 #define DG_HOLDERS_KEPT_MAX 16384U		/* of all incidents that are over */
+#define DG_REMOVE_MSEC 3600000U			/* for a removal by a user: the longest grace of a rung */
+#define DG_REMOVE_IDS 1000000000U		/* his begin above all that the module has, see manager-removal.c */
 #define DG_ERRANDS_MAX 8U			/* hooks, and requests to stop, of an incident at a time */
 #define DG_OUTPUTS_MAX 256U			/* of hooks that are kept of an incident, a KiB each */
 #define DG_STEPS_READY 6U			/* wait for a verb while nothing is held: a removal's */

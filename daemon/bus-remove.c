@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "bus-remove.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "bus-device.h"
+#include "names.h"
+
+/* Of options: one that is not known is refused, since it may be one that says "do not". */
+static int read_option(sd_bus_message *m, bool *force, sd_bus_error *error)
+{
+	const char *name;
+	int r = sd_bus_message_read_basic(m, 's', &name), value;
+
+	if (r < 0)
+		return r;
+	if (strcmp(name, "Force") != 0)
+		return sd_bus_error_setf(error, SD_BUS_ERROR_INVALID_ARGS, "no option \"%s\"",
+					 name);
+	r = sd_bus_message_read(m, "v", "b", &value);
+	if (r < 0)
+		return sd_bus_error_set(error, SD_BUS_ERROR_INVALID_ARGS, "Force is a boolean");
+	*force = value;
+	return 0;
+}
+
+/* From the begin, as often as it is asked for. */
+static int read_arguments(struct call *call, const char **ret_device, bool *ret_force,
+			  sd_bus_error *error)
+{
+	sd_bus_message *m = call_message(call);
+	int r = sd_bus_message_rewind(m, true);
+
+	*ret_force = false;
+	if (r >= 0)
+		r = sd_bus_message_read(m, "s", ret_device);
+	if (r >= 0)
+		r = sd_bus_message_enter_container(m, 'a', "{sv}");
+	while (r >= 0 && (r = sd_bus_message_enter_container(m, 'e', "sv")) > 0) {
+		r = read_option(m, ret_force, error);
+		if (r >= 0)
+			r = sd_bus_message_exit_container(m);
+	}
+	return r < 0 ? r : 0;
+}
+
+static int refuse(sd_bus_error *error, int r, const struct manager_device *device)
+{
+	switch (r) {
+	case -EBUSY:
+		return sd_bus_error_setf(error, DG_BUS_ERROR_UNDER_WAY,
+					 "%s is being removed already", device->name);
+	case -EPERM:
+		return sd_bus_error_setf(error, DG_BUS_ERROR_SYSTEM_DEVICE,
+					 "%s carries the running system (%s)", device->name,
+					 device->system[0]);
+	case -ENXIO:
+		return sd_bus_error_setf(error, DG_BUS_ERROR_FAILED,
+					 "%s has no driver on the nd bus that could be taken away",
+					 device->name);
+	case -ENOSPC:
+		return sd_bus_error_set(error, DG_BUS_ERROR_BUSY,
+					"too many removals are under way");
+	default:
+		return r;
+	}
+}
+
+static int begin(struct call *call, sd_bus_error *error)
+{
+	const struct manager_device *device;
+	const char *name;
+	uint64_t id;
+	bool force;
+	int r = read_arguments(call, &name, &force, error);
+
+	if (r < 0)
+		return r;
+	device = bus_find_guarded(call_manager(call), name);
+	if (!device)
+		return sd_bus_error_setf(error, DG_BUS_ERROR_NO_SUCH_DEVICE,
+					 "\"%s\" is no device that is guarded", name);
+	r = manager_remove(call_manager(call), device, force, &id);
+	if (r < 0)
+		return refuse(error, r, device);
+	return sd_bus_reply_method_return(call_message(call), "t", id);
+}
+
+int bus_remove(struct call *call, sd_bus_error *error)
+{
+	const char *name;
+	bool force;
+	int r = read_arguments(call, &name, &force, error);
+
+	if (r < 0)
+		return r;
+	return call_authorize(call, force ? DG_ACTION_FORCE_REMOVE : DG_ACTION_REMOVE, begin,
+			      error);
+}
