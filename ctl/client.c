@@ -135,6 +135,8 @@ static enum ctl_exit explain_call(const sd_bus_error *error, int r)
 		{DG_BUS_ERROR_NO_SUCH_PROCESS, CTL_NOT_FOUND},
 		{DG_BUS_ERROR_NO_MODULE, CTL_NOT_HELD},
 		{DG_BUS_ERROR_CONFIG, CTL_INVALID},
+		{DG_BUS_ERROR_UNDER_WAY, CTL_NOT_REMOVED},
+		{DG_BUS_ERROR_SYSTEM_DEVICE, CTL_NOT_REMOVED},
 	};
 	const char *message = error->message ? error->message : error->name;
 	enum ctl_exit code = CTL_FAILURE;

@@ -22,6 +22,7 @@ _daxguardctl_verbs() {
                 'incidents:removals since the records begin'
                 'show:the whole story of one incident'
                 'monitor:follow incidents as they happen'
+                'remove:sync, end its users, unmount, take its driver away'
                 'policy:the rules in force, in their order'
                 'reload:read the configuration and the rules again'
                 'check-policy:are the rules, or these files, without errors?'
@@ -34,6 +35,9 @@ _arguments -C \
         '(-h --help)'{-h,--help}'[show help]' \
         '--version[show version]' \
         '(-j --json)'{-j,--json=-}'[print JSON]::mode:(short pretty off)' \
+        '--dry-run[of remove: what it would come to]' \
+        '--force[of remove: also under who stays]' \
+        '--no-progress[of remove: only how it ended]' \
         '--no-legend[no titles, no hints]' \
         '--socket=[control socket of the daemon]:socket:_files' \
         '1:verb:_daxguardctl_verbs' \
@@ -42,7 +46,7 @@ _arguments -C \
 case $state in
 argument)
         case $line[1] in
-        holders) _daxguardctl_devices ;;
+        holders|remove) _daxguardctl_devices ;;
         explain) if (( CURRENT == 2 )); then _daxguardctl_devices; else _pids; fi ;;
         show) _daxguardctl_ids ;;
         check-policy) _files -g '*.(policy|device)' ;;

@@ -18,6 +18,8 @@ enum ctl_exit {
 	CTL_NOT_FOUND = 4,   /* no such device, process or incident */
 	CTL_NOT_HELD = 5,    /* the daemon runs, but removals are not held */
 	CTL_INVALID = 6,     /* a rule file, or the configuration, has an error */
+	CTL_NOT_REMOVED = 7, /* it was refused, or ended with the device where it was */
+	CTL_GOES_ON = 8,     /* nobody watches the removal any more, and it goes on */
 };
 
 enum ctl_json {
@@ -29,7 +31,8 @@ enum ctl_json {
 struct ctl {
 	const char *socket;
 	enum ctl_json json;
-	struct table_style style; /* of the outermost table */
+	struct table_style style;         /* of the outermost table */
+	bool dry_run, force, no_progress; /* of remove */
 };
 
 struct ctl_verb {
@@ -49,6 +52,7 @@ enum ctl_exit verb_incidents(const struct ctl *ctl, int argc, char *argv[]);
 enum ctl_exit verb_show(const struct ctl *ctl, int argc, char *argv[]);
 enum ctl_exit verb_monitor(const struct ctl *ctl, int argc, char *argv[]);
 enum ctl_exit verb_policy(const struct ctl *ctl, int argc, char *argv[]);
+enum ctl_exit verb_remove(const struct ctl *ctl, int argc, char *argv[]);
 enum ctl_exit verb_reload(const struct ctl *ctl, int argc, char *argv[]);
 enum ctl_exit verb_check_policy(const struct ctl *ctl, int argc, char *argv[]);
 

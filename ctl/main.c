@@ -27,6 +27,8 @@ static const struct ctl_verb verbs[] = {
 	{"incidents", "", "Removals since the daemon's records begin", 0, 0, verb_incidents},
 	{"show", "[ID]", "The whole story of one incident; the last if no ID", 0, 1, verb_show},
 	{"monitor", "", "Follow incidents as they happen", 0, 0, verb_monitor},
+	{"remove", "DEVICE", "Sync, end its users, unmount, take its driver away", 1, 1,
+	 verb_remove},
 	{"policy", "", "The rules in force, in their order", 0, 0, verb_policy},
 	{"reload", "", "Read the configuration and the rules again", 0, 0, verb_reload},
 	{"check-policy", "[FILE…]", "Are the rules, or these files, without errors?", 0, INT_MAX,
@@ -44,11 +46,16 @@ static enum ctl_exit print_help(void)
 	       "  -j, --json[=MODE]   print JSON: short, pretty or off; without MODE\n"
 	       "                      pretty on a terminal, else short\n"
 	       "      --no-legend     no column titles, no hints\n"
+	       "      --dry-run       of remove: what it would come to; nothing is done\n"
+	       "      --force         of remove: also if a part of the system is on it, or\n"
+	       "                      somebody stays who uses it\n"
+	       "      --no-progress   of remove: only how it ended\n"
 	       "      --socket=PATH   the daemon's control socket (%s)\n"
 	       "  -h, --help          this text\n"
 	       "      --version       the version\n\n"
 	       "Exit status: 0 ok, 1 failure, 2 usage, 3 daemon not running, 4 no such device,\n"
-	       "process or incident, 5 removals are not held, 6 a rule file has an error.\n"
+	       "process or incident, 5 removals are not held, 6 a rule file has an error, 7 the\n"
+	       "device was not removed, 8 its removal goes on unwatched.\n"
 	       "See daxguardctl(1).\n",
 	       DG_CONTROL_SOCKET);
 	return CTL_OK;
@@ -107,10 +114,20 @@ static int parse_json(const char *mode, bool terminal, enum ctl_json *ret)
 static int parse_options(struct ctl *ctl, int argc, char *argv[], bool terminal,
 			 enum ctl_exit *ret_code)
 {
-	enum { OPT_NO_LEGEND = 0x100, OPT_SOCKET, OPT_VERSION };
+	enum {
+		OPT_NO_LEGEND = 0x100,
+		OPT_DRY_RUN,
+		OPT_FORCE,
+		OPT_NO_PROGRESS,
+		OPT_SOCKET,
+		OPT_VERSION
+	};
 	static const struct option options[] = {
 		{"json", optional_argument, NULL, 'j'},
 		{"no-legend", no_argument, NULL, OPT_NO_LEGEND},
+		{"dry-run", no_argument, NULL, OPT_DRY_RUN},
+		{"force", no_argument, NULL, OPT_FORCE},
+		{"no-progress", no_argument, NULL, OPT_NO_PROGRESS},
 		{"socket", required_argument, NULL, OPT_SOCKET},
 		{"help", no_argument, NULL, 'h'},
 		{"version", no_argument, NULL, OPT_VERSION},
@@ -129,6 +146,15 @@ static int parse_options(struct ctl *ctl, int argc, char *argv[], bool terminal,
 			return -EINVAL;
 		case OPT_NO_LEGEND:
 			ctl->style.legend = false;
+			break;
+		case OPT_DRY_RUN:
+			ctl->dry_run = true;
+			break;
+		case OPT_FORCE:
+			ctl->force = true;
+			break;
+		case OPT_NO_PROGRESS:
+			ctl->no_progress = true;
 			break;
 		case OPT_SOCKET:
 			ctl->socket = optarg;
@@ -168,6 +194,9 @@ static enum ctl_exit run_verb(const struct ctl *ctl, int argc, char *argv[])
 	if (argc < verb->min_args || argc > verb->max_args)
 		return client_fail(CTL_USAGE, "usage: daxguardctl %s%s%s", verb->name,
 				   *verb->arguments ? " " : "", verb->arguments);
+	/* Somebody believes that it would be one. */
+	if ((ctl->dry_run || ctl->force || ctl->no_progress) && verb->run != verb_remove)
+		return client_fail(CTL_USAGE, "--dry-run, --force and --no-progress are of remove");
 	return verb->run(ctl, argc, argv);
 }
 

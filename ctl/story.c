@@ -65,6 +65,10 @@ static int print_how_it_ended(FILE *f, const struct table_style *style, json_obj
 	char *took;
 	int r;
 
+	if (strcmp(json_str(incident, "Source"), "user") == 0 && *json_str(incident, "Outcome")) {
+		r = print_line(f, style, "State", TABLE_PLAIN, json_text(incident, "State"));
+		return r < 0 ? r : print_outcome(f, style, incident);
+	}
 	if (!*result || strcmp(result, "none") == 0)
 		return print_line(f, style, "State", TABLE_WARN, json_text(incident, "State"));
 
@@ -126,7 +130,12 @@ static int print_head(FILE *f, const struct table_style *style, json_object *inc
 	free(title);
 
 	r = print_line(f, style, "Began", TABLE_PLAIN, text_time(json_num(incident, "BeganUsec")));
-	if (r >= 0 && json_num(incident, "UnbinderPid") > 0)
+	if (r >= 0 && strcmp(json_str(incident, "Source"), "user") == 0)
+		r = print_line(f, style, "Removed by", TABLE_PLAIN,
+			       strdup(json_flag(incident, "Forced")
+					      ? "daxguardd, as it was forced to"
+					      : "daxguardd, as it was asked to"));
+	else if (r >= 0 && json_num(incident, "UnbinderPid") > 0)
 		r = print_line(f, style, "Removed by", TABLE_PLAIN,
 			       text_format("process %" PRIu64, json_num(incident, "UnbinderPid")));
 	else if (r >= 0)

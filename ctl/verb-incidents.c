@@ -48,10 +48,21 @@ int print_incidents(FILE *f, const struct table_style *style, json_object *incid
 	return r;
 }
 
+static int by_begin(const void *a, const void *b)
+{
+	uint64_t x = json_num(*(json_object *const *)a, "BeganUsec");
+	uint64_t y = json_num(*(json_object *const *)b, "BeganUsec");
+
+	return x < y ? -1 : x > y;
+}
+
 enum ctl_exit verb_incidents(const struct ctl *ctl, int argc, char *argv[])
 {
 	json_object *incidents;
 	enum ctl_exit code = client_ask(ctl, &incidents, "ListIncidents", "");
 
+	/* Those that a user asked for have numbers of their own. */
+	if (code == CTL_OK && json_object_is_type(incidents, json_type_array))
+		json_object_array_sort(incidents, by_begin);
 	return code != CTL_OK ? code : print_answer(ctl, "Incidents", incidents, print_incidents);
 }

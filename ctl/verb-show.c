@@ -24,19 +24,26 @@ static int parse_id(const char *text, uint64_t *ret)
 	return 0;
 }
 
-/* Incidents come in the order of their ids: the last is the newest. */
+/* Incidents come in the order of their ids, and those that a user asked for last. */
 static enum ctl_exit find_last(sd_bus *bus, uint64_t *ret)
 {
 	json_object *incidents;
 	enum ctl_exit code = client_call(bus, &incidents, "ListIncidents", "");
+	uint64_t newest_us = 0;
 	size_t n;
 
 	if (code != CTL_OK)
 		return code;
 	n = json_length(incidents);
-	if (n > 0)
-		*ret = json_num(json_at(incidents, n - 1), "Id");
-	else
+	for (size_t i = 0; i < n; i++) {
+		uint64_t began_us = json_num(json_at(incidents, i), "BeganUsec");
+
+		if (began_us < newest_us)
+			continue;
+		newest_us = began_us;
+		*ret = json_num(json_at(incidents, i), "Id");
+	}
+	if (n == 0)
 		code = client_fail(CTL_NOT_FOUND, "no incident is known");
 	json_object_put(incidents);
 	return code;

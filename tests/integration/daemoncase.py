@@ -49,7 +49,7 @@ STEP_WRAPPER = """#!/bin/sh
 echo "$1" >> {dir}/steps
 while [ -e {dir}/block-$1 ]; do sleep 0.05; done
 [ ! -e {dir}/output-$1 ] || exec cat {dir}/output-$1
-exec {step} "$@"
+exec {step} --sys={dir}/sys "$@"
 """
 
 
