@@ -224,34 +224,6 @@ class PrivacyTest(BusCase):
         with self.assertRaises(Refused):
             self.manager("GetPolicy", uid=NOBODY)
 
-    def test_remove(self):
-        """Nobody but who may; and to force it is another thing to be allowed."""
-        self.users()
-        self.topology(self.pmem0(DRIVER="nd_pmem"))
-        self.start_on_bus()
-        eventually(lambda: self.manager("ListDevices"))
-        with self.assertRaises(Refused):
-            self.manager("Remove", "sa{sv}", "pmem0", "0", uid=NOBODY)
-        self.polkit("no")
-        for force, action in (("false", "remove"), ("true", "force-remove")):
-            with self.assertRaises(Refused):
-                self.manager("Remove", "sa{sv}", "pmem0", "1", "Force", "b", force, uid=NOBODY)
-            self.assertEqual(self.said()[:2], ["check", "org.daxguard1." + action])
-        for options in (("1", "Fast", "b", "true"), ("1", "Force", "s", "yes")):
-            with self.assertRaises(Refused):
-                self.manager("Remove", "sa{sv}", "pmem0", *options)
-        with self.assertRaisesRegex(Refused, "no device that is guarded"):
-            self.manager("Remove", "sa{sv}", "pmem1", "0")
-        self.assertEqual(self.manager("ListIncidents"), [])
-        self.fake.kill()
-        self.polkit("yes")
-        number = self.manager("Remove", "sa{sv}", "pmem0", "0", uid=NOBODY)
-        path = f"{ROOT_PATH}/incident/{number}"
-        eventually(lambda: self.properties(path, INCIDENT)["State"] == "stayed")
-        # There is no such device on the nd bus here.
-        self.assertEqual(self.properties(path, INCIDENT)["Outcome"], "unbind-failed")
-        self.assertEqual(self.properties(path, INCIDENT)["Source"], "user")
-
     def test_not_while_held(self):
         """A user's question does not keep the kernel from looking for the daemon."""
         self.users()
@@ -334,6 +306,34 @@ class PolkitTest(BusCase):
         self.ended()
         eventually(lambda: self.manager("GetStatus")["OpenIncidents"] == 0)
         self.reload(uid=0)
+
+    def test_remove(self):
+        """Nobody but who may; and to force it is another thing to be allowed."""
+        self.users()
+        self.topology(self.pmem0(DRIVER="nd_pmem"))
+        self.start_on_bus()
+        eventually(lambda: self.manager("ListDevices"))
+        with self.assertRaises(Refused):
+            self.manager("Remove", "sa{sv}", "pmem0", "0", uid=NOBODY)
+        self.polkit("no")
+        for force, action in (("false", "remove"), ("true", "force-remove")):
+            with self.assertRaises(Refused):
+                self.manager("Remove", "sa{sv}", "pmem0", "1", "Force", "b", force, uid=NOBODY)
+            self.assertEqual(self.said()[:2], ["check", "org.daxguard1." + action])
+        for options in (("1", "Fast", "b", "true"), ("1", "Force", "s", "yes")):
+            with self.assertRaises(Refused):
+                self.manager("Remove", "sa{sv}", "pmem0", *options)
+        with self.assertRaisesRegex(Refused, "no device that is guarded"):
+            self.manager("Remove", "sa{sv}", "pmem1", "0")
+        self.assertEqual(self.manager("ListIncidents"), [])
+        self.fake.kill()
+        self.polkit("yes")
+        number = self.manager("Remove", "sa{sv}", "pmem0", "0", uid=NOBODY)
+        path = f"{ROOT_PATH}/incident/{number}"
+        eventually(lambda: self.properties(path, INCIDENT)["State"] == "stayed")
+        # There is no such device on the nd bus here.
+        self.assertEqual(self.properties(path, INCIDENT)["Outcome"], "unbind-failed")
+        self.assertEqual(self.properties(path, INCIDENT)["Source"], "user")
 
     def test_allowed(self):
         self.users()
