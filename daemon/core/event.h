@@ -121,8 +121,8 @@ struct dg_request {
 	char driver[DG_NAME_MAX];
 	bool surprise;   /* hardware is already gone: do not sync */
 	bool taken_over; /* an earlier daemon had it */
-	bool by_user;    /* asked for in user space: nobody holds it, and it is unbound at the end */
-	bool forced;     /* … also if it carries the system (but "/"), or somebody stays */
+	bool by_user; /* asked for in user space: nobody holds it, and it is unbound at the end */
+	bool forced;  /* … also if it carries the system (but "/"), or somebody stays */
 	enum dg_kstate state;
 	uint32_t deadline_ms; /* left at the time of decoding */
 	uint32_t elapsed_ms;  /* since the hold began */
