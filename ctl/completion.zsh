@@ -41,13 +41,13 @@ _arguments -C \
         '--no-legend[no titles, no hints]' \
         '--socket=[control socket of the daemon]:socket:_files' \
         '1:verb:_daxguardctl_verbs' \
-        '*::argument:->argument'
+        '*:argument:->argument'
 
 case $state in
 argument)
         case $line[1] in
         holders|remove) _daxguardctl_devices ;;
-        explain) if (( CURRENT == 2 )); then _daxguardctl_devices; else _pids; fi ;;
+        explain) if (( $#line == 2 )); then _daxguardctl_devices; else _pids; fi ;;
         show) _daxguardctl_ids ;;
         check-policy) _files -g '*.(policy|device)' ;;
         esac

@@ -23,7 +23,7 @@ guest_packages=(qemu-system-x86 python3)
 build_packages=(gcc libc6-dev meson ninja-build pkg-config systemd udev dbus python3 shellcheck
 	libglib2.0-bin python3-dbus
 	libsystemd-dev libudev-dev libndctl-dev libdaxctl-dev libnl-3-dev libnl-genl-3-dev
-	libmount-dev libjson-c-dev libcmocka-dev xfsprogs mount mandoc)
+	libmount-dev libjson-c-dev libcmocka-dev xfsprogs mount mandoc zsh)
 lint_packages=(clang-tidy cppcheck sparse)
 
 install_packages() {
