@@ -119,6 +119,12 @@ static int print_passed(FILE *f, const struct table_style *style, json_object *o
 	return r;
 }
 
+/* daxguardctl remove, and nothing that would be held. */
+static bool is_by_user(json_object *object)
+{
+	return strcmp(json_str(object, "Source"), "user") == 0;
+}
+
 /* What is so for all of them. */
 static int print_frame(FILE *f, const struct table_style *style, json_object *object)
 {
@@ -128,7 +134,7 @@ static int print_frame(FILE *f, const struct table_style *style, json_object *ob
 			   text_append(text_duration(json_num(object, "DeadlineUsec")),
 				       ", of which ", reserve));
 
-	if (r >= 0 && !json_flag(object, "Held"))
+	if (r >= 0 && !json_flag(object, "Held") && !is_by_user(object))
 		r = print_line(f, style, "Removals", TABLE_BAD,
 			       strdup("are not held now: nobody would get anything"));
 	if (r >= 0 && json_num(object, "NotLookedAt") > 0)
@@ -194,10 +200,15 @@ int print_simulation(FILE *f, const struct table_style *style, json_object *simu
 	if (!device)
 		return -ENOMEM;
 	if (style->legend)
-		fprintf(f, "If %s were removed now, and nobody let go before he had to:\n", device);
+		fprintf(f, "If %s were removed%s now, and nobody let go before he had to:\n",
+			device, is_by_user(simulation) ? " by daxguardd" : "");
 	free(device);
-	r = print_line(f, style, "Outcome", print_colour(outcome),
-		       json_text(simulation, "Outcome"));
+	r = is_by_user(simulation)
+		    ? print_line(f, style, "State", TABLE_PLAIN, json_text(simulation, "State"))
+		    : 0;
+	if (r >= 0)
+		r = print_line(f, style, "Outcome", print_colour(outcome),
+			       json_text(simulation, "Outcome"));
 	if (r >= 0)
 		r = print_frame(f, style, simulation);
 	if (r >= 0)

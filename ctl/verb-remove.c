@@ -97,7 +97,8 @@ static enum ctl_exit ask(const struct ctl *ctl, const char *name)
 static enum ctl_exit simulate(const struct ctl *ctl, const char *name)
 {
 	json_object *answer = NULL;
-	enum ctl_exit code = client_ask(ctl, &answer, "Simulate", "sa{sv}", name, 0);
+	enum ctl_exit code = client_ask(ctl, &answer, "Simulate", "sa{sv}", name, 2, "Source", "s",
+					"user", "Force", "b", (int)ctl->force);
 
 	return code != CTL_OK ? code : print_answer(ctl, "Simulation", answer, print_simulation);
 }

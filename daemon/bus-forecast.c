@@ -6,6 +6,7 @@
 
 #include "bus-device.h"
 #include "bus-dict.h"
+#include "bus-remove.h"
 #include "core/why.h"
 #include "names.h"
 
@@ -162,6 +163,7 @@ static void put_frame(struct dict *d, const char *device, const struct manager_a
 	const struct dg_incident *incident = &answer->forecast->incident;
 
 	dict_word(d, "Device", device);
+	dict_word(d, "Source", incident->request.by_user ? "user" : "kernel");
 	dict_bool(d, "Held", answer->held);
 	dict_bool(d, "Truncated", answer->truncated || answer->forecast->cut);
 	dict_u32(d, "HoldMsec", incident->request.deadline_ms);
@@ -179,6 +181,7 @@ static void put_simulation(struct dict *d, struct call *call, const char *device
 	struct manager_status status;
 
 	put_frame(d, device, answer);
+	dict_word(d, "State", dg_state_name(incident->state));
 	dict_word(d, "Outcome", incident->outcome);
 	dict_word(d, "Result",
 		  dg_result_name(dg_result(incident->state, incident->marks, &incident->done)));
@@ -278,10 +281,24 @@ static void cancel(void *pending)
 	manager_forecast_cancel(pending);
 }
 
-static int ask(struct call *call, const char *device, uint32_t pid, uint32_t uses,
+/*
+ * What Remove would refuse is refused; but what carries the system has a forecast, which
+ * says by what.
+ */
+static int may_remove(struct call *call, const char *name, bool force, sd_bus_error *error)
+{
+	const struct manager_device *device = bus_find_guarded(call_manager(call), name);
+	int r = device ? manager_may_remove(call_manager(call), device, force) : -ENODEV;
+
+	if (r == -ENODEV)
+		return bus_explain_device(error, r, name);
+	return r < 0 && r != -EPERM ? bus_refuse_removal(error, r, device) : 0;
+}
+
+/* question: all but its device. */
+static int ask(struct call *call, const char *device, struct manager_question question,
 	       sd_bus_error *error)
 {
-	struct manager_question question = {.pid = (pid_t)pid, .uses = uses};
 	struct manager_forecast *forecast;
 	int r = bus_find_device(call_manager(call), device, &question.dev);
 
@@ -290,7 +307,7 @@ static int ask(struct call *call, const char *device, uint32_t pid, uint32_t use
 	if (r >= 0)
 		r = manager_forecast(call_manager(call), &question, on_answer, call, &forecast);
 	if (r < 0)
-		return explain(call, error, r, device, pid);
+		return explain(call, error, r, device, (uint32_t)question.pid);
 	return call_wait(call, cancel, forecast);
 }
 
@@ -331,8 +348,34 @@ static int read_access(sd_bus_message *m, uint32_t *ret_uses, sd_bus_error *erro
 	return r < 0 ? r : sd_bus_message_exit_container(m);
 }
 
-/* ret_uses: NULL if there is no such option. Others than those known are wrong. */
-static int read_options(sd_bus_message *m, uint32_t *ret_uses, sd_bus_error *error)
+static int read_source(sd_bus_message *m, bool *ret_by_user, sd_bus_error *error)
+{
+	const char *source;
+	int r = sd_bus_message_read(m, "v", "s", &source);
+
+	if (r < 0 || (strcmp(source, "user") != 0 && strcmp(source, "kernel") != 0))
+		return sd_bus_error_set(error, SD_BUS_ERROR_INVALID_ARGS,
+					"Source is kernel or user");
+	*ret_by_user = strcmp(source, "user") == 0;
+	return 0;
+}
+
+/* Of one process, or of a removal as such; others than those known are wrong. */
+static int read_option(sd_bus_message *m, const char *key, bool of_process,
+		       struct manager_question *question, sd_bus_error *error)
+{
+	if (of_process && strcmp(key, "Access") == 0)
+		return read_access(m, &question->uses, error);
+	if (!of_process && strcmp(key, "Source") == 0)
+		return read_source(m, &question->by_user, error);
+	if (!of_process && strcmp(key, "Force") == 0)
+		return bus_read_force(m, &question->forced, error);
+	return sd_bus_error_set(error, SD_BUS_ERROR_INVALID_ARGS,
+				"there is an option that is not known");
+}
+
+static int read_options(sd_bus_message *m, bool of_process, struct manager_question *question,
+			sd_bus_error *error)
 {
 	const char *key;
 	int r = sd_bus_message_enter_container(m, 'a', "{sv}");
@@ -341,10 +384,7 @@ static int read_options(sd_bus_message *m, uint32_t *ret_uses, sd_bus_error *err
 		r = sd_bus_message_read_basic(m, 's', &key);
 		if (r < 0)
 			return r;
-		if (!ret_uses || strcmp(key, "Access") != 0)
-			return sd_bus_error_set(error, SD_BUS_ERROR_INVALID_ARGS,
-						"there is an option that is not known");
-		r = read_access(m, ret_uses, error);
+		r = read_option(m, key, of_process, question, error);
 		if (r >= 0)
 			r = sd_bus_message_exit_container(m);
 	}
@@ -353,26 +393,34 @@ static int read_options(sd_bus_message *m, uint32_t *ret_uses, sd_bus_error *err
 
 int bus_simulate(struct call *call, sd_bus_error *error)
 {
+	struct manager_question question = {};
 	const char *device;
 	int r = sd_bus_message_read_basic(call_message(call), 's', &device);
 
 	if (r >= 0)
-		r = read_options(call_message(call), NULL, error);
-	return r < 0 ? r : ask(call, device, 0, 0, error);
+		r = read_options(call_message(call), false, &question, error);
+	if (r >= 0 && question.forced && !question.by_user)
+		r = sd_bus_error_set(error, SD_BUS_ERROR_INVALID_ARGS,
+				     "only a removal by a user can be forced");
+	if (r >= 0 && question.by_user)
+		r = may_remove(call, device, question.forced, error);
+	return r < 0 ? r : ask(call, device, question, error);
 }
 
 int bus_query_policy(struct call *call, sd_bus_error *error)
 {
 	sd_bus_message *m = call_message(call);
-	uint32_t pid, uses = 0;
+	struct manager_question question = {};
 	const char *device;
+	uint32_t pid;
 	int r = sd_bus_message_read(m, "su", &device, &pid);
 
 	if (r >= 0)
-		r = read_options(m, &uses, error);
+		r = read_options(m, true, &question, error);
 	if (r < 0)
 		return r;
 	if (pid == 0 || pid > INT32_MAX)
 		return explain(call, error, -ESRCH, device, pid);
-	return ask(call, device, pid, uses, error);
+	question.pid = (pid_t)pid;
+	return ask(call, device, question, error);
 }

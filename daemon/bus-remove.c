@@ -7,22 +7,29 @@
 #include "bus-device.h"
 #include "names.h"
 
+int bus_read_force(sd_bus_message *m, bool *ret, sd_bus_error *error)
+{
+	int r, value;
+
+	r = sd_bus_message_read(m, "v", "b", &value);
+	if (r < 0)
+		return sd_bus_error_set(error, SD_BUS_ERROR_INVALID_ARGS, "Force is a boolean");
+	*ret = value;
+	return 0;
+}
+
 /* Of options: one that is not known is refused, since it may be one that says "do not". */
 static int read_option(sd_bus_message *m, bool *force, sd_bus_error *error)
 {
 	const char *name;
-	int r = sd_bus_message_read_basic(m, 's', &name), value;
+	int r = sd_bus_message_read_basic(m, 's', &name);
 
 	if (r < 0)
 		return r;
 	if (strcmp(name, "Force") != 0)
 		return sd_bus_error_setf(error, SD_BUS_ERROR_INVALID_ARGS, "no option \"%s\"",
 					 name);
-	r = sd_bus_message_read(m, "v", "b", &value);
-	if (r < 0)
-		return sd_bus_error_set(error, SD_BUS_ERROR_INVALID_ARGS, "Force is a boolean");
-	*force = value;
-	return 0;
+	return bus_read_force(m, force, error);
 }
 
 /* From the begin, as often as it is asked for. */
@@ -45,7 +52,7 @@ static int read_arguments(struct call *call, const char **ret_device, bool *ret_
 	return r < 0 ? r : 0;
 }
 
-static int refuse(sd_bus_error *error, int r, const struct manager_device *device)
+int bus_refuse_removal(sd_bus_error *error, int r, const struct manager_device *device)
 {
 	switch (r) {
 	case -EBUSY:
@@ -83,7 +90,7 @@ static int begin(struct call *call, sd_bus_error *error)
 					 "\"%s\" is no device that is guarded", name);
 	r = manager_remove(call_manager(call), device, force, &id);
 	if (r < 0)
-		return refuse(error, r, device);
+		return bus_refuse_removal(error, r, device);
 	return sd_bus_reply_method_return(call_message(call), "t", id);
 }
 

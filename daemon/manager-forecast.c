@@ -419,7 +419,7 @@ static const struct manager_device *find_device(const struct manager *m, dg_dev_
 }
 
 /* As the kernel would announce it; of a device that was not seen at rest, without its names. */
-static int make_request(struct manager_forecast *f)
+static int make_kernel_request(struct manager_forecast *f)
 {
 	const struct manager_device *device = find_device(f->m, f->question.dev);
 	struct dg_target target = {.dev = f->question.dev, .in_use = true};
@@ -444,6 +444,20 @@ static int make_request(struct manager_forecast *f)
 		target.layers = device->layers;
 		target.n_layers = device->n_layers;
 	}
+	return dg_request_copy(&request, &f->request);
+}
+
+static int make_request(struct manager_forecast *f)
+{
+	const struct manager_device *device = find_device(f->m, f->question.dev);
+	struct dg_target target;
+	struct dg_request request;
+
+	if (!f->question.by_user)
+		return make_kernel_request(f);
+	if (!device)
+		return -ENODEV;
+	removal_request(device, f->question.forced, &target, &request);
 	return dg_request_copy(&request, &f->request);
 }
 

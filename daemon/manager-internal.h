@@ -192,6 +192,9 @@ void incident_carry_out(struct incident *incident);
 void incident_over(struct incident *incident);
 
 /* manager-removal.c */
+/* All but its id. ret refers to what it is made of. */
+void removal_request(const struct manager_device *device, bool force, struct dg_target *target,
+		     struct dg_request *ret);
 /* The daemon is told to stop: nobody goes on with them. */
 void removals_give_up(struct manager *m);
 

@@ -39,7 +39,7 @@ static bool carries_root(const struct manager_device *device)
 	return false;
 }
 
-static int check(struct manager *m, const struct manager_device *device, bool force)
+int manager_may_remove(struct manager *m, const struct manager_device *device, bool force)
 {
 	if (manager_device_incident(m, device) != 0)
 		return -EBUSY;
@@ -50,9 +50,8 @@ static int check(struct manager *m, const struct manager_device *device, bool fo
 	return 0;
 }
 
-/* Refers to what it is made of. */
-static void make_request(struct manager *m, const struct manager_device *device, bool force,
-			 struct dg_target *target, struct dg_request *ret)
+void removal_request(const struct manager_device *device, bool force, struct dg_target *target,
+		     struct dg_request *ret)
 {
 	sd_id128_t boot;
 
@@ -66,7 +65,6 @@ static void make_request(struct manager *m, const struct manager_device *device,
 	strcpy(target->name, device->name);
 	strcpy(target->ns_device, device->ns_device);
 	*ret = (struct dg_request){
-		.id = next_id(m),
 		.bus = "nd",
 		.by_user = true,
 		.forced = force,
@@ -86,11 +84,12 @@ int manager_remove(struct manager *m, const struct manager_device *device, bool 
 {
 	struct dg_request request;
 	struct dg_target target;
-	int r = check(m, device, force);
+	int r = manager_may_remove(m, device, force);
 
 	if (r < 0)
 		return r;
-	make_request(m, device, force, &target, &request);
+	removal_request(device, force, &target, &request);
+	request.id = next_id(m);
 	r = incident_open(m, &request);
 	if (r < 0)
 		return r;

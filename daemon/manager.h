@@ -150,6 +150,8 @@ const struct manager_device *manager_devices(struct manager *m, size_t *ret_n);
  */
 int manager_remove(struct manager *m, const struct manager_device *device, bool force,
 		   uint64_t *ret_id);
+/* Likewise, and nothing is done: 0, or why it would be refused. */
+int manager_may_remove(struct manager *m, const struct manager_device *device, bool force);
 /* The open incident that takes this device away, 0 for none. */
 uint64_t manager_device_incident(struct manager *m, const struct manager_device *device);
 
@@ -175,6 +177,8 @@ struct manager_question {
 	pid_t pid;     /* 0: of all who use it; else also of this one, if it does not */
 	uint32_t uses; /* bit per enum dg_use, as if these were its; 0: those that it has, or mapped
 			*/
+	bool by_user;  /* a removal by manager_remove(); else one that the kernel announces */
+	bool forced;   /* … with force */
 };
 struct manager_answer {
 	const struct dg_forecast *forecast;

@@ -270,7 +270,7 @@ static void turn(struct world *w)
 		end_hold(w, released ? DG_RESULT_RELEASED : DG_RESULT_ACKED);
 	else if (end_next_job(w))
 		;
-	else if (i->wake_us >= w->end_us)
+	else if (i->wake_us >= w->end_us && !i->request.by_user)
 		end_hold(w, DG_RESULT_TIMEOUT);
 	else {
 		if (i->wake_us > w->now_us)

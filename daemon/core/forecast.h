@@ -15,7 +15,7 @@
 #define DG_FORECAST_HOLDERS_MAX 4096 /* who comes behind them in the list is not dealt with */
 
 struct dg_forecast_input {
-	/* As the kernel would announce it; deadline_ms: what it gives to who takes it. */
+	/* As the kernel would announce it, or a user's; deadline_ms: for who takes it. */
 	const struct dg_request *request;
 	const struct dg_policy *policy;
 	struct dg_incident_limits limits;

@@ -81,10 +81,15 @@ bool manager_is_holding(const struct manager *m)
 	return false;
 }
 
+int manager_may_remove(struct manager *m, const struct manager_device *d, bool force)
+{
+	return force ? -EBUSY : 0;
+}
+
 int manager_remove(struct manager *m, const struct manager_device *d, bool force, uint64_t *ret_id)
 {
 	*ret_id = 1;
-	return force ? -EBUSY : 0;
+	return manager_may_remove(m, d, force);
 }
 
 int manager_reload(struct manager *m, manager_reload_func func, void *userdata,

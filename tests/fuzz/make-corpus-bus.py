@@ -96,6 +96,7 @@ CONTROL = {
     "list-incidents": LOGGED_IN + call("ListIncidents"),
     "get-incident": LOGGED_IN + call("GetIncident", "t", 3) + call("GetIncident", "t", 1 << 63),
     "simulate": LOGGED_IN + call("Simulate", "sa{sv}", "pmem0", {}) +
+                call("Simulate", "sa{sv}", "pmem0", {"Source": ("s", "user"), "Force": ("b", 1)}) +
                 call("Simulate", "sa{sv}", "pmem0", {"x": ("s", "y")}),
     "query-policy": LOGGED_IN + call("QueryPolicy", "sua{sv}", "pmem0", 7, {"Access": ("as", ["mapped", "cwd"])}) +
                     call("QueryPolicy", "sua{sv}", "pmem0", 1 << 31, {}),

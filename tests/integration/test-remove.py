@@ -269,14 +269,68 @@ class RemoveTest(DaemonCase):
         self.assertEqual({h["Schema"] for h in heard}, {1})
         self.assertTrue(all(h["Event"]["Id"] > FIRST and h["Event"]["TimeUsec"] > 0 for h in heard))
 
-    def test_dry_run(self):
-        holder = self.holder(EXIT_ON_TERM)
-        self.start_known()
-        lines, _ = self.remove("--dry-run", "--json")
-        simulation = json.loads(lines[0])["Simulation"]
-        self.assertEqual([h["Pid"] for h in simulation["Holders"]], [holder.pid])
-        self.assertIsNone(holder.poll())
+    def dry_run(self, *args):
+        """What it would come to, of which nothing is done."""
+        lines, _ = self.remove("--dry-run", "--json", *args)
         self.assertEqual(self.ctl("Incidents", "incidents"), [])
+        self.assertEqual(self.unbound(), "")
+        self.assertTrue(is_mounted(self.dev))
+        return json.loads(lines[0])["Simulation"]
+
+    def compare(self, simulation):
+        """The rule and the ladder of each, when each rung came, and what became of the device."""
+        incident = self.last()
+        for key in ("State", "Outcome", "Marks", "Source", "DeviceRule", "OnBusy"):
+            self.assertEqual(simulation[key], incident[key], key)
+        then = {h["Pid"]: h for h in incident["Holders"]}
+        self.assertEqual({h["Pid"] for h in simulation["Holders"]}, set(then))
+        for holder in simulation["Holders"]:
+            told = then[holder["Pid"]]
+            self.assertEqual((holder["Rule"], holder["GracePermille"]), (told["Rule"], told["GracePermille"]))
+            self.assertEqual([(a["Action"], a["Outcome"] or "sent", a["GraceMsec"]) for a in holder["Actions"]],
+                             [(a["Action"], a["Outcome"], a["GraceMsec"]) for a in told["Actions"]])
+
+    def test_dry_run(self):
+        """Longer graces than a hold has, and SIGBUS by nobody."""
+        self.rule("10-slow.policy", "Device=pmem0", "Action=sigbus@1s term@3s kill")
+        self.module.hold_s = 2.0
+        holder = self.holder("signal.signal(signal.SIGBUS, lambda *a: None)\n" + IGNORE_TERM)
+        self.start_known()
+        simulation = self.dry_run()
+        self.assertEqual((simulation["Source"], simulation["State"], simulation["Outcome"]), ("user", "done", "clean"))
+        self.assertEqual([(a["Action"], a["Outcome"]) for a in simulation["Holders"][0]["Actions"]],
+                         [("sigbus", "not-held"), ("term", ""), ("kill", "")])
+        self.assertIsNone(holder.poll())
+        self.remove()
+        self.assertEqual(holder.wait(5), -signal.SIGKILL)
+        self.compare(simulation)
+
+    def test_dry_run_of_who_stays(self):
+        self.holder(code=OPEN_ONLY)
+        self.start_known()
+        forced = self.dry_run("--force")
+        self.assertEqual((forced["State"], forced["Outcome"]), ("done", "detached-pinned"))
+        simulation = self.dry_run()
+        self.assertEqual((simulation["State"], simulation["Outcome"]), ("stayed", "busy"))
+        self.remove(status=7)
+        self.compare(simulation)
+
+    def test_dry_run_of_what_is_refused(self):
+        self.topology({"SYSTEM_OF": "pmem0", "WHY": "/var"})
+        self.write("output-mounts", f"DEV={self.number}\0TYPE=tmpfs\0PATH={self.pmem}\0NS=1\0PID=1\0HOST=1\0\0"
+                                    "SYSTEM=/var\0\0", 0o600)
+        self.start_known()
+        simulation = self.dry_run()
+        self.assertEqual((simulation["State"], simulation["Outcome"], simulation["System"]),
+                         ("stayed", "system-device", ["/var"]))
+
+    def test_no_driver(self):
+        self.topology(DRIVER="")
+        self.start_known()
+        _, said = self.remove("--dry-run", status=1)
+        self.assertIn("no driver on the nd bus", said)
+        _, again = self.remove(status=1)
+        self.assertEqual(again, said)
 
     def test_oldest_go_first(self):
         self.write("daxguardd.conf", "[Daemon]\nIncidentsMax=2\n", 0o644)

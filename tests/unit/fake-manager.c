@@ -2,6 +2,7 @@
 #include "test.h"
 
 #include "fake-manager.h"
+#include "names.h"
 
 static struct dg_story_holder holder = {
 	.process = {7, 1},
@@ -42,10 +43,17 @@ struct manager_reload {
 	sd_event_source *source;
 };
 
+int manager_may_remove(struct manager *m, const struct manager_device *d, bool force)
+{
+	return force ? -EBUSY : 0;
+}
+
 int manager_remove(struct manager *m, const struct manager_device *d, bool force, uint64_t *ret_id)
 {
-	if (force)
-		return -EBUSY;
+	int r = manager_may_remove(m, d, force);
+
+	if (r < 0)
+		return r;
 	*ret_id = 1000000001;
 	return 0;
 }
@@ -235,8 +243,10 @@ static void forecast(struct manager_forecast *f)
 	struct dg_mount_list mounts = {.items = &place, .n_items = 1};
 	struct dg_target target = {.name = "pmem0", .mode = DG_MODE_FSDAX};
 	struct dg_request request = {.device = "pfn0.0",
-				     .deadline_ms = 20000,
-				     .cap_ms = 60000,
+				     .by_user = f->question.by_user,
+				     .forced = f->question.forced,
+				     .deadline_ms = f->question.by_user ? DG_REMOVE_MSEC : 20000,
+				     .cap_ms = f->question.by_user ? DG_REMOVE_MSEC : 60000,
 				     .targets = &target,
 				     .n_targets = 1};
 	struct dg_device_facts facts = {

@@ -150,13 +150,60 @@ static void test_simulate(void **state)
 	json_object_put(answer);
 }
 
+static enum ctl_exit simulate_removal(int force, json_object **ret)
+{
+	return client_ask(server_ctl(), ret, "Simulate", "sa{sv}", "pmem0", 2, "Source", "s",
+			  "user", "Force", "b", force);
+}
+
+/* As daxguardctl remove --dry-run asks. */
+static void test_simulate_by_user(void **state)
+{
+	json_object *answer;
+
+	assert_int_equal(simulate_removal(false, &answer), CTL_OK);
+	assert_string_equal(json_str(answer, "Source"), "user");
+	assert_string_equal(json_str(answer, "State"), "stayed");
+	assert_string_equal(json_str(answer, "Outcome"), "busy");
+	assert_int_equal(json_num(answer, "DeadlineUsec"), 3600000000);
+	json_object_put(answer);
+
+	/* What the manager of these tests says of one that is forced. */
+	assert_int_equal(simulate_removal(true, &answer), CTL_NOT_REMOVED);
+	assert_int_equal(client_ask(server_ctl(), &answer, "Simulate", "sa{sv}", "pmem0", 1,
+				    "Source", "s", "kernel"),
+			 CTL_OK);
+	assert_string_equal(json_str(answer, "Source"), "kernel");
+	assert_string_equal(json_str(answer, "State"), "done");
+	json_object_put(answer);
+}
+
+static void test_simulate_refused(void **state)
+{
+	static const char invalid[] = SD_BUS_ERROR_INVALID_ARGS, simulate[] = "Simulate";
+
+	assert_refused(simulate, invalid, "Source is kernel or user", "sa{sv}", "pmem0", 1,
+		       "Source", "s", "me");
+	assert_refused(simulate, invalid, "Source is kernel or user", "sa{sv}", "pmem0", 1,
+		       "Source", "b", 1);
+	assert_refused(simulate, invalid, "Force is a boolean", "sa{sv}", "pmem0", 2, "Source", "s",
+		       "user", "Force", "s", "yes");
+	assert_refused(simulate, invalid, "only a removal by a user can be forced", "sa{sv}",
+		       "pmem0", 1, "Force", "b", 1);
+	assert_refused("QueryPolicy", invalid, "there is an option that is not known", "sua{sv}",
+		       "pmem0", 7, 1, "Source", "s", "user");
+	/* A disk that is not in the list has no driver that anybody could take away. */
+	assert_refused(simulate, DG_BUS_ERROR_NO_SUCH_DEVICE,
+		       "\"259:2\" is no device that is guarded", "sa{sv}", "259:2", 1, "Source",
+		       "s", "user");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		SERVER_TEST(test_query_policy),
-		SERVER_TEST(test_query_nobody),
-		SERVER_TEST(test_query_refused),
-		SERVER_TEST(test_simulate),
+		SERVER_TEST(test_query_policy),     SERVER_TEST(test_query_nobody),
+		SERVER_TEST(test_query_refused),    SERVER_TEST(test_simulate),
+		SERVER_TEST(test_simulate_by_user), SERVER_TEST(test_simulate_refused),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

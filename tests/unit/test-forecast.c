@@ -272,6 +272,57 @@ static void test_devdax(void **state)
 	assert_string_equal(forecast.incident.device_rule->name, "built-in:device");
 }
 
+/* daxguardctl remove: nothing is held, so nothing is cut, and nobody's file system is ended. */
+static void test_by_user(void **state)
+{
+	struct dg_holder who[] = {mapper(7), opener(8)};
+
+	request.by_user = true;
+	request.deadline_ms = request.cap_ms = 3600000;
+	rule("1.policy", "Access=mapped", "Action=sigbus@5s term@10min kill");
+	run(who, 1);
+	expect_ladder(7, "1.policy: sigbus@0+0!not-held term@0+600000 kill@600000+1000 =killed");
+	assert_int_equal(forecast.incident.plan.entries[0].permille, 1000);
+	assert_int_equal(forecast.incident.state, DG_STATE_DONE);
+	assert_string_equal(forecast.incident.outcome, "clean");
+	dg_forecast_done(&forecast);
+	run(who, 2);
+	assert_int_equal(forecast.incident.state, DG_STATE_STAYED);
+	assert_string_equal(forecast.incident.outcome, "busy");
+	dg_forecast_done(&forecast);
+	request.forced = true;
+	run(who, 2);
+	assert_int_equal(forecast.incident.state, DG_STATE_DONE);
+	assert_string_equal(forecast.incident.outcome, "detached-pinned");
+	dg_forecast_done(&forecast);
+	device_rule("1.device", "MountPoint=/mnt", "OnBusy=keep");
+	run(who, 2);
+	assert_int_equal(forecast.incident.state, DG_STATE_STAYED);
+	assert_string_equal(forecast.incident.outcome, "kept");
+}
+
+/* A part of the system, or all of it. */
+static void test_by_user_of_system(void **state)
+{
+	const char *why[] = {"/var"};
+
+	request.by_user = true;
+	request.deadline_ms = request.cap_ms = 3600000;
+	mounts.system = why;
+	mounts.n_system = 1;
+	run(NULL, 0);
+	assert_int_equal(forecast.incident.state, DG_STATE_STAYED);
+	assert_string_equal(forecast.incident.outcome, "system-device");
+	dg_forecast_done(&forecast);
+	request.forced = true;
+	run(NULL, 0);
+	assert_int_equal(forecast.incident.state, DG_STATE_DONE);
+	dg_forecast_done(&forecast);
+	why[0] = "/";
+	run(NULL, 0);
+	assert_string_equal(forecast.incident.outcome, "system-device");
+}
+
 /* Who asks without the module knows nothing of file systems. */
 static void test_without_module(void **state)
 {
@@ -352,14 +403,23 @@ static void test_why_many(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		FORECAST_TEST(test_builtin),   FORECAST_TEST(test_nobody),
-		FORECAST_TEST(test_shrinks),   FORECAST_TEST(test_budget),
-		FORECAST_TEST(test_keep),      FORECAST_TEST(test_dry_run),
-		FORECAST_TEST(test_survives),  FORECAST_TEST(test_system),
-		FORECAST_TEST(test_protected), FORECAST_TEST(test_locked),
-		FORECAST_TEST(test_devdax),    FORECAST_TEST(test_without_module),
-		FORECAST_TEST(test_many),      FORECAST_TEST(test_why),
+		FORECAST_TEST(test_builtin),
+		FORECAST_TEST(test_nobody),
+		FORECAST_TEST(test_shrinks),
+		FORECAST_TEST(test_budget),
+		FORECAST_TEST(test_keep),
+		FORECAST_TEST(test_dry_run),
+		FORECAST_TEST(test_survives),
+		FORECAST_TEST(test_system),
+		FORECAST_TEST(test_protected),
+		FORECAST_TEST(test_locked),
+		FORECAST_TEST(test_devdax),
+		FORECAST_TEST(test_without_module),
+		FORECAST_TEST(test_many),
+		FORECAST_TEST(test_why),
 		FORECAST_TEST(test_why_many),
+		FORECAST_TEST(test_by_user),
+		FORECAST_TEST(test_by_user_of_system),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
