@@ -20,7 +20,8 @@ enum table_colour print_colour(const char *outcome)
 		"revoke-busy",  "pinned",       "expired",        "abandoned",
 		"pages-pinned", "still-mapped", "locked",         "survived",
 		"unfinished",   "sync-failed",  "mounts-unknown", "protected-unknown",
-		"hook-failed",  "hook-timeout", "stop-failed",    "stop-timeout"};
+		"hook-failed",  "hook-timeout", "stop-failed",    "stop-timeout",
+		"stayed",       "unbind-failed"};
 
 	for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++)
 		if (strcmp(outcome, good[i]) == 0)

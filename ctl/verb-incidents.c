@@ -9,13 +9,25 @@
 #include "print.h"
 #include "text.h"
 
+static bool is_none(const char *word)
+{
+	return !*word || strcmp(word, "none") == 0;
+}
+
+/* The kernel's word, which says how it ended; where there is none, how far it has come. */
+static const char *result_of(json_object *incident)
+{
+	const char *result = json_str(incident, "Result");
+
+	return is_none(result) ? json_str(incident, "State") : result;
+}
+
 int print_incidents(FILE *f, const struct table_style *style, json_object *incidents)
 {
 	static const struct table_column columns[] = {
 		{"ID", TABLE_RIGHT},
 		{"BEGAN"},
-		{"DEVICE"},
-		{"STATE"},
+		{"DEVICE", TABLE_ELASTIC},
 		{"RESULT"},
 		{"REVOKE"},
 		{"HELD", TABLE_RIGHT},
@@ -28,16 +40,19 @@ int print_incidents(FILE *f, const struct table_style *style, json_object *incid
 		return -ENOMEM;
 	for (size_t i = 0; i < json_length(incidents); i++) {
 		json_object *incident = json_at(incidents, i);
-		const char *result = json_str(incident, "Result");
+		const char *result = result_of(incident);
 		const char *revoke = json_str(incident, "Revoke");
+		uint64_t held_us = json_num(incident, "HeldUsec");
 
 		table_printf(table, TABLE_PLAIN, "%" PRIu64, json_num(incident, "Id"));
 		table_take(table, TABLE_PLAIN, text_time(json_num(incident, "BeganUsec")));
 		table_cell(table, TABLE_PLAIN, json_str(incident, "Device"));
-		table_cell(table, TABLE_PLAIN, json_str(incident, "State"));
 		table_cell(table, print_colour(result), result);
-		table_cell(table, print_colour(revoke), revoke);
-		table_take(table, TABLE_PLAIN, text_duration(json_num(incident, "HeldUsec")));
+		table_cell(table, print_colour(revoke), is_none(revoke) ? NULL : revoke);
+		if (held_us > 0)
+			table_take(table, TABLE_PLAIN, text_duration(held_us));
+		else
+			table_cell(table, TABLE_PLAIN, NULL);
 		table_printf(table, TABLE_PLAIN, "%" PRIu64, json_num(incident, "HolderCount"));
 	}
 	r = table_print(table, f, style);

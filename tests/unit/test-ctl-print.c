@@ -173,6 +173,21 @@ static void test_simulation(void **state)
 	      "… and 4 more.\n");
 }
 
+/* Nothing is held for it, so it matters to nobody whether removals are. */
+static void test_simulation_by_user(void **state)
+{
+	check(print_simulation,
+	      "{\"Device\":\"pmem0\",\"Source\":\"user\",\"Held\":false,"
+	      "\"State\":\"stayed\",\"Outcome\":\"busy\",\"DeadlineUsec\":3600000000,"
+	      "\"ReserveUsec\":6000000,\"DeviceRule\":\"built-in:device\","
+	      "\"DeviceRulePath\":\"\",\"OnBusy\":\"detach\"}",
+	      "If pmem0 were removed by daxguardd now, and nobody let go before he had to:\n"
+	      "State        stayed\n"
+	      "Outcome      busy\n"
+	      "Time         60 min 0 s, of which 6.000 s for the last kill, sync and unmount\n"
+	      "Device rule  built-in:device, detach\n");
+}
+
 static void test_process(void **state)
 {
 	check(print_process,
@@ -207,9 +222,29 @@ static void test_incidents(void **state)
 	      "[{\"Id\":3,\"BeganUsec\":1927771200000000,\"Device\":\"pfn0.0\",\"State\":"
 	      "\"done\",\"Outcome\":\"unmounted\",\"Result\":\"acked\",\"Revoke\":\"clean\","
 	      "\"HeldUsec\":3214000,\"HolderCount\":2}]",
-	      "ID  BEGAN                DEVICE  STATE  RESULT  REVOKE     HELD  HOLDERS\n"
-	      " 3  2031-02-02 04:00:00  pfn0.0  done   acked   clean   3.214 s        2\n"
+	      "ID  BEGAN                DEVICE  RESULT  REVOKE     HELD  HOLDERS\n"
+	      " 3  2031-02-02 04:00:00  pfn0.0  acked   clean   3.214 s        2\n"
 	      "\n1 incident.\n");
+	/* Numbers as users' removals have them, and the longest words there are: 80 columns. */
+	check_style(print_incidents, &(struct table_style){.legend = true, .width = 80},
+		    "[{\"Id\":9003,\"BeganUsec\":1927771200000000,\"Device\":\"namespace0.0\","
+		    "\"State\":\"expired\",\"Outcome\":\"expired\",\"Result\":\"no-daemon\","
+		    "\"Revoke\":\"pinned\",\"HeldUsec\":59214000,\"HolderCount\":16384},"
+		    "{\"Id\":1000009004,\"BeganUsec\":1927771200000000,\"Device\":\"pfn0.0\","
+		    "\"State\":\"stayed\",\"Outcome\":\"busy\",\"Result\":\"none\","
+		    "\"Revoke\":\"none\",\"HeldUsec\":0,\"HolderCount\":1},"
+		    "{\"Id\":1000009005,\"BeganUsec\":1927771200000000,\"Device\":\"pfn0.0\","
+		    "\"State\":\"unmounting\",\"Outcome\":\"\",\"Result\":\"none\","
+		    "\"Revoke\":\"none\",\"HeldUsec\":0,\"HolderCount\":0}]",
+		    "        ID  BEGAN                DEVICE    RESU"
+		    "LT      REVOKE      HELD  HOLDERS\n"
+		    "      9003  2031-02-02 04:00:00  namespa…  no-d"
+		    "aemon   pinned  59.214 s    16384\n"
+		    "1000009004  2031-02-02 04:00:00  pfn0.0    stay"
+		    "ed      -              -        1\n"
+		    "1000009005  2031-02-02 04:00:00  pfn0.0    unmo"
+		    "unting  -              -        0\n"
+		    "\n3 incidents.\n");
 }
 
 static const char story[] =
@@ -404,11 +439,12 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_policy),         cmocka_unit_test(test_status_held),
 		cmocka_unit_test(test_status_trouble), cmocka_unit_test(test_devices),
-		cmocka_unit_test(test_simulation),     cmocka_unit_test(test_process),
-		cmocka_unit_test(test_holders),        cmocka_unit_test(test_incidents),
-		cmocka_unit_test(test_story),          cmocka_unit_test(test_story_open),
-		cmocka_unit_test(test_story_of_units), cmocka_unit_test(test_signals),
-		cmocka_unit_test(test_check),          cmocka_unit_test(test_nonsense),
+		cmocka_unit_test(test_simulation),     cmocka_unit_test(test_simulation_by_user),
+		cmocka_unit_test(test_process),        cmocka_unit_test(test_holders),
+		cmocka_unit_test(test_incidents),      cmocka_unit_test(test_story),
+		cmocka_unit_test(test_story_open),     cmocka_unit_test(test_story_of_units),
+		cmocka_unit_test(test_signals),        cmocka_unit_test(test_check),
+		cmocka_unit_test(test_nonsense),
 	};
 
 	return cmocka_run_group_tests(tests, set_zone, NULL);
