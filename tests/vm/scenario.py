@@ -20,7 +20,7 @@ def newest_incident(guest):
     that it is over."""
     for _ in range(50):
         incident = json.loads(guest.run("daxguardctl show --json", check=True).out)["Incident"]
-        if incident["State"] in ("done", "expired", "abandoned"):
+        if incident["State"] in ("done", "expired", "abandoned", "stayed"):
             break
         time.sleep(0.2)
     return incident

@@ -277,13 +277,13 @@ is_gone() {
 	! grep -q '^State:.[^ZX]' "/proc/$1/status" 2>/dev/null
 }
 
-# newest_record: the daemon's file about the last incident. No process, since it
-# is asked for in loops.
+# newest_record: the daemon's file about the last incident that was held. No process,
+# since it is asked for in loops. What users ask for is numbered above all of those.
 newest_record() {
 	local file newest=0
 	for file in /run/daxguard/incidents/*; do
 		file=${file##*/}
-		if [ "$file" != '*' ] && [ "$file" -gt "$newest" ]; then
+		if [ "$file" != '*' ] && [ "$file" -gt "$newest" ] && [ "$file" -le 1000000000 ]; then
 			newest=$file
 		fi
 	done
