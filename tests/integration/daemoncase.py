@@ -191,6 +191,15 @@ class DaemonCase(unittest.TestCase):
                 self.fail(f"the daemon ended with {daemon.returncode}: {daemon.stderr.read().decode()}")
         return daemon
 
+    def can_be_asked(self):
+        """It listens: that its socket has a name is what a daemon of before may have left."""
+        with socket.socket(socket.AF_UNIX) as client:
+            try:
+                client.connect(self.path("run/control"))
+            except (FileNotFoundError, ConnectionRefusedError):
+                return False
+        return True
+
     def holder(self, before="", after="", code=HOLDER, path=None):
         text = code.format(path=path or self.pmem + "/data", before=before, after=after)
         process = subprocess.Popen([sys.executable, "-c", text], stdout=subprocess.PIPE)

@@ -5,7 +5,6 @@
 usage: as test-daemon.py
 """
 
-import os
 import random
 import socket
 import struct
@@ -60,7 +59,7 @@ class ControlTest(DaemonCase):
 
     def start_with_socket(self):
         daemon = self.start()
-        eventually(lambda: os.path.exists(self.path("run/control")))
+        eventually(self.can_be_asked)
         return daemon
 
     def answers(self):

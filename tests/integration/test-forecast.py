@@ -28,7 +28,7 @@ class ForecastCase(DaemonCase):
 
     def start_and_look(self, **more):
         daemon = self.start(**more)
-        eventually(lambda: os.path.exists(self.path("run/control")))
+        eventually(self.can_be_asked)
         eventually(lambda: self.ctl("Devices", "list"))
         return daemon
 
@@ -212,7 +212,7 @@ class ForecastTest(ForecastCase):
         self.rule("1.policy", "Access=mapped", "Action=term kill")
         holder = self.holder()
         self.start(wait=False)
-        eventually(lambda: os.path.exists(self.path("run/control")))
+        eventually(self.can_be_asked)
         eventually(lambda: self.ctl("Devices", "list"))
         simulation = self.simulate()
         self.assertFalse(simulation["Held"])

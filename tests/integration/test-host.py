@@ -49,7 +49,7 @@ class HostTest(DaemonCase):
         self.addCleanup(libc.umount2, self.path("run").encode(), 2)
 
     def fill_run(self):
-        eventually(lambda: os.path.exists(self.path("run/control")))
+        eventually(self.can_be_asked)
         with open(self.path("run/filler"), "wb", buffering=0) as filler, \
                 self.assertRaises(OSError) as full:
             while True:
@@ -127,7 +127,7 @@ class HostTest(DaemonCase):
         daemon = self.start()
         # The step that looked at the topology is over, those for the first hold wait.
         eventually(lambda: len(self.idle_steps(daemon.pid)) == READY)
-        eventually(lambda: os.path.exists(self.path("run/control")))
+        eventually(self.can_be_asked)
         before(daemon.pid)
         n = len(os.listdir(f"/proc/{daemon.pid}/fd"))
         _, hard = resource.prlimit(daemon.pid, resource.RLIMIT_NOFILE)

@@ -24,7 +24,7 @@ class PolicyCase(DaemonCase):
 
     def start_with_socket(self, **more):
         daemon = self.start(**more)
-        eventually(lambda: os.path.exists(self.path("run/control")))
+        eventually(self.can_be_asked)
         return daemon
 
     def status(self):

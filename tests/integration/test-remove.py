@@ -37,6 +37,7 @@ class RemoveTest(DaemonCase):
 
     def start_known(self):
         daemon = self.start()
+        eventually(self.can_be_asked)
         eventually(lambda: self.ctl("Devices", "list"))
         return daemon
 
@@ -189,7 +190,7 @@ class RemoveTest(DaemonCase):
         self.module.load(False)
         holder = self.holder(EXIT_ON_TERM)
         self.start(wait=False)
-        eventually(lambda: os.path.exists(self.path("run/control")))
+        eventually(self.can_be_asked)
         eventually(lambda: self.ctl("Devices", "list"))
         self.remove()
         self.assertEqual(holder.wait(5), 0)

@@ -26,7 +26,7 @@ class SharedMemoryTest(DaemonCase):
         return process, int(pid)
 
     def remove(self):
-        eventually(lambda: os.path.exists(self.path("run/control")))
+        eventually(self.can_be_asked)
         self.module.hold()
         self.assertEqual(self.module.wait(), "ACKED")
         self.ended()
@@ -69,7 +69,7 @@ class SharedMemoryTest(DaemonCase):
             file.write(f"NAME=pmem0\0MODE=fsdax\0DEV={os.major(self.dev)}:{os.minor(self.dev)}\0\0".encode())
         leader, other = self.siblings()
         self.start()
-        eventually(lambda: os.path.exists(self.path("run/control")) and self.ctl("Devices", "list"))
+        eventually(lambda: self.can_be_asked() and self.ctl("Devices", "list"))
         now = {h["Pid"]: h for h in self.ctl("Simulation", "explain", "pmem0")["Holders"]}
         self.assertEqual(now[other]["SharedWith"], leader.pid)
         then = self.remove()
