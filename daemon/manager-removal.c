@@ -4,7 +4,6 @@
  * kernel says of a hold is said here, by what is known of the device.
  */
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 #include <systemd/sd-id128.h>
 #include <time.h>
@@ -62,8 +61,8 @@ void removal_request(const struct manager_device *device, bool force, struct dg_
 		.layers = device->layers,
 		.n_layers = device->n_layers,
 	};
-	strcpy(target->name, device->name);
-	strcpy(target->ns_device, device->ns_device);
+	memcpy(target->name, device->name, sizeof(target->name));
+	memcpy(target->ns_device, device->ns_device, sizeof(target->ns_device));
 	*ret = (struct dg_request){
 		.bus = "nd",
 		.by_user = true,
@@ -75,8 +74,8 @@ void removal_request(const struct manager_device *device, bool force, struct dg_
 	};
 	if (sd_id128_get_boot(&boot) >= 0)
 		sd_id128_to_uuid_string(boot, ret->boot_id);
-	strcpy(ret->device, device->ns_device);
-	strcpy(ret->driver, device->driver);
+	memcpy(ret->device, device->ns_device, sizeof(ret->device));
+	memcpy(ret->driver, device->driver, sizeof(ret->driver));
 }
 
 int manager_remove(struct manager *m, const struct manager_device *device, bool force,

@@ -231,7 +231,8 @@ def interrupted(check):
 
 # What runs has its files in the one that is covered, and finds what it looks for.
 COVER_VAR = """
-mkdir -p $MNT/lib $MNT/log $MNT/cache $MNT/spool; mkdir -m 1777 -p $MNT/tmp; ln -sfn /run $MNT/run; ln -sfn /run/lock $MNT/lock
+mkdir -p $MNT/lib $MNT/log $MNT/cache $MNT/spool; mkdir -m 1777 -p $MNT/tmp
+ln -sfn /run $MNT/run; ln -sfn /run/lock $MNT/lock
 umount $MNT; mount -o dax=always $DEV /var
 """
 

@@ -76,11 +76,12 @@ def removed(check, script, holds=1, limit=REMOVAL_LIMIT, **expected):
 
 
 def incidents(check, count):
-    """The newest ones, oldest first, once all of them are over."""
+    """The newest holds, oldest first, once all of them are over."""
     script = "daxguardctl incidents --json"
     for _ in range(50):
-        rows = sorted(json.loads(check.run(script))["Incidents"], key=lambda row: row["BeganUsec"])[-count:]
-        if all(row["State"] in ("done", "expired", "abandoned", "stayed") for row in rows):
+        rows = [row for row in json.loads(check.run(script))["Incidents"] if row["Source"] == "kernel"]
+        rows = sorted(rows, key=lambda row: row["Id"])[-count:]
+        if all(row["State"] in ("done", "expired", "abandoned") for row in rows):
             break
         check.guest.run("sleep 0.2")
     return [json.loads(check.run(f"daxguardctl show --json {row['Id']}"))["Incident"] for row in rows]
