@@ -93,6 +93,17 @@ char *print_uses(json_object *holder)
 	return all;
 }
 
+char *print_rule_text(json_object *object, const char *name, const char *path, const char *line)
+{
+	char *text = json_text(object, path);
+
+	if (text && !*text) {
+		free(text);
+		return json_text(object, name);
+	}
+	return text_append(text, ":", text_format("%" PRIu64, json_num(object, line)));
+}
+
 char *print_words(json_object *object, const char *key)
 {
 	char *all = strdup("");

@@ -27,6 +27,12 @@ enum table_colour print_colour(const char *outcome);
 /* "16.0 MiB mapped, 2 open, cwd": a holder's uses; the caller's to free. */
 char *print_uses(json_object *holder);
 
+/*
+ * "/etc/daxguard/policy.d/1.policy:5", of these keys; of a built-in rule its name. The
+ * caller's to free.
+ */
+char *print_rule_text(json_object *object, const char *name, const char *path, const char *line);
+
 /* A list of words in one: "shared write". */
 char *print_words(json_object *object, const char *key);
 

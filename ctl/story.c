@@ -273,6 +273,26 @@ static int print_holder_list(FILE *f, const struct table_style *style, json_obje
 	return r;
 }
 
+/* What decided for each. */
+static int print_rules(FILE *f, const struct table_style *style, json_object *incident)
+{
+	static const struct table_column columns[] = {{"PID", TABLE_RIGHT}, {"RULE"}};
+	struct table *table = table_new(columns, N(columns));
+
+	if (!table)
+		return -ENOMEM;
+	for (size_t i = 0; i < json_count(incident, "Holders"); i++) {
+		json_object *holder = json_item(incident, "Holders", i);
+
+		if (!*json_str(holder, "Rule"))
+			continue;
+		table_printf(table, TABLE_PLAIN, "%" PRIu64, json_num(holder, "Pid"));
+		table_take(table, TABLE_PLAIN,
+			   print_rule_text(holder, "Rule", "RulePath", "RuleLine"));
+	}
+	return print_part(f, style, "Rules", table);
+}
+
 static void add_said(struct table *table, uint64_t pid, json_object *action)
 {
 	char *unit = json_text(action, "Unit"), *said = json_text(action, "Output");
@@ -342,8 +362,8 @@ static int print_mounts(FILE *f, const struct table_style *style, json_object *i
 int print_story(FILE *f, const struct table_style *style, json_object *incident)
 {
 	static int (*const parts[])(FILE *, const struct table_style *, json_object *) = {
-		print_head, print_targets, print_states, print_holder_list,
-		print_said, print_mounts,  print_steps};
+		print_head,  print_targets, print_states, print_holder_list,
+		print_rules, print_said,    print_mounts, print_steps};
 
 	for (size_t i = 0; i < N(parts); i++) {
 		int r = parts[i](f, style, incident);

@@ -24,18 +24,6 @@ static void take(struct table *table, char *text)
 	free(text);
 }
 
-/* "/etc/daxguard/policy.d/1.policy:5"; of a built-in rule its name. */
-static char *rule_text(json_object *object, const char *name, const char *path, const char *line)
-{
-	char *text = json_text(object, path);
-
-	if (text && !*text) {
-		free(text);
-		return json_text(object, name);
-	}
-	return text_append(text, ":", text_format("%" PRIu64, json_num(object, line)));
-}
-
 /* "sigbus (no-handler), term, kill after 3.000 s": all that comes, or nothing at all. */
 static char *ladder_text(json_object *holder)
 {
@@ -81,7 +69,8 @@ static int print_holders_of(FILE *f, const struct table_style *style, json_objec
 		table_printf(table, TABLE_PLAIN, "%" PRIu64, json_num(holder, "Uid"));
 		table_take(table, TABLE_PLAIN, json_text(holder, "Comm"));
 		table_take(table, TABLE_PLAIN, print_uses(holder));
-		table_take(table, TABLE_PLAIN, rule_text(holder, "Rule", "RulePath", "RuleLine"));
+		table_take(table, TABLE_PLAIN,
+			   print_rule_text(holder, "Rule", "RulePath", "RuleLine"));
 		take(table, ladder_text(holder));
 		table_cell(table, print_colour(end), end);
 	}
@@ -105,7 +94,7 @@ static int print_passed(FILE *f, const struct table_style *style, json_object *o
 		json_object *rule = json_item(object, key, i);
 		const char *name = json_str(rule, "Key");
 
-		table_take(table, TABLE_PLAIN, rule_text(rule, "Rule", "Path", "Line"));
+		table_take(table, TABLE_PLAIN, print_rule_text(rule, "Rule", "Path", "Line"));
 		take(table, text_format("%s%s", name, *name ? "=" : ""));
 		table_take(table, TABLE_PLAIN, json_text(rule, "Verdict"));
 	}
@@ -155,8 +144,9 @@ static int print_device_rule(FILE *f, const struct table_style *style, json_obje
 	if (!*json_str(simulation, "DeviceRule"))
 		return print_line(f, style, "Device rule", TABLE_WARN,
 				  strdup("none: its mounts are not known"));
-	rule = text_append(rule_text(simulation, "DeviceRule", "DeviceRulePath", "DeviceRuleLine"),
-			   ", ", json_text(simulation, "OnBusy"));
+	rule = text_append(
+		print_rule_text(simulation, "DeviceRule", "DeviceRulePath", "DeviceRuleLine"), ", ",
+		json_text(simulation, "OnBusy"));
 	if (budget_ms > 0)
 		rule = text_append(rule, ", budget ", text_duration(budget_ms * 1000));
 	return print_line(f, style, "Device rule", TABLE_PLAIN, rule);
@@ -281,7 +271,7 @@ int print_process(FILE *f, const struct table_style *style, json_object *process
 		r = print_frame(f, style, process);
 	if (r >= 0)
 		r = print_line(f, style, "Rule", TABLE_PLAIN,
-			       rule_text(process, "Rule", "RulePath", "RuleLine"));
+			       print_rule_text(process, "Rule", "RulePath", "RuleLine"));
 	if (r >= 0 && strcmp(json_str(process, "Scope"), "unit") == 0)
 		r = print_line(f, style, "Scope", TABLE_PLAIN, strdup("its unit as a whole"));
 	if (r >= 0 && json_flag(process, "DryRun"))

@@ -112,6 +112,16 @@ static void put_actions(struct dict *d, struct viewer viewer, const struct dg_st
 	dict_list_end(d);
 }
 
+/* Of what decided; what is built in has no file. */
+static void put_rule(struct dict *d, const struct dg_story *story, const char *name)
+{
+	const struct dg_story_rule *rule = dg_story_find_rule(story, name);
+
+	dict_bytes(d, "Rule", name);
+	dict_bytes(d, "RulePath", rule ? rule->path : "");
+	dict_u32(d, "RuleLine", rule ? rule->line : 0);
+}
+
 static void put_holder(struct dict *d, struct viewer viewer, const struct dg_story *story,
 		       const struct dg_story_holder *holder)
 {
@@ -124,7 +134,7 @@ static void put_holder(struct dict *d, struct viewer viewer, const struct dg_sto
 	if (viewer.all)
 		dict_u64(d, "Address", holder->addr);
 	dict_dev(d, "DevNum", holder->fs_dev);
-	dict_bytes(d, "Rule", holder->rule);
+	put_rule(d, story, holder->rule);
 	dict_word(d, "Exempt", holder->exempt);
 	bus_put_shared(d, holder->shared_with);
 	dict_u32(d, "GracePermille", holder->permille);

@@ -114,6 +114,7 @@ void incident_write_rule(struct incident *incident, const struct dg_rule *rule)
 	entry_begin(&entry, "rule");
 	entry_text(&entry, "name", rule->name);
 	entry_text(&entry, "path", rule->path);
+	entry_number(&entry, "line", rule->line);
 	entry_text(&entry, "text", text);
 	incident_write(incident, &entry);
 	free(text);

@@ -53,6 +53,7 @@ void *dg_story_grow(struct dg_story *story, void *array, size_t *n, size_t size,
 /* The rules of the incident. */
 int dg_story_on_rule(struct dg_story *story, event_t *event);
 int dg_story_on_device_rule(struct dg_story *story, event_t *event);
+void dg_story_rules_done(struct dg_story *story);
 
 /* Events of one holder. */
 int dg_story_on_holder(struct dg_story *story, event_t *event);

@@ -16,24 +16,37 @@ const struct dg_story_rule *dg_story_find_rule(const struct dg_story *story, con
 int dg_story_on_rule(struct dg_story *story, event_t *event)
 {
 	const char *name = dg_history_get(event, "name");
+	const char *path = dg_history_get(event, "path") ?: "";
 	const char *contents = dg_history_get(event, "text");
-	struct dg_story_rule *rule;
-	char *copy;
-	int r;
+	struct dg_story_rule *rule = NULL;
+	char *copy, *file;
+	int r = -ENOMEM;
 
 	if (!name || !contents || dg_story_find_rule(story, name))
 		return 0;
 	copy = strdup(contents);
-	if (!copy)
-		return -ENOMEM;
-	rule = GROW(story, rules, DG_STORY_PARTS_MAX, &r);
+	file = strdup(path);
+	if (copy && file)
+		rule = GROW(story, rules, DG_STORY_PARTS_MAX, &r);
 	if (!rule) {
 		free(copy);
+		free(file);
 		return r;
 	}
 	TEXT(event, "name", rule->name);
+	rule->path = file;
+	rule->line = (unsigned)number(event, "line");
 	rule->text = copy;
 	return 0;
+}
+
+void dg_story_rules_done(struct dg_story *story)
+{
+	for (size_t i = 0; i < story->n_rules; i++) {
+		free(story->rules[i].path);
+		free(story->rules[i].text);
+	}
+	free(story->rules);
 }
 
 int dg_story_on_device_rule(struct dg_story *story, event_t *event)

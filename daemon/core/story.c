@@ -380,12 +380,10 @@ void dg_story_done(struct dg_story *story)
 		free(story->mounts[i].path);
 	for (size_t i = 0; i < story->n_notes; i++)
 		free(story->notes[i]);
-	for (size_t i = 0; i < story->n_rules; i++)
-		free(story->rules[i].text);
-	free(story->rules);
 	free(story->targets);
 	free(story->states);
 	free(story->jobs);
+	dg_story_rules_done(story);
 	dg_story_holders_done(story);
 	dg_story_units_done(story);
 	free(story->mounts);

@@ -21,7 +21,7 @@
  *	mount    path type ns host locked pid result
  *	system   why                              what makes it a system device
  *	device-rule  name on_busy budget_ms       of the device, once it is chosen
- *	rule     name path text                   of a file, before its first holder; as a file
+ *	rule     name path line text              of a file, before its first holder; as a file
  *	holder   pid start_ns comm uid rule exempt mapped open cwd root exe bytes
  *	         addr fs_dev permille shared_with
  *	act      pid start_ns action grace_ms rung     before it is done
@@ -107,6 +107,8 @@ struct dg_story_job {
 /* Of a file; what it says, without whom it is for. */
 struct dg_story_rule {
 	char name[DG_NAME_MAX];
+	char *path;    /* of its file, bytes; "" if it was not told */
+	unsigned line; /* of Action=, there */
 	char *text;
 };
 

@@ -53,7 +53,7 @@ class ForecastCase(DaemonCase):
 class ForecastTest(ForecastCase):
     def told(self, holder):
         """What can be said in advance: not how a signal was received."""
-        return (holder["Rule"],
+        return (holder["Rule"], holder["RulePath"], holder["RuleLine"],
                 [(a["Action"], a["GraceMsec"], a["Outcome"] if a["Outcome"] not in ("sent", "exited") else "")
                  for a in holder["Actions"]])
 

@@ -7,6 +7,7 @@ usage: as test-daemon.py
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -66,6 +67,9 @@ class PolicyTest(PolicyCase):
         holders = self.ctl("Incident", "show", "7")["Holders"]
         self.assertEqual({h["Pid"]: h["Rule"] for h in holders},
                          {mapper.pid: "10-program.policy", opener.pid: "20-others.policy"})
+        shown = self.tool_says("show", "7").stdout
+        for process, name, line in ((mapper, "10-program.policy", 5), (opener, "20-others.policy", 4)):
+            self.assertRegex(shown, rf"(?m)^ +{process.pid}  {re.escape(self.path('policy.etc/' + name))}:{line}$")
 
     def test_each_key(self):
         """Those that hold, and one after the other with a value that does not."""
@@ -154,6 +158,9 @@ class PolicyTest(PolicyCase):
         self.ended()
         self.assertEqual(len(self.events("act", action="term")), 1)
         self.assertEqual(len(self.events("act", action="kill")), 1)
+        (told,) = self.ctl("Incident", "show", "7")["Holders"]
+        self.assertEqual((told["Rule"], told["RulePath"], told["RuleLine"]),
+                         ("1.policy", self.path("policy.etc/1.policy"), 4))
 
     def test_a_hold_keeps_its_rules(self):
         """Reloading is refused while something is held; SIGHUP is put off."""

@@ -9,16 +9,21 @@ static struct dg_story_holder holder = {
 	.comm = "re\xff",
 	.counts = {[DG_USE_MAPPED] = 1},
 	.mapped_bytes = 4096,
+	.rule = "1.policy",
 	.how = "exited",
 	.n_actions = 1,
 	.actions = {{.action = DG_ACTION_TERM, .at_us = 1500, .outcome = "sent"}},
 };
+static char rule_path[] = "/etc/\xfe/1.policy";
+static struct dg_story_rule rule = {.name = "1.policy", .path = rule_path, .line = 5};
 static struct dg_story stories[] = {
 	{.id = 3, .device = "pfn0.0", .state = DG_STATE_DONE, .outcome = "unmounted"},
 	{.id = 4,
 	 .device = "pfn1.0",
 	 .state = DG_STATE_ACTING,
 	 .began_us = 1000,
+	 .rules = &rule,
+	 .n_rules = 1,
 	 .holders = &holder,
 	 .n_holders = 1},
 };

@@ -89,6 +89,10 @@ static void test_incidents(void **state)
 	assert_json(json_get(who, "Comm"), "[114,101,255]");
 	assert_json(json_get(who, "Actions"),
 		    "[{\"Action\":\"term\",\"Outcome\":\"sent\",\"AtUsec\":500,\"GraceMsec\":0}]");
+	assert_string_equal(json_str(who, "Rule"), "1.policy");
+	assert_json(json_get(who, "RulePath"),
+		    "[47,101,116,99,47,254,47,49,46,112,111,108,105,99,121]");
+	assert_int_equal(json_num(who, "RuleLine"), 5);
 	json_object_put(list);
 	json_object_put(story);
 	assert_int_equal(client_ask(server_ctl(), &none, "GetIncident", "t", UINT64_C(99)),

@@ -95,6 +95,32 @@ static void tells_of_holders(void **state)
 	dg_story_done(&story);
 }
 
+static const char of_rules[] =
+	"1 5000000 rule name=1.policy path=/etc/a\\x20b/1.policy line=5 text=[Match]\\x0a\n"
+	"1 5000000 rule name=1.policy path=/other line=6 text=other\n"
+	"1 5000001 rule name=2.policy text=a\n"
+	"1 5000001 rule name=3.policy path=/etc/3.policy line=5\n"
+	"1 5000002 rule path=/etc/4.policy line=5 text=a\n";
+
+/* The first of a name is the one; without what it says it is none. */
+static void tells_of_rules(void **state)
+{
+	const struct dg_story_rule *rule;
+	struct dg_story story;
+
+	assert_int_equal(dg_story_read(of_rules, strlen(of_rules), &story), 0);
+	assert_int_equal(story.n_rules, 2);
+	rule = dg_story_find_rule(&story, "1.policy");
+	assert_string_equal(rule->path, "/etc/a b/1.policy");
+	assert_int_equal(rule->line, 5);
+	assert_string_equal(rule->text, "[Match]\n");
+	rule = dg_story_find_rule(&story, "2.policy");
+	assert_string_equal(rule->path, "");
+	assert_int_equal(rule->line, 0);
+	assert_null(dg_story_find_rule(&story, "3.policy"));
+	dg_story_done(&story);
+}
+
 static const char of_units[] =
 	"1 5000000 holder pid=10 start_ns=50000000 comm=app uid=0 rule=a.policy\n"
 	"1 5000001 act pid=10 start_ns=50000000 action=exec grace_ms=5000 rung=0\n"
@@ -218,13 +244,10 @@ static void names(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(tells_all),
-		cmocka_unit_test(tells_of_holders),
-		cmocka_unit_test(tells_of_units),
-		cmocka_unit_test(cut_anywhere),
-		cmocka_unit_test(parts_are_bounded),
-		cmocka_unit_test(holders_are_bounded),
-		cmocka_unit_test(names),
+		cmocka_unit_test(tells_all),           cmocka_unit_test(tells_of_holders),
+		cmocka_unit_test(tells_of_rules),      cmocka_unit_test(tells_of_units),
+		cmocka_unit_test(cut_anywhere),        cmocka_unit_test(parts_are_bounded),
+		cmocka_unit_test(holders_are_bounded), cmocka_unit_test(names),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
