@@ -6,6 +6,7 @@
 
 #include "bus-device.h"
 #include "bus-dict.h"
+#include "bus-incident.h"
 #include "bus-remove.h"
 #include "core/why.h"
 #include "names.h"
@@ -122,40 +123,14 @@ static void put_device_rule(struct dict *d, const struct manager_answer *answer)
 	put_why(d, "DeviceRulesPassed", "DeviceRulesMore", &why);
 }
 
-/* As in the story of an incident. */
-static void put_mounts(struct dict *d, struct viewer viewer, const struct dg_mount_list *mounts)
+static bool mount_at(const void *mounts, size_t i, struct dg_mount *ret)
 {
-	uint32_t n_others = 0;
+	const struct dg_mount_list *list = mounts;
 
-	dict_list_begin(d, "Mounts");
-	for (size_t i = 0; mounts && i < mounts->n_items; i++) {
-		const struct dg_mount *mount = &mounts->items[i];
-
-		if (!viewer.all && !mount->host) {
-			n_others++;
-			continue;
-		}
-		dict_begin(d);
-		dict_bytes(d, "Path", mount->path);
-		dict_word(d, "Type", mount->type);
-		dict_u64(d, "Namespace", mount->ns);
-		dict_bool(d, "Host", mount->host);
-		dict_bool(d, "Locked", mount->locked);
-		dict_u32(d, "Pid", (uint32_t)mount->pid);
-		dict_end(d);
-	}
-	dict_list_end(d);
-	if (!viewer.all)
-		dict_u32(d, "OtherMounts", n_others);
-}
-
-static void put_marks(struct dict *d, uint32_t marks)
-{
-	const char *names[_DG_MARK_MAX];
-
-	for (size_t i = 0; i < _DG_MARK_MAX; i++)
-		names[i] = dg_mark_name(i);
-	dict_flags(d, "Marks", marks, names, _DG_MARK_MAX);
+	if (!list || i >= list->n_items)
+		return false;
+	*ret = list->items[i];
+	return true;
 }
 
 static void put_frame(struct dict *d, const char *device, const struct manager_answer *answer)
@@ -185,11 +160,11 @@ static void put_simulation(struct dict *d, struct call *call, const char *device
 	dict_word(d, "Outcome", incident->outcome);
 	dict_word(d, "Result",
 		  dg_result_name(dg_result(incident->state, incident->marks, &incident->done)));
-	put_marks(d, incident->marks);
+	bus_put_marks(d, incident->marks);
 	dict_texts(d, "System", answer->mounts ? answer->mounts->system : NULL,
 		   answer->mounts ? answer->mounts->n_system : 0);
 	put_device_rule(d, answer);
-	put_mounts(d, viewer, answer->mounts);
+	bus_put_mounts(d, viewer, mount_at, answer->mounts);
 	put_holders(d, viewer, answer);
 	if (!viewer.all)
 		return;

@@ -10,7 +10,7 @@ static uint64_t since(const struct dg_story *story, uint64_t at_us)
 	return at_us > story->began_us ? at_us - story->began_us : 0;
 }
 
-static void put_marks(struct dict *d, uint32_t marks)
+void bus_put_marks(struct dict *d, uint32_t marks)
 {
 	const char *names[_DG_MARK_MAX];
 
@@ -35,7 +35,7 @@ void bus_put_summary(struct dict *d, const struct dg_story *story)
 	dict_u64(d, "EndedUsec", story->ended_wall_us);
 	dict_u64(d, "HeldUsec", story->done.held_us);
 	dict_u32(d, "HolderCount", (uint32_t)story->n_holders);
-	put_marks(d, story->marks);
+	bus_put_marks(d, story->marks);
 }
 
 static void put_targets(struct dict *d, const struct dg_story *story)
@@ -163,31 +163,50 @@ static void put_holders(struct dict *d, struct viewer viewer, const struct dg_st
 }
 
 /* Those of the host can be read by everybody in /proc/self/mountinfo. */
-static void put_mounts(struct dict *d, struct viewer viewer, const struct dg_story *story)
+void bus_put_mounts(struct dict *d, struct viewer viewer, bus_mount_func at, const void *from)
 {
 	uint32_t n_others = 0;
+	struct dg_mount mount;
 
 	dict_list_begin(d, "Mounts");
-	for (size_t i = 0; i < story->n_mounts; i++) {
-		const struct dg_story_mount *mount = &story->mounts[i];
-
-		if (!viewer.all && !mount->host) {
+	for (size_t i = 0; at(from, i, &mount); i++) {
+		if (!viewer.all && !mount.host) {
 			n_others++;
 			continue;
 		}
 		dict_begin(d);
-		dict_bytes(d, "Path", mount->path);
-		dict_word(d, "Type", mount->type);
-		dict_u64(d, "Namespace", mount->ns);
-		dict_bool(d, "Host", mount->host);
-		dict_bool(d, "Locked", mount->locked);
-		dict_u32(d, "Pid", (uint32_t)mount->pid);
-		dict_word(d, "Result", mount->result);
+		dict_bytes(d, "Path", mount.path);
+		dict_word(d, "Type", mount.type);
+		dict_u64(d, "Namespace", mount.ns);
+		dict_bool(d, "Host", mount.host);
+		dict_bool(d, "Locked", mount.locked);
+		dict_u32(d, "Pid", (uint32_t)mount.pid);
+		dict_word(d, "Result", mount.result);
 		dict_end(d);
 	}
 	dict_list_end(d);
 	if (!viewer.all)
 		dict_u32(d, "OtherMounts", n_others);
+}
+
+static bool mount_at(const void *from, size_t i, struct dg_mount *ret)
+{
+	const struct dg_story *story = from;
+	const struct dg_story_mount *mount;
+
+	if (i >= story->n_mounts)
+		return false;
+	mount = &story->mounts[i];
+	*ret = (struct dg_mount){
+		.path = mount->path,
+		.type = mount->type,
+		.result = mount->result,
+		.ns = mount->ns,
+		.pid = mount->pid,
+		.host = mount->host,
+		.locked = mount->locked,
+	};
+	return true;
 }
 
 static void put_done(struct dict *d, const struct dg_done *done)
@@ -226,7 +245,7 @@ void bus_put_story(struct dict *d, struct viewer viewer, const struct dg_story *
 	put_states(d, story);
 	put_steps(d, viewer, story);
 	put_holders(d, viewer, story);
-	put_mounts(d, viewer, story);
+	bus_put_mounts(d, viewer, mount_at, story);
 	if (viewer.all)
 		dict_texts(d, "Notes", (const char *const *)story->notes, story->n_notes);
 }

@@ -4,7 +4,15 @@
 
 #include "bus-call.h"
 #include "bus-dict.h"
+#include "core/mount.h"
 #include "core/story.h"
+
+/* What happened on the way: bits of enum dg_mark. */
+void bus_put_marks(struct dict *d, uint32_t marks);
+
+/* Mounts; OtherMounts, how many of them who does not see all is not shown. */
+typedef bool (*bus_mount_func)(const void *from, size_t i, struct dg_mount *ret); /* false: none */
+void bus_put_mounts(struct dict *d, struct viewer viewer, bus_mount_func at, const void *from);
 
 /* The entries, without the dictionary around them. */
 void bus_put_summary(struct dict *d, const struct dg_story *story);

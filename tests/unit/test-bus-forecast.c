@@ -141,6 +141,7 @@ static void test_simulate(void **state)
 	assert_string_equal(json_str(answer, "DeviceRule"), "built-in:device");
 	assert_string_equal(json_str(answer, "OnBusy"), "detach");
 	assert_json(json_get(json_item(answer, "Mounts", 0), "Path"), "[47,109,110,116,47,254]");
+	assert_json(json_get(json_item(answer, "Mounts", 0), "Result"), "\"\"");
 	assert_int_equal(json_count(answer, "Holders"), 2);
 	who = json_item(answer, "Holders", 1);
 	assert_int_equal(json_num(who, "Pid"), 8);
