@@ -4,6 +4,7 @@
 
 #include "core/forecast.h"
 #include "core/why.h"
+#include "rules.h"
 
 static struct dg_policy *policy;
 static struct dg_target target;
@@ -52,32 +53,6 @@ static int teardown(void **state)
 	dg_forecast_done(&forecast);
 	dg_policy_unref(policy);
 	return 0;
-}
-
-static void fail_error(void *userdata, const struct dg_text_error *error)
-{
-	fail_msg("%u:%u: %s", error->line, error->column, error->reason);
-}
-
-static void rule(const char *name, const char *match, const char *what)
-{
-	struct dg_rule parsed;
-	char text[256];
-
-	snprintf(text, sizeof(text), "[Match]\n%s\n[Policy]\n%s\n", match, what);
-	assert_int_equal(dg_rule_parse(name, text, strlen(text), fail_error, NULL, &parsed), 0);
-	assert_int_equal(dg_policy_add(policy, &parsed), 0);
-}
-
-static void device_rule(const char *name, const char *match, const char *what)
-{
-	struct dg_device_rule parsed;
-	char text[256];
-
-	snprintf(text, sizeof(text), "[Match]\n%s\n[Device]\n%s\n", match, what);
-	assert_int_equal(dg_device_rule_parse(name, text, strlen(text), fail_error, NULL, &parsed),
-			 0);
-	assert_int_equal(dg_policy_add_device(policy, &parsed), 0);
 }
 
 static struct dg_holder mapper(pid_t pid)
@@ -151,7 +126,7 @@ static void test_shrinks(void **state)
 {
 	struct dg_holder who = mapper(7);
 
-	rule("1.policy", "Access=mapped", "Action=term@30s kill");
+	add_rule(policy, "1.policy", "Access=mapped", "Action=term@30s kill");
 	run(&who, 1);
 	expect_ladder(7, "1.policy: term@0+13980 kill@13980+1000 =killed");
 	assert_int_equal(forecast.incident.plan.entries[0].permille, 466);
@@ -161,8 +136,8 @@ static void test_budget(void **state)
 {
 	struct dg_holder who = mapper(7);
 
-	rule("1.policy", "Access=mapped", "Action=term@30s kill");
-	device_rule("1.device", "MountPoint=/mnt", "Budget=50s");
+	add_rule(policy, "1.policy", "Access=mapped", "Action=term@30s kill");
+	add_device_rule(policy, "1.device", "MountPoint=/mnt", "Budget=50s");
 	run(&who, 1);
 	expect_ladder(7, "1.policy: term@0+30000 kill@30000+1000 =killed");
 	assert_int_equal(forecast.incident.deadline_us - forecast.incident.began_us, 50 * SEC);
@@ -181,8 +156,8 @@ static void test_keep(void **state)
 {
 	struct dg_holder who = opener(7);
 
-	device_rule("1.device", "MountPoint=/elsewhere", "OnBusy=detach");
-	device_rule("2.device", "MountPoint=/mnt", "OnBusy=keep");
+	add_device_rule(policy, "1.device", "MountPoint=/elsewhere", "OnBusy=detach");
+	add_device_rule(policy, "2.device", "MountPoint=/mnt", "OnBusy=keep");
 	run(&who, 1);
 	assert_string_equal(forecast.incident.device_rule->name, "2.device");
 	assert_string_equal(forecast.incident.outcome, "kept");
@@ -195,7 +170,7 @@ static void test_dry_run(void **state)
 {
 	struct dg_holder who = mapper(7);
 
-	rule("1.policy", "Access=mapped", "Action=term@2s kill\nDryRun=yes");
+	add_rule(policy, "1.policy", "Access=mapped", "Action=term@2s kill\nDryRun=yes");
 	run(&who, 1);
 	expect_ladder(7, "1.policy: term@0+2000!dry-run kill@0+1000!dry-run =left");
 	assert_string_equal(forecast.incident.outcome, "still-mapped");
@@ -206,7 +181,7 @@ static void test_survives(void **state)
 {
 	struct dg_holder who = mapper(7);
 
-	rule("1.policy", "Access=mapped", "Action=term@2s");
+	add_rule(policy, "1.policy", "Access=mapped", "Action=term@2s");
 	run(&who, 1);
 	expect_ladder(7, "1.policy: term@0+2000 =survived");
 	assert_string_equal(forecast.incident.outcome, "still-mapped");
@@ -243,7 +218,7 @@ static void test_protected(void **state)
 
 	who[0].exempt = DG_EXEMPT_INIT;
 	who[1].exempt = DG_EXEMPT_SELF;
-	rule("1.policy", "Access=mapped", "Action=kill");
+	add_rule(policy, "1.policy", "Access=mapped", "Action=kill");
 	run(who, 2);
 	expect_ladder(1, "built-in:protected: =left");
 	/* Our own are nobody. */
@@ -279,7 +254,7 @@ static void test_by_user(void **state)
 
 	request.by_user = true;
 	request.deadline_ms = request.cap_ms = 3600000;
-	rule("1.policy", "Access=mapped", "Action=sigbus@5s term@10min kill");
+	add_rule(policy, "1.policy", "Access=mapped", "Action=sigbus@5s term@10min kill");
 	run(who, 1);
 	expect_ladder(7, "1.policy: sigbus@0+0!not-held term@0+600000 kill@600000+1000 =killed");
 	assert_int_equal(forecast.incident.plan.entries[0].permille, 1000);
@@ -295,7 +270,7 @@ static void test_by_user(void **state)
 	assert_int_equal(forecast.incident.state, DG_STATE_DONE);
 	assert_string_equal(forecast.incident.outcome, "detached-pinned");
 	dg_forecast_done(&forecast);
-	device_rule("1.device", "MountPoint=/mnt", "OnBusy=keep");
+	add_device_rule(policy, "1.device", "MountPoint=/mnt", "OnBusy=keep");
 	run(who, 2);
 	assert_int_equal(forecast.incident.state, DG_STATE_STAYED);
 	assert_string_equal(forecast.incident.outcome, "kept");
@@ -354,11 +329,11 @@ static void test_why(void **state)
 	const struct dg_rule *chosen;
 	struct dg_why why;
 
-	rule("1.policy", "Command=b\nAccess=cwd mapped", "Action=kill");
-	rule("2.policy", "Unit=x.service", "Action=kill");
-	rule("3.policy", "\nCommand=!b", "Action=kill");
-	rule("4.policy", "User=nobody-knows", "Action=kill");
-	rule("5.policy", "MountPoint=/elsewhere", "Action=kill");
+	add_rule(policy, "1.policy", "Command=b\nAccess=cwd mapped", "Action=kill");
+	add_rule(policy, "2.policy", "Unit=x.service", "Action=kill");
+	add_rule(policy, "3.policy", "\nCommand=!b", "Action=kill");
+	add_rule(policy, "4.policy", "User=nobody-knows", "Action=kill");
+	add_rule(policy, "5.policy", "MountPoint=/elsewhere", "Action=kill");
 	chosen = dg_policy_find(policy, "built-in:other");
 	who.has_uid = true;
 	dg_why_rules(policy, &device, &who, chosen, &why);
@@ -388,7 +363,7 @@ static void test_why_many(void **state)
 	struct dg_why why;
 
 	for (int i = 0; i < DG_WHY_MAX + 6; i++)
-		device_rule("1.device", "MountPoint=/elsewhere", "OnBusy=keep");
+		add_device_rule(policy, "1.device", "MountPoint=/elsewhere", "OnBusy=keep");
 	chosen = dg_policy_match_device(policy, &device);
 	assert_int_equal(chosen->line, 0);
 	assert_int_equal(policy->device_rules[0].line, 3);

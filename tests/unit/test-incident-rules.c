@@ -1,23 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* What rules of devices do to an incident, and what a new daemon keeps of all rules. */
 #include "incident-world.h"
+#include "rules.h"
 
 static struct dg_policy *policy;
 
-static void fail_error(void *userdata, const struct dg_text_error *error)
-{
-	fail_msg("%u:%u: %s", error->line, error->column, error->reason);
-}
-
 static void device_rule(const char *what)
 {
-	struct dg_device_rule rule;
-	char text[256];
-
-	snprintf(text, sizeof(text), "[Match]\nMountPoint=/mnt\n[Device]\n%s\n", what);
-	assert_int_equal(
-		dg_device_rule_parse("a.device", text, strlen(text), fail_error, NULL, &rule), 0);
-	assert_int_equal(dg_policy_add_device(policy, &rule), 0);
+	add_device_rule(policy, "a.device", "MountPoint=/mnt", what);
 }
 
 static int setup(void **state)
@@ -196,15 +186,11 @@ static void story_line(struct dg_story *story, const char *line)
 /* The new daemon has other rules: a device rule that detaches, and a policy that leaves. */
 static void a_new_daemon_keeps_them(void **state)
 {
-	static const char leave[] = "[Match]\nCommand=*\n[Policy]\nAction=leave\n";
 	struct dg_story story = {.id = 7, .boot_id = "boot", .knows_mounts = true};
 	struct dg_holder holder = mapper(10, false);
-	struct dg_rule rule;
 
 	device_rule("OnBusy=detach\nBudget=4s");
-	assert_int_equal(dg_rule_parse("a.policy", leave, strlen(leave), fail_error, NULL, &rule),
-			 0);
-	assert_int_equal(dg_policy_add(policy, &rule), 0);
+	add_rule(policy, "a.policy", "Command=*", "Action=leave");
 	story_line(&story, "device-rule name=b.device on_busy=keep budget_ms=9000");
 	story_line(&story,
 		   "rule name=a.policy path=/a.policy "

@@ -4,6 +4,7 @@
 #include <errno.h>
 
 #include "core/look.h"
+#include "rules.h"
 
 static struct dg_look_list list;
 
@@ -96,19 +97,12 @@ static void holders_are_told(void **state)
 	assert_int_equal(facts.uses, 1U << DG_USE_CWD);
 }
 
-static void fail_error(void *userdata, const struct dg_text_error *error)
-{
-	fail_msg("%u:%u: %s", error->line, error->column, error->reason);
-}
-
-static bool asks(const char *text)
+static bool asks(const char *match, const char *what)
 {
 	struct dg_policy *policy = dg_policy_new();
-	struct dg_rule rule;
 	bool r;
 
-	assert_int_equal(dg_rule_parse("a.policy", text, strlen(text), fail_error, NULL, &rule), 0);
-	assert_int_equal(dg_policy_add(policy, &rule), 0);
+	add_rule(policy, "a.policy", match, what);
 	r = dg_policy_asks_for_looks(policy);
 	dg_policy_unref(policy);
 	return r;
@@ -118,17 +112,13 @@ static void only_what_is_asked_for(void **state)
 {
 	static const char *const keys[] = {"Executable=/a", "Unit=a.service", "ControlGroup=/a",
 					   "Group=1", "Container=!*"};
-	char text[128];
 
 	assert_false(dg_policy_asks_for_looks(dg_policy_builtin()));
-	assert_false(
-		asks("[Match]\nDevice=*\nAccess=open\nUser=1\nCommand=a\n[Policy]\nAction=kill\n"));
-	for (size_t i = 0; i < sizeof(keys) / sizeof(*keys); i++) {
-		snprintf(text, sizeof(text), "[Match]\n%s\n[Policy]\nAction=kill\n", keys[i]);
-		assert_true(asks(text));
-	}
+	assert_false(asks("Device=*\nAccess=open\nUser=1\nCommand=a", "Action=kill"));
+	for (size_t i = 0; i < sizeof(keys) / sizeof(*keys); i++)
+		assert_true(asks(keys[i], "Action=kill"));
 	/* Who acts on a unit looks then: it may be in another by that time. */
-	assert_false(asks("[Match]\nDevice=*\n[Policy]\nAction=stop kill\nScope=unit\n"));
+	assert_false(asks("Device=*", "Action=stop kill\nScope=unit"));
 }
 
 int main(void)

@@ -3,6 +3,7 @@
 #include "test.h"
 
 #include "core/plan.h"
+#include "rules.h"
 
 #define BEGIN (100 * SEC)
 
@@ -41,21 +42,6 @@ static void expect(uint64_t now, const char *expected)
 	assert_string_equal(text, expected);
 }
 
-static void fail_error(void *userdata, const struct dg_text_error *error)
-{
-	fail_msg("%u:%u: %s", error->line, error->column, error->reason);
-}
-
-static void rule(const char *name, const char *match, const char *what)
-{
-	struct dg_rule parsed;
-	char text[256];
-
-	snprintf(text, sizeof(text), "[Match]\n%s\n[Policy]\n%s\n", match, what);
-	assert_int_equal(dg_rule_parse(name, text, strlen(text), fail_error, NULL, &parsed), 0);
-	assert_int_equal(dg_policy_add(policy, &parsed), 0);
-}
-
 static void begin(void)
 {
 	dg_plan_init(&plan, policy, BEGIN + 20 * SEC, 6 * SEC);
@@ -85,7 +71,8 @@ static void one_ladder(void **state)
 {
 	struct dg_holder who[] = {mapper(7, 8), mapper(8, 0), mapper(9, 8)};
 
-	rule("1.policy", "Command=a", "Action=sigbus@1s notify@1s term@2s kill\nSignal=SIGUSR1");
+	add_rule(policy, "1.policy", "Command=a",
+		 "Action=sigbus@1s notify@1s term@2s kill\nSignal=SIGUSR1");
 	begin();
 	who[1].sig_caught |= SIG(SIGUSR1);
 	scan(who, 3, BEGIN);
@@ -114,7 +101,7 @@ static void one_rule(void **state)
 {
 	struct dg_holder who[] = {mapper(7, 0), mapper(8, 7), mapper(9, 77)};
 
-	rule("1.policy", "Command=b", "Action=leave");
+	add_rule(policy, "1.policy", "Command=b", "Action=leave");
 	begin();
 	strcpy(who[1].comm, "b");
 	strcpy(who[2].comm, "b");
@@ -131,8 +118,8 @@ static void who_leads_ends(void **state)
 {
 	struct dg_holder who[] = {mapper(7, 0), mapper(8, 7)};
 
-	rule("1.policy", "Command=a", "Action=sigbus@1s sigbus@1s kill");
-	rule("2.policy", "Command=b", "Action=leave");
+	add_rule(policy, "1.policy", "Command=a", "Action=sigbus@1s sigbus@1s kill");
+	add_rule(policy, "2.policy", "Command=b", "Action=leave");
 	strcpy(who[1].comm, "b");
 	begin();
 	scan(who, 2, BEGIN);
@@ -161,7 +148,7 @@ static void dry_run(void **state)
 {
 	struct dg_holder who[] = {mapper(7, 0), mapper(8, 7)};
 
-	rule("1.policy", "Command=a", "Action=sigbus@1s kill\nDryRun=yes");
+	add_rule(policy, "1.policy", "Command=a", "Action=sigbus@1s kill\nDryRun=yes");
 	begin();
 	scan(who, 2, BEGIN);
 	expect(BEGIN, "7:sigbus+1000!dry-run 7:kill+1000!dry-run 8:sigbus+1000!dry-run "
@@ -173,7 +160,7 @@ static void shrinks(void **state)
 {
 	struct dg_holder who[] = {mapper(7, 0), mapper(8, 7)};
 
-	rule("1.policy", "Command=a", "Action=sigbus@20s term@8s kill");
+	add_rule(policy, "1.policy", "Command=a", "Action=sigbus@20s term@8s kill");
 	begin();
 	who[1].sig_caught = 0;
 	scan(who, 2, BEGIN);
