@@ -92,7 +92,7 @@ static void extend(struct incident *incident, uint64_t time_us)
 	if (klink_extend(link, request->id, request->cookie, (uint32_t)(time_us / 1000)) < 0)
 		incident_write_text(incident, "note", "text", klink_error(link));
 	else
-		manager_refresh(incident->m);
+		module_refresh(incident->m);
 }
 
 static void end(struct incident *incident, enum dg_state state, const char *outcome)
@@ -156,7 +156,7 @@ void incident_effect(struct incident *incident, const struct dg_effect *effect)
 		say_to_kernel(incident, effect->kind);
 		break;
 	case DG_EFFECT_PENDING:
-		manager_refresh(incident->m);
+		module_refresh(incident->m);
 		break;
 	case DG_EFFECT_END:
 		end(incident, effect->state, effect->note);

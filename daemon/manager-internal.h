@@ -2,7 +2,8 @@
 /*
  * The parts of the manager, for the manager-*.c files only.
  *
- *	manager.c	    life, registration, what the kernel and udev say
+ *	manager.c	    life: begin, end, the watchdog
+ *	manager-module.c    the module: registration, what it holds and says
  *	manager-incident.c  an open incident: inputs in, effects out
  *	manager-effects.c   what each effect does
  *	manager-removal.c   what a user asks for: the same, without the kernel
@@ -179,9 +180,18 @@ struct incident {
 
 /* manager.c */
 uint64_t manager_now(const struct manager *m);
-void manager_refresh(struct manager *m); /* ask the kernel what is pending */
 void manager_holds_changed(struct manager *m);
-const char *manager_why_not(const struct manager *m); /* registered; for people */
+
+/* manager-module.c */
+/*
+ * Registers, and takes what is held. 0 also without a module: then when there is one.
+ * -EBUSY: another daemon is registered.
+ */
+int module_start(struct manager *m);
+void module_done(struct manager *m);
+void module_refresh(struct manager *m);              /* ask it what is pending, soon */
+void module_log(struct manager *m);                  /* whether removals are held */
+const char *module_why_not(const struct manager *m); /* registered; for people */
 
 /* manager-incident.c */
 int incident_open(struct manager *m, const struct dg_request *request);

@@ -14,7 +14,7 @@ void manager_get_status(struct manager *m, struct manager_status *ret)
 	*ret = (struct manager_status){
 		.module_present = klink_module_present(m->link),
 		.registered = m->registered,
-		.why_not = manager_why_not(m),
+		.why_not = module_why_not(m),
 		.module_version = m->registered ? m->info.version : "",
 		.hold_ms = m->info.hold_ms,
 		.cap_ms = m->info.cap_ms,
