@@ -13,5 +13,9 @@ char *dg_match_text(const struct dg_match *match); /* "Unit=a.service\nUnit=!b*\
 char *dg_policy_section_text(const struct dg_rule *rule);
 char *dg_device_section_text(const struct dg_device_rule *rule);
 
-/* All of a file but its comments; whom it is for, is said of none. */
+/*
+ * All of a file but its comments; whom it is for, is said of none. It fits into a line
+ * of a record whatever is in it, four bytes for each: that is what
+ * DG_RULE_EXEC_BYTES_MAX is for, nothing else is long.
+ */
 char *dg_rule_ladder_file(const struct dg_rule *rule);

@@ -167,7 +167,9 @@ int rule_read_signal(struct rule_parser *p, struct dg_piece value)
 	return 0;
 }
 
-static int add_exec_word(struct rule_parser *p, size_t n, const struct dg_word *word)
+/* n words of n_bytes, the blanks behind them included, are there already. */
+static int add_exec_word(struct rule_parser *p, size_t n, size_t n_bytes,
+			 const struct dg_word *word)
 {
 	if (n == 0 && word->text[0] != '/')
 		return dg_ini_error(&p->ini, word->at, &p->error,
@@ -175,14 +177,17 @@ static int add_exec_word(struct rule_parser *p, size_t n, const struct dg_word *
 	if (n >= DG_RULE_EXEC_MAX)
 		return dg_ini_error(&p->ini, word->at, &p->error, "more than %u words",
 				    DG_RULE_EXEC_MAX);
+	if (n_bytes + word->n > DG_RULE_EXEC_BYTES_MAX)
+		return dg_ini_error(&p->ini, word->at, &p->error, "more than %u bytes",
+				    DG_RULE_EXEC_BYTES_MAX);
 	p->rule.exec[n] = strdup(word->text);
 	return p->rule.exec[n] ? 0 : -ENOMEM;
 }
 
 int rule_read_exec(struct rule_parser *p, struct dg_piece value)
 {
+	size_t n = 0, n_bytes = 0;
 	struct dg_word word;
-	size_t n = 0;
 	int r;
 
 	rule_free_exec(&p->rule);
@@ -192,9 +197,10 @@ int rule_read_exec(struct rule_parser *p, struct dg_piece value)
 	if (!p->rule.exec)
 		return -ENOMEM;
 	while ((r = dg_ini_word(&p->ini, &value, &word, &p->error)) > 0) {
-		r = add_exec_word(p, n++, &word);
+		r = add_exec_word(p, n++, n_bytes, &word);
 		if (r < 0)
 			return r;
+		n_bytes += word.n + 1;
 	}
 	return r;
 }

@@ -13,6 +13,7 @@
 #define DG_RULE_FILE_MAX (64U * 1024U)     /* bytes */
 #define DG_RULE_ERRORS_MAX 32U             /* reported for one file */
 #define DG_RULE_EXEC_MAX 64U               /* words of Exec= */
+#define DG_RULE_EXEC_BYTES_MAX 1536U       /* … and their bytes, see rule-text.h */
 #define DG_RULE_GRACE_MAX_MS 3600000U      /* of one rung */
 #define DG_RULE_EXEC_TIMEOUT_MS 5000U      /* ExecTimeoutSec=, if not said */
 #define DG_RULE_EXEC_TIMEOUT_MIN_MS 100U   /* likewise, at least */

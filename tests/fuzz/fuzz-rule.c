@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/history.h"
 #include "core/rule-text.h"
 #include "fuzz.h"
 
@@ -57,6 +58,20 @@ static void no_error(void *userdata, const struct dg_text_error *error)
 	abort();
 }
 
+/* Whatever it is, the next daemon can be told. */
+static void check_record(const char *file)
+{
+	static char line[DG_HISTORY_LINE_MAX];
+	const struct dg_history_event event = {
+		.kind = "rule",
+		.pairs = {{"path", "/usr/lib/daxguard/policy.d/fuzz.policy"}, {"text", file}},
+		.n_pairs = 2,
+	};
+
+	if (dg_history_format(&event, line, sizeof(line)) < 0)
+		abort();
+}
+
 /* What is written of it is read as the same, and written the same. */
 static void check_text(const struct dg_rule *rule)
 {
@@ -67,6 +82,7 @@ static void check_text(const struct dg_rule *rule)
 
 	if (!match || !section || !file)
 		abort();
+	check_record(file);
 	if (dg_rule_parse("fuzz.policy", file, strlen(file), no_error, NULL, &copy) < 0)
 		abort();
 	dg_rule_done(&copy);

@@ -2,6 +2,7 @@
 /* What is written of a rule is read as the same rule. */
 #include "test.h"
 
+#include "core/history.h"
 #include "core/rule-text.h"
 
 static void fail_error(void *userdata, const struct dg_text_error *error)
@@ -47,6 +48,65 @@ static void ladders(void **state)
 	policy_is("Action=exec@5s\nExec=\"/my bin/x\" \"\" \"a\"'\"b' \"it's \"'\"' \"#1\" a\\x2d "
 		  "\"!\" $x@\n"
 		  "ExecTimeoutSec=1250ms\n");
+}
+
+/* Exec= of n_words, as many bytes as there may be, each of them as long as can be in a record. */
+static void write_longest(char *text, unsigned n_words, char first, char other)
+{
+	size_t left = DG_RULE_EXEC_BYTES_MAX - (n_words - 1);
+	char *to = text + sprintf(text, "[Match]\nDevice=*\n[Policy]\nAction=notify@3599999ms "
+					"notify@3599999ms notify@3599999ms notify@3599999ms "
+					"freeze@3599999ms freeze@3599999ms exec@3599999ms "
+					"kill@3599999ms\nSignal=64\nScope=unit\nDryRun=yes\n"
+					"ExecTimeoutSec=59999ms\nExec=");
+
+	for (unsigned i = 0; i < n_words; i++) {
+		size_t n = left / (n_words - i);
+
+		left -= n;
+		to += sprintf(to, "%s", i == 0 ? "\"/" : "\"");
+		n -= i == 0;
+		for (size_t k = 0; k < n; k++)
+			*to++ = k == 0 ? first : other;
+		to += sprintf(to, "\"%s", i + 1 < n_words ? " " : "\n");
+	}
+}
+
+/* What the next daemon is to go on with is never too long to be told. */
+static void fits_into_a_record(void **state)
+{
+	static const char path[] =
+		"/usr/lib/daxguard/policy.d/"
+		"a-name-that-is-as-long-as-one-can-be-with-its-end-123456.policy";
+	static const struct {
+		char first, other;
+	} bytes[] = {{'\xff', '\xff'}, {'\'', '\xff'}, {'\'', '\''}, {'#', '\t'}, {'a', '!'}};
+	char text[4096], line[DG_HISTORY_LINE_MAX], *file;
+
+	for (size_t i = 0; i < 2 * sizeof(bytes) / sizeof(*bytes); i++) {
+		struct dg_history_event event = {.kind = "rule", .n_pairs = 4};
+		struct dg_rule rule, again;
+
+		write_longest(text, i % 2 ? DG_RULE_EXEC_MAX : 2, bytes[i / 2].first,
+			      bytes[i / 2].other);
+		parse(text, &rule);
+		file = dg_rule_ladder_file(&rule);
+		event.pairs[0] = (struct dg_pair){"name", strrchr(path, '/') + 1};
+		event.pairs[1] = (struct dg_pair){"path", path};
+		event.pairs[2] = (struct dg_pair){"line", "12345"};
+		event.pairs[3] = (struct dg_pair){"text", file};
+		event.wall_us = event.mono_us = UINT64_MAX;
+		assert_true(dg_history_format(&event, line, sizeof(line)) > 0);
+		*strchr(line, '\n') = '\0';
+		assert_int_equal(dg_history_parse(line, &event), 0);
+		assert_string_equal(dg_history_get(&event, "text"), file);
+		parse(file, &again);
+		for (unsigned k = 0; rule.exec[k] || again.exec[k]; k++)
+			assert_string_equal(again.exec[k], rule.exec[k]);
+		dg_rule_done(&rule);
+		dg_rule_done(&again);
+		free(file);
+	}
 }
 
 static void match_is(const char *lines, const char *expected)
@@ -96,6 +156,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(ladders),
+		cmocka_unit_test(fits_into_a_record),
 		cmocka_unit_test(matches),
 		cmocka_unit_test(devices),
 	};

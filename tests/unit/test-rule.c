@@ -322,6 +322,16 @@ static void limits(void **state)
 	for (unsigned i = 0; i < DG_RULE_EXEC_MAX; i++)
 		n += (size_t)sprintf(text + n, " b");
 	refuse(text, "2:139: more than 64 words\n");
+
+	/* A blank between two words is one of the bytes. */
+	memset(text, 'x', sizeof(text));
+	memcpy(text, "[Policy]\nExec=/", strlen("[Policy]\nExec=/"));
+	text[14 + 767] = ' ';
+	strcpy(text + 14 + DG_RULE_EXEC_BYTES_MAX + 1, "\n");
+	refuse(text, "2:774: more than 1536 bytes\n");
+	strcpy(text + 14 + DG_RULE_EXEC_BYTES_MAX, "\n");
+	refuse(text, "1:1: there is no [Match]\n1:1: Action= is missing\n"
+		     "2:1: Exec= is for exec, which Action= has not\n");
 }
 
 static void kinds_of_files(void **state)
