@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * A look at those whom a scan has found, for rules that ask for more than a scan
- * says: by steps, for half a second of a scan and two of an incident at the most.
- * The scan's answer waits for it; who could not be looked at by then gets the
- * rule that he gets without. Whoever asks what would become of them looks likewise.
+ * says: by steps, for a second of a scan and three of an incident at the most. The
+ * scan's answer waits for it; who could not be looked at by then gets the rule
+ * that he gets without, for good: the incident has a note of it. Whoever asks what
+ * would become of them looks likewise.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -13,8 +14,8 @@
 
 #include "manager-internal.h"
 
-#define LOOK_US 500000ULL            /* of one scan */
-#define LOOKS_US (4 * LOOK_US)       /* of an incident, or of a question */
+#define LOOK_US 1000000ULL           /* of one scan */
+#define LOOKS_US 3000000ULL          /* of an incident, or of a question */
 #define LOOK_SHARE 4                 /* at most that part of the time that is left */
 #define WORDS_MAX 3900               /* bytes that one step is told */
 #define ARGS_MAX (WORDS_MAX / 8 + 2) /* "1:1:0" and its NUL are no less than 6 */

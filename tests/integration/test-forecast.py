@@ -218,6 +218,21 @@ class ForecastTest(ForecastCase):
         self.assertFalse(simulation["Held"])
         self.assertEqual([(h["Pid"], h["Rule"]) for h in simulation["Holders"]], [(holder.pid, "1.policy")])
 
+    def test_who_cannot_be_looked_at(self):
+        """Counted, and with the rule that he would get without."""
+        self.block("processes")
+        self.rule("1.policy", f"Executable={EXE}", "Action=leave")
+        self.rule("2.policy", "Access=mapped", "Action=term kill")
+        holder = self.holder()
+        self.start_and_look()
+        simulation = self.simulate()
+        self.assertEqual(simulation["NotLookedAt"], 1)
+        self.assertEqual([(h["Pid"], h["Rule"]) for h in simulation["Holders"]], [(holder.pid, "2.policy")])
+        self.unblock("processes")
+        simulation = self.simulate()
+        self.assertEqual(simulation["NotLookedAt"], 0)
+        self.assertEqual([(h["Pid"], h["Rule"]) for h in simulation["Holders"]], [(holder.pid, "1.policy")])
+
     def test_names(self):
         """Of mounts and processes, that no terminal should see."""
         place = self.path("m").encode() + b"\x1b[2J\xff"

@@ -132,8 +132,12 @@ class PolicyTest(PolicyCase):
         self.start()
         self.assertEqual(self.held(), "ACKED")
         self.assertEqual(self.rule_of(holder), "3.policy")
-        (note,) = self.ctl("Incident", "show", "7")["Notes"]
+        incident = self.ctl("Incident", "show", "7")
+        (note,) = incident["Notes"]
         self.assertIn("1 of the processes could not be looked at", note)
+        self.assertEqual(self.steps().count("processes"), 1)
+        (took,) = (state["TookUsec"] for state in incident["States"] if state["State"] == "scanning")
+        self.assertGreaterEqual(took, 1000000)
 
     def test_nobody_is_looked_at_for_nothing(self):
         self.rule("1.policy", "Command=*\nUser=0", "Action=kill")

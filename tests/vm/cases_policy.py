@@ -176,7 +176,7 @@ def call(check, method, *arguments, user="root"):
 
 
 def call_in_time(check, *arguments, **more):
-    """The daemon gives looks at processes half a second; three emulated machines on
+    """The daemon gives looks at processes a second; three emulated machines on
     two processors may need another try."""
     for _ in range(5):
         answer = call(check, *arguments, **more)
