@@ -52,7 +52,36 @@ const char *dg_verdict_name(enum dg_verdict verdict)
 	return (unsigned)verdict < _DG_VERDICT_MAX ? names[verdict] : "unknown";
 }
 
-/* The literal ends, and what asks for no fnmatch(). */
+/* NULL: there is another bracket in it, and what that means is hard to tell. */
+static const char *behind_bracket(const char *at)
+{
+	at++;
+	if (*at == '!' || *at == '^')
+		at++;
+	if (*at == ']')
+		at++;
+	at += strcspn(at, "[]");
+	return *at == ']' ? at + 1 : NULL;
+}
+
+static void find_inside(struct dg_pattern *pattern)
+{
+	for (const char *at = pattern->text; at && *at;) {
+		size_t n = strcspn(at, "*?[");
+
+		if (n > pattern->n_inside) {
+			pattern->inside = (size_t)(at - pattern->text);
+			pattern->n_inside = n;
+		}
+		at += n;
+		if (*at == '[')
+			at = behind_bracket(at);
+		else if (*at)
+			at++;
+	}
+}
+
+/* The literal parts, and what asks for no fnmatch(). */
 static void classify(struct dg_pattern *pattern)
 {
 	size_t n = pattern->n;
@@ -62,15 +91,13 @@ static void classify(struct dg_pattern *pattern)
 	while (last > pattern->text && !strchr("*?]", last[-1]))
 		last--;
 	pattern->n_suffix = (size_t)(end - last);
+	find_inside(pattern);
 	if (pattern->n_prefix == n) {
 		pattern->kind = DG_PATTERN_EXACT;
 		pattern->n_suffix = n;
-	} else if (strspn(pattern->text, "*") == n) {
-		pattern->kind = DG_PATTERN_ANY;
-	} else if (pattern->n_prefix == n - 1 && pattern->text[n - 1] == '*') {
-		pattern->kind = DG_PATTERN_PREFIX;
-	} else if (pattern->n_suffix == n - 1 && pattern->text[0] == '*') {
-		pattern->kind = DG_PATTERN_SUFFIX;
+	} else if (strspn(pattern->text + pattern->n_prefix, "*") ==
+		   n - pattern->n_prefix - pattern->n_suffix) {
+		pattern->kind = DG_PATTERN_ENDS;
 	} else {
 		pattern->kind = DG_PATTERN_GLOB;
 	}
@@ -200,26 +227,24 @@ void dg_subject_init(struct dg_subject *subject, const struct dg_device_facts *d
 	set_text(subject, DG_KEY_CONTAINER, process->container);
 }
 
+static bool ends_fit(const struct dg_pattern *pattern, const char *text, size_t n)
+{
+	return n >= pattern->n_prefix + pattern->n_suffix &&
+	       memcmp(text, pattern->text, pattern->n_prefix) == 0 &&
+	       memcmp(text + n - pattern->n_suffix, pattern->text + pattern->n - pattern->n_suffix,
+		      pattern->n_suffix) == 0;
+}
+
 static bool fits(const struct dg_pattern *pattern, const char *text, size_t n)
 {
 	switch (pattern->kind) {
 	case DG_PATTERN_EXACT:
 		return n == pattern->n && memcmp(text, pattern->text, n) == 0;
-	case DG_PATTERN_PREFIX:
-		return n >= pattern->n_prefix &&
-		       memcmp(text, pattern->text, pattern->n_prefix) == 0;
-	case DG_PATTERN_SUFFIX:
-		return n >= pattern->n_suffix && memcmp(text + n - pattern->n_suffix,
-							pattern->text + 1, pattern->n_suffix) == 0;
-	case DG_PATTERN_ANY:
-		return true;
+	case DG_PATTERN_ENDS:
+		return ends_fit(pattern, text, n);
 	case DG_PATTERN_GLOB:
-		/* The ends first: fnmatch() is two orders slower. */
-		return n >= pattern->n_prefix + pattern->n_suffix &&
-		       memcmp(text, pattern->text, pattern->n_prefix) == 0 &&
-		       memcmp(text + n - pattern->n_suffix,
-			      pattern->text + pattern->n - pattern->n_suffix,
-			      pattern->n_suffix) == 0 &&
+		/* fnmatch() is two orders slower. */
+		return ends_fit(pattern, text, n) &&
 		       fnmatch(pattern->text, text, FNM_NOESCAPE) == 0;
 	case DG_PATTERN_ID:
 	case DG_PATTERN_NAME:

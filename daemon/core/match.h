@@ -40,9 +40,7 @@ bool dg_key_is_device(enum dg_key key);   /* its value is the same for all proce
 
 enum dg_pattern_kind {
 	DG_PATTERN_EXACT,
-	DG_PATTERN_PREFIX, /* abc* */
-	DG_PATTERN_SUFFIX, /* *abc */
-	DG_PATTERN_ANY,    /* * */
+	DG_PATTERN_ENDS, /* abc*xyz, abc*, *xyz, * */
 	DG_PATTERN_GLOB,
 	DG_PATTERN_ID,   /* a user, a group; or a bit: an event, a use */
 	DG_PATTERN_NAME, /* a user or a group whose number is not known: matches nobody */
@@ -52,6 +50,7 @@ struct dg_pattern {
 	const char *text; /* as written, without quotes */
 	size_t n;
 	size_t n_prefix, n_suffix; /* its literal ends, in bytes */
+	size_t inside, n_inside;   /* its longest literal part, and where */
 	uint32_t id;
 	enum dg_pattern_kind kind;
 	bool unwanted;

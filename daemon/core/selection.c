@@ -5,24 +5,24 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* A rule under one of its literal ends, or numbers. */
+/* A rule under one of its literal parts, or numbers. */
 struct dg_anchor {
 	uint64_t tag;
 	uint32_t rule;
 	uint32_t next; /* of the same slot of the table, by ascending rule; 0: none */
 };
 
-enum end { END_BEGIN, END_END };
-
 /* A number tells as much as a name of this length. */
 #define ID_WORTH 16
+
+_Static_assert(1U << DG_USE_KERNEL <= 32, "a bit for each set of uses that a rule can name");
 
 #define FNV_BASIS 0xcbf29ce484222325ULL
 #define FNV_PRIME 0x100000001b3ULL
 
-static uint64_t tag_begin(enum dg_key key, enum end end)
+static uint64_t tag_begin(enum dg_key key, enum dg_part part)
 {
-	return (FNV_BASIS ^ ((uint64_t)key << 1 | end)) * FNV_PRIME;
+	return (FNV_BASIS ^ ((uint64_t)key << 2 | part)) * FNV_PRIME;
 }
 
 static uint64_t tag_byte(uint64_t tag, char c)
@@ -32,7 +32,13 @@ static uint64_t tag_byte(uint64_t tag, char c)
 
 static uint64_t tag_of_id(enum dg_key key, uint32_t id)
 {
-	return (tag_begin(key, END_BEGIN) ^ id) * FNV_PRIME;
+	return (tag_begin(key, DG_PART_BEGIN) ^ id) * FNV_PRIME;
+}
+
+/* Only those who use the device so are to find it. */
+static uint64_t tag_with_uses(uint64_t tag, uint32_t uses)
+{
+	return (tag ^ uses) * FNV_PRIME;
 }
 
 /* The high bits of a product depend on all of its factors' bits. */
@@ -41,29 +47,49 @@ static size_t slot_of(const struct dg_selection *selection, uint64_t tag)
 	return (size_t)(tag ^ tag >> 32) & selection->table_mask;
 }
 
-static size_t anchor_length(const struct dg_pattern *pattern, enum end end)
+static size_t part_length(const struct dg_pattern *pattern, enum dg_part part)
 {
-	size_t n = end == END_BEGIN ? pattern->n_prefix : pattern->n_suffix;
+	const size_t lengths[] = {
+		[DG_PART_BEGIN] = pattern->n_prefix,
+		[DG_PART_END] = pattern->n_suffix,
+		[DG_PART_INSIDE] = pattern->n_inside,
+	};
 
-	return n < DG_ANCHOR_MAX ? n : DG_ANCHOR_MAX;
+	return lengths[part] < DG_ANCHOR_MAX ? lengths[part] : DG_ANCHOR_MAX;
 }
 
-static enum end better_end(const struct dg_pattern *pattern)
+/* The longest one; an end, which is looked for at one place, if it is as long. */
+static enum dg_part best_part(const struct dg_pattern *pattern)
 {
-	return pattern->n_suffix > pattern->n_prefix ? END_END : END_BEGIN;
+	enum dg_part best = DG_PART_BEGIN;
+
+	for (enum dg_part part = DG_PART_END; part < _DG_PART_MAX; part++)
+		if (part_length(pattern, part) > part_length(pattern, best))
+			best = part;
+	return best;
+}
+
+/* Of what is inside a sum that can go on from byte to byte. */
+static uint64_t roll(uint64_t sum, char c)
+{
+	return sum * FNV_PRIME + (unsigned char)c;
 }
 
 static uint64_t tag_of(enum dg_key key, const struct dg_pattern *pattern)
 {
-	enum end end = better_end(pattern);
-	size_t n = anchor_length(pattern, end);
-	uint64_t tag;
+	enum dg_part part = best_part(pattern);
+	size_t n = part_length(pattern, part);
+	uint64_t tag = tag_begin(key, part), sum = 0;
 
 	if (pattern->kind == DG_PATTERN_ID)
 		return tag_of_id(key, pattern->id);
-	tag = tag_begin(key, end);
+	if (part == DG_PART_INSIDE) {
+		for (size_t i = 0; i < n; i++)
+			sum = roll(sum, pattern->text[pattern->inside + i]);
+		return tag ^ sum;
+	}
 	for (size_t i = 0; i < n; i++)
-		tag = tag_byte(tag, pattern->text[end == END_BEGIN ? i : pattern->n - 1 - i]);
+		tag = tag_byte(tag, pattern->text[part == DG_PART_BEGIN ? i : pattern->n - 1 - i]);
 	return tag;
 }
 
@@ -85,7 +111,7 @@ static size_t worth(const struct dg_condition *condition)
 		const struct dg_pattern *pattern = &condition->patterns[i];
 		size_t n = pattern->kind == DG_PATTERN_ID
 				   ? ID_WORTH
-				   : anchor_length(pattern, better_end(pattern));
+				   : part_length(pattern, best_part(pattern));
 
 		if (needs_anchor(pattern) && n < least)
 			least = n;
@@ -119,25 +145,40 @@ static size_t count_anchors(const struct dg_condition *condition)
 	return n;
 }
 
+/* Those of which one is wanted; 0: any. */
+static uint32_t wanted_uses(const struct dg_match *match)
+{
+	const struct dg_condition *condition = dg_match_find(match, DG_KEY_ACCESS);
+	uint32_t uses = 0;
+
+	for (size_t i = 0; condition && i < condition->n_patterns; i++)
+		if (!condition->patterns[i].unwanted)
+			uses |= 1U << condition->patterns[i].id;
+	return uses;
+}
+
 static void put_anchors(struct dg_selection *selection, uint32_t rule,
 			const struct dg_condition *condition)
 {
+	uint32_t uses = wanted_uses(&selection->policy->rules[rule].match);
+
+	selection->uses |= 1U << uses;
 	for (size_t i = 0; i < condition->n_patterns; i++) {
 		const struct dg_pattern *pattern = &condition->patterns[i];
 		struct dg_anchor *anchor = &selection->anchors[selection->n_anchors];
-		enum end end = better_end(pattern);
+		enum dg_part part = best_part(pattern);
 		size_t slot;
 
 		if (!needs_anchor(pattern))
 			continue;
-		anchor->tag = tag_of(condition->key, pattern);
+		anchor->tag = tag_with_uses(tag_of(condition->key, pattern), uses);
 		anchor->rule = rule;
 		slot = slot_of(selection, anchor->tag);
 		anchor->next = selection->table[slot];
 		selection->table[slot] = (uint32_t)++selection->n_anchors;
 		if (pattern->kind != DG_PATTERN_ID)
-			selection->lengths[condition->key][end] |= 1ULL
-								   << anchor_length(pattern, end);
+			selection->lengths[condition->key][part] |= 1ULL
+								    << part_length(pattern, part);
 	}
 }
 
@@ -224,7 +265,8 @@ void dg_selection_done(struct dg_selection *selection)
 struct search {
 	const struct dg_selection *selection;
 	struct dg_subject subject;
-	size_t best; /* the first rule so far that matches */
+	uint32_t uses; /* of selection->uses those that apply */
+	size_t best;   /* the first rule so far that matches */
 };
 
 static bool try_rule(struct search *search, size_t rule)
@@ -237,7 +279,7 @@ static bool try_rule(struct search *search, size_t rule)
 	return true;
 }
 
-static void try_tag(struct search *search, uint64_t tag)
+static void try_chain(struct search *search, uint64_t tag)
 {
 	const struct dg_selection *selection = search->selection;
 	const struct dg_anchor *anchor;
@@ -251,12 +293,19 @@ static void try_tag(struct search *search, uint64_t tag)
 	}
 }
 
-static void try_text(struct search *search, enum dg_key key, struct dg_piece value, enum end end)
+static void try_tag(struct search *search, uint64_t tag)
 {
-	uint64_t lengths = search->selection->lengths[key][end], tag = tag_begin(key, end);
+	for (uint32_t left = search->uses; left > 0; left &= left - 1)
+		try_chain(search, tag_with_uses(tag, (uint32_t)__builtin_ctz(left)));
+}
+
+static void try_end(struct search *search, enum dg_key key, struct dg_piece value,
+		    enum dg_part part)
+{
+	uint64_t lengths = search->selection->lengths[key][part], tag = tag_begin(key, part);
 
 	for (size_t n = 1; n <= value.n && lengths >> n != 0; n++) {
-		tag = tag_byte(tag, value.text[end == END_BEGIN ? n - 1 : value.n - n]);
+		tag = tag_byte(tag, value.text[part == DG_PART_BEGIN ? n - 1 : value.n - n]);
 		if (lengths >> n & 1)
 			try_tag(search, tag);
 		if (n == DG_ANCHOR_MAX)
@@ -264,15 +313,43 @@ static void try_text(struct search *search, enum dg_key key, struct dg_piece val
 	}
 }
 
+/* Every part of that length, wherever it begins. */
+static void try_parts(struct search *search, enum dg_key key, struct dg_piece value, size_t length)
+{
+	uint64_t begin = tag_begin(key, DG_PART_INSIDE), sum = 0, first = 1;
+
+	for (size_t i = 0; i < length; i++)
+		first *= FNV_PRIME;
+	for (size_t i = 0; i < value.n; i++) {
+		sum = roll(sum, value.text[i]);
+		if (i >= length)
+			sum -= first * (unsigned char)value.text[i - length];
+		if (i + 1 >= length)
+			try_tag(search, begin ^ sum);
+	}
+}
+
+static void try_text(struct search *search, enum dg_key key, struct dg_piece value)
+{
+	uint64_t lengths = search->selection->lengths[key][DG_PART_INSIDE];
+
+	try_end(search, key, value, DG_PART_BEGIN);
+	try_end(search, key, value, DG_PART_END);
+	for (size_t n = 1; n <= DG_ANCHOR_MAX && lengths >> n != 0; n++)
+		if (lengths >> n & 1)
+			try_parts(search, key, value, n);
+}
+
 static void try_anchors(struct search *search)
 {
 	const struct dg_process_facts *process = search->subject.process;
 
+	for (uint32_t uses = 0; uses < 1U << DG_USE_KERNEL; uses++)
+		if (uses == 0 || uses & process->uses)
+			search->uses |= search->selection->uses & 1U << uses;
 	for (enum dg_key key = 0; key < _DG_KEY_MAX; key++)
-		for (size_t i = 0; i < search->subject.n_values[key]; i++) {
-			try_text(search, key, search->subject.values[key][i], END_BEGIN);
-			try_text(search, key, search->subject.values[key][i], END_END);
-		}
+		for (size_t i = 0; i < search->subject.n_values[key]; i++)
+			try_text(search, key, search->subject.values[key][i]);
 	if (process->has_uid)
 		try_tag(search, tag_of_id(DG_KEY_USER, process->uid));
 	for (size_t i = 0; i < process->n_gids; i++)

@@ -4,17 +4,25 @@
  * processes.
  *
  * What a rule says of the device and the event is looked at once. Of what it
- * says of a process one key is chosen by whose literal ends (or numbers) the
- * rule is found: a process is then compared with the few rules of which it
- * shares such an end, not with thousands. The answer is always that of asking
- * each rule in turn.
+ * says of a process one key is chosen by whose literal parts (or numbers),
+ * together with the uses that it asks for, the rule is found: a process is then
+ * compared with the few rules of which it has such a part, not with thousands.
+ * The answer is always that of asking each rule in turn.
  */
 #pragma once
 
 #include "core/policy.h"
 
-/* Longer literal ends are found by this many of their bytes. */
+/* Longer literal parts are found by this many of their bytes. */
 #define DG_ANCHOR_MAX 63
+
+/* Where in a value a literal part must be. */
+enum dg_part {
+	DG_PART_BEGIN,
+	DG_PART_END,
+	DG_PART_INSIDE, /* anywhere */
+	_DG_PART_MAX,
+};
 
 struct dg_selection {
 	const struct dg_policy *policy; /* NULL: the built-in rules alone */
@@ -24,8 +32,9 @@ struct dg_selection {
 	size_t n_anchors;
 	uint32_t *table; /* of chains of anchors, by hash; 0: none */
 	size_t table_mask;
-	/* Which lengths of anchors there are: at the begin, at the end. */
-	uint64_t lengths[_DG_KEY_MAX][2];
+	/* Which lengths of anchors there are. */
+	uint64_t lengths[_DG_KEY_MAX][_DG_PART_MAX];
+	uint32_t uses; /* bit per set of uses that anchors are for; 0: any use */
 };
 
 /*

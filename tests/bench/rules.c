@@ -4,9 +4,11 @@
  * processes. Arguments: rules, holders; 10000 and 1000 without.
  *
  *	distinct  each rule is for other units, users, programs: as rules are
- *	wildcard  each names a part in the middle of a path, which no index finds
+ *	wildcard  each names a part in the middle of a path
  *	same      all are for the same units, and for a use that nobody has
  *	device    each is for another device
+ *	alike     all are for the same units, and a container that nobody is in
+ *	blind     each has nothing literal that an index could find
  */
 #include <stdbool.h>
 #include <stdio.h>
@@ -58,6 +60,18 @@ static void write_same(char *text, size_t size, unsigned i)
 	snprintf(text, size, "[Match]\nUnit=app*.service\nAccess=cwd\n[Policy]\nAction=kill\n");
 }
 
+static void write_alike(char *text, size_t size, unsigned i)
+{
+	snprintf(text, size, "[Match]\nUnit=app*.service\nContainer=*\n[Policy]\nAction=kill\n");
+}
+
+static void write_blind(char *text, size_t size, unsigned i)
+{
+	snprintf(text, size,
+		 "[Match]\nExecutable=*[p][%u][%u][%u][%u][/]*\n[Policy]\nAction=kill\n",
+		 i / 1000 % 10, i / 100 % 10, i / 10 % 10, i % 10);
+}
+
 static void write_device(char *text, size_t size, unsigned i)
 {
 	snprintf(text, size, "[Match]\nDevice=pmem%u\nUnit=app*\n[Policy]\nAction=kill\n", i);
@@ -67,10 +81,8 @@ static const struct {
 	const char *name;
 	void (*write)(char *text, size_t size, unsigned i);
 } kinds[] = {
-	{"distinct", write_distinct},
-	{"wildcard", write_wildcard},
-	{"same", write_same},
-	{"device", write_device},
+	{"distinct", write_distinct}, {"wildcard", write_wildcard}, {"same", write_same},
+	{"device", write_device},     {"alike", write_alike},       {"blind", write_blind},
 };
 
 static void fail(void *userdata, const struct dg_text_error *error)

@@ -16,7 +16,10 @@
 #define RULES_MAX 40
 #define LINES_MAX 4
 #define WORDS_MAX 3
+#define WORD_SIZE 64
 #define PROCESSES 30
+#define PATTERNS 4000
+#define PATTERN_PARTS 5
 
 static uint64_t seed, chance_state;
 
@@ -32,7 +35,7 @@ static uint32_t chance(uint32_t below)
 struct line {
 	enum dg_key key;
 	bool unwanted;
-	char words[WORDS_MAX][16];
+	char words[WORDS_MAX][WORD_SIZE];
 	unsigned n_words;
 };
 
@@ -57,9 +60,9 @@ static void random_text(char text[16], enum dg_key key, const char *letters, uin
 	*c = '\0';
 }
 
-static void random_word(char word[16], enum dg_key key)
+static void random_word(char word[WORD_SIZE], enum dg_key key)
 {
-	static const char *const brackets[] = {"[ab]", "[!a]"};
+	static const char *const brackets[] = {"[ab]", "[!a]", "[]a]", "[[:alpha:]]", "[[:]"};
 	char *star = word;
 
 	if (key == DG_KEY_EVENT) {
@@ -67,14 +70,16 @@ static void random_word(char word[16], enum dg_key key)
 	} else if (key == DG_KEY_ACCESS) {
 		strcpy(word, dg_use_name(chance(DG_USE_KERNEL)));
 	} else if (key == DG_KEY_USER || key == DG_KEY_GROUP) {
-		snprintf(word, 16, chance(8) ? "%u" : "nobody%u", chance(4));
+		snprintf(word, WORD_SIZE, chance(8) ? "%u" : "nobody%u", chance(4));
 	} else {
 		random_text(word, key, chance(2) ? "ab" : "ab/?*", 5);
-		if (chance(6) == 0)
-			strcat(word, brackets[chance(2)]);
 		if (chance(4) == 0)
+			strcat(word, brackets[chance(5)]);
+		if (chance(4) == 0)
+			strcat(word, chance(2) ? "ab" : "b]");
+		if (chance(3) == 0)
 			strcat(word, "*");
-		if (chance(6) == 0) {
+		if (chance(3) == 0) {
 			memmove(star + 1, star, strlen(star) + 1);
 			*star = '*';
 		}
@@ -155,7 +160,7 @@ static void random_values(struct values *values, enum dg_key key, uint32_t n_max
 		if (key == DG_KEY_USER || key == DG_KEY_GROUP)
 			snprintf(values->items[i], 16, "%u", chance(4));
 		else
-			random_text(values->items[i], key, "ab/", 5);
+			random_text(values->items[i], key, chance(4) ? "ab/" : "ab]", 5);
 }
 
 static struct dg_strings strings_of(struct world *world, enum dg_key key)
@@ -347,7 +352,16 @@ static int lookup(void *userdata, enum dg_key key, const char *name, uint32_t *r
 	return 0;
 }
 
-static unsigned n_by_file, n_matches;
+static unsigned n_by_file, n_matches, n_parts[_DG_PART_MAX], n_uses;
+
+/* By what the rules are found. */
+static void count_ways(const struct dg_selection *selection)
+{
+	for (enum dg_key key = 0; key < _DG_KEY_MAX; key++)
+		for (enum dg_part part = 0; part < _DG_PART_MAX; part++)
+			n_parts[part] += selection->lengths[key][part] != 0;
+	n_uses += (selection->uses & ~1U) != 0;
+}
 
 static void try_one_device(const struct dg_policy *policy, const struct model *models, unsigned n)
 {
@@ -357,6 +371,7 @@ static void try_one_device(const struct dg_policy *policy, const struct model *m
 
 	random_device(&world);
 	assert_int_equal(dg_selection_init(policy, &world.device, &selection), 0);
+	count_ways(&selection);
 	for (unsigned i = 0; i < PROCESSES; i++) {
 		const char *wanted;
 
@@ -391,6 +406,45 @@ static void random_rules_and_processes(void **state)
 	print_message("%u matches, %u of a file\n", n_matches, n_by_file);
 	/* A property of nothing would hold as well. */
 	assert_in_range(n_by_file, n_matches / 5, n_matches - n_matches / 10);
+	for (enum dg_part part = 0; part < _DG_PART_MAX; part++)
+		assert_true(n_parts[part] > POLICIES);
+	assert_true(n_uses > POLICIES);
+}
+
+/* One pattern, with brackets of all kinds, against the like of what it has in it. */
+static void random_patterns(void **state)
+{
+	static const char *const parts[] = {"*",    "?",    "a",    "b",           "]",
+					    "[ab]", "[!a]", "[]a]", "[[:alpha:]]", "[a[]"};
+	unsigned n_hits = 0;
+
+	for (unsigned i = 0; i < PATTERNS; i++) {
+		struct model model = {.lines = {{.key = DG_KEY_COMMAND, .n_words = 1}},
+				      .n_lines = 1};
+		struct dg_policy *policy = dg_policy_new();
+		char *word = model.lines[0].words[0];
+		struct dg_selection selection;
+
+		for (unsigned n = 1 + chance(PATTERN_PARTS); n > 0; n--)
+			strcat(word, parts[chance(sizeof(parts) / sizeof(*parts))]);
+		add_rule(policy, &model, 0);
+		assert_int_equal(dg_selection_init(policy, NULL, &selection), 0);
+		for (unsigned k = 0; k < PROCESSES; k++) {
+			char command[16] = "";
+			struct dg_process_facts process = {.command = command};
+			bool hit;
+
+			for (unsigned n = 1 + chance(PATTERN_PARTS); n > 0; n--)
+				command[n - 1] = "ab]:["[chance(5)];
+			hit = fnmatch(word, command, FNM_NOESCAPE) == 0;
+			n_hits += hit;
+			assert_int_equal(dg_selection_match(&selection, &process)->path != NULL,
+					 hit);
+		}
+		dg_selection_done(&selection);
+		dg_policy_unref(policy);
+	}
+	assert_in_range(n_hits, PATTERNS, PATTERNS * PROCESSES / 2);
 }
 
 static int count_name(void *userdata, const struct dg_rule *rule, enum dg_key key,
@@ -427,6 +481,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(random_rules_and_processes),
+		cmocka_unit_test(random_patterns),
 		cmocka_unit_test(names_are_resolved_again),
 	};
 	const char *wanted = getenv("DAXGUARD_SEED");
