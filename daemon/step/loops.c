@@ -96,19 +96,26 @@ int loops_foreach(struct step *step,
 	return r;
 }
 
+struct clearing {
+	bool any, leaving;
+};
+
 static int clear_loop(struct step *step, const struct loop *loop, void *userdata)
 {
-	bool *any = userdata;
+	struct clearing *clearing = userdata;
 
-	if (!loop->leaving && ioctl(loop->fd, LOOP_CLR_FD, 0) == 0)
-		*any = true;
+	if (loop->leaving)
+		clearing->leaving = true;
+	else if (ioctl(loop->fd, LOOP_CLR_FD, 0) == 0)
+		clearing->any = true;
 	return 0;
 }
 
-bool loops_clear(struct step *step)
+bool loops_clear(struct step *step, bool *ret_leaving)
 {
-	bool any = false;
+	struct clearing clearing = {};
 
-	(void)loops_foreach(step, clear_loop, &any);
-	return any;
+	(void)loops_foreach(step, clear_loop, &clearing);
+	*ret_leaving = clearing.leaving;
+	return clearing.any;
 }

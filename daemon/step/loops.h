@@ -22,6 +22,7 @@ int loops_foreach(struct step *step,
 
 /*
  * Give them back, now or when the last one closes it: what it has for a disk
- * is about to go. True if one was not on its way already.
+ * is about to go. True if one was not on its way already; ret_leaving says whether
+ * one is, and waits for who has it open.
  */
-bool loops_clear(struct step *step);
+bool loops_clear(struct step *step, bool *ret_leaving);

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
+#include <time.h>
 
 #include "step/covered.h"
 #include "step/foreign.h"
@@ -18,6 +19,12 @@
  * What is mounted again faster than this does not stay away for long either.
  */
 #define PASSES_MAX 8
+/*
+ * A loop device that is about to go waits for whoever has it open, such as a probe
+ * of udev's: no longer than that lasts.
+ */
+#define LEAVING_NS 50000000
+#define LEAVING_MAX 10
 
 /* In the pass that looked there last. */
 struct left {
@@ -30,6 +37,8 @@ struct unmount {
 	int flags;    /* 0 or MNT_DETACH */
 	size_t n_own; /* of the step's devices; the others are made of their files */
 	bool progress;
+	bool nested;              /* what is made of their files is in use */
+	bool leaving;             /* a loop device is about to go */
 	struct left own, foreign; /* namespaces */
 };
 
@@ -235,6 +244,7 @@ static int unmount_wanted(struct unmount *unmount, const struct mount_table *tab
 		if (!is_own(unmount, wanted[i]))
 			r = try_mount(unmount, table, wanted[i], space);
 	keep = !unmount->flags && left->n > n_before;
+	unmount->nested = unmount->nested || keep;
 	for (size_t i = 0; i < n && r == 0 && mount_namespace_has_time(space); i++) {
 		if (!is_own(unmount, wanted[i]))
 			continue;
@@ -329,7 +339,7 @@ static int unmount_pass(struct unmount *unmount)
 	struct mount_namespaces namespaces;
 	int r;
 
-	unmount->progress = false;
+	unmount->progress = unmount->nested = unmount->leaving = false;
 	unmount->own.n = unmount->own.failures.n = 0;
 	/* Where there is no more time to look, what was found stands. */
 	if (!foreign_is_over())
@@ -342,21 +352,35 @@ static int unmount_pass(struct unmount *unmount)
 			r = unmount_namespace(unmount, &namespaces.items[i]);
 	mount_namespaces_done(&namespaces);
 	step_go_home(unmount->step);
-	if (loops_clear(unmount->step))
+	if (loops_clear(unmount->step, &unmount->leaving))
 		unmount->progress = true;
 	return r;
+}
+
+/* Whether to look again, after a while if there is nothing to do but wait. */
+static bool goes_on(const struct unmount *unmount, int *waited)
+{
+	const struct timespec moment = {.tv_nsec = LEAVING_NS};
+
+	if (unmount->own.n + unmount->foreign.n == 0)
+		return false; /* what has come meanwhile is seen by the kernel module */
+	if (unmount->progress)
+		return true;
+	if (!unmount->leaving || unmount->nested || ++*waited > LEAVING_MAX)
+		return false;
+	nanosleep(&moment, NULL);
+	return true;
 }
 
 static int unmount_all(struct step *step, int flags)
 {
 	struct unmount unmount = {.step = step, .flags = flags, .n_own = step->n_devs};
-	int r;
+	int r, waited = 0;
 
 	r = nested_add_loops(step);
-	for (int pass = 0; pass < PASSES_MAX && r == 0; pass++) {
+	for (int pass = 0; pass < PASSES_MAX + waited && r == 0; pass++) {
 		r = unmount_pass(&unmount);
-		/* What has come meanwhile is seen by the kernel module, and asked for again. */
-		if (!unmount.progress || unmount.own.n + unmount.foreign.n == 0)
+		if (!goes_on(&unmount, &waited))
 			break;
 	}
 	if (r == 0)

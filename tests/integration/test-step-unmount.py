@@ -261,6 +261,17 @@ class UnmountTest(StepCase):
         self.assertEqual([r["PATH"] for r in found], [where.encode(), self.mnt.encode()])
         self.assertEqual(self.mine(), [])
 
+    def test_unmount_nested_that_somebody_looks_at(self):
+        """A loop device is there until the last one has closed it, as udev does soon."""
+        loop, _ = self.inner_loop()
+        run("mkfs.ext4", "-q", loop)
+        where = self.mkdir("inner")
+        self.mount(loop, where)
+        with open(loop, "rb") as probe, subprocess.Popen(["sleep", "0.3"], stdin=probe):
+            probe.close()
+            step("unmount", self.dev, status=0)
+        self.assertEqual(self.mine(), [])
+
     def test_unmount_overlay(self):
         for name in ("lower:1", "upper", "work"):
             os.mkdir(f"{self.mnt}/{name}")
