@@ -157,14 +157,19 @@ class RemoveTest(DaemonCase):
         self.unblock("sync")
         self.module.wait()
 
-    def test_interrupted(self):
-        """Ctrl-C ends the watching, and nothing else."""
-        self.start_known()
+    def watched_to_unmount(self):
+        """Who watches a removal that waits in its unmount step."""
         self.block("unmount")
         watcher = subprocess.Popen([self.tool, "--socket=" + self.path("run/control"), "remove", "pmem0"],
                                    stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         self.processes.append(watcher)
         eventually(lambda: "unmount" in self.steps())
+        return watcher
+
+    def test_interrupted(self):
+        """Ctrl-C ends the watching, and nothing else."""
+        self.start_known()
+        watcher = self.watched_to_unmount()
         watcher.send_signal(signal.SIGINT)
         _, said = watcher.communicate(timeout=10)
         self.assertEqual(watcher.returncode, 8)
@@ -199,11 +204,7 @@ class RemoveTest(DaemonCase):
     def test_the_module_goes(self):
         """Meanwhile: what it held is over, what was asked for is not."""
         self.start_known()
-        self.block("unmount")
-        watcher = subprocess.Popen([self.tool, "--socket=" + self.path("run/control"), "remove", "pmem0"],
-                                   stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-        self.processes.append(watcher)
-        eventually(lambda: "unmount" in self.steps())
+        watcher = self.watched_to_unmount()
         self.module.load(False)
         self.unblock("unmount")
         watcher.communicate(timeout=20)
@@ -212,11 +213,7 @@ class RemoveTest(DaemonCase):
 
     def test_the_daemon_stops(self):
         daemon = self.start_known()
-        self.block("unmount")
-        watcher = subprocess.Popen([self.tool, "--socket=" + self.path("run/control"), "remove", "pmem0"],
-                                   stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-        self.processes.append(watcher)
-        eventually(lambda: "unmount" in self.steps())
+        watcher = self.watched_to_unmount()
         daemon.terminate()
         self.assertEqual(daemon.wait(20), 0)
         watcher.communicate(timeout=10)
@@ -229,11 +226,7 @@ class RemoveTest(DaemonCase):
     def test_the_daemon_dies(self):
         """The next one does not go on with it, and says so; it may be asked again."""
         daemon = self.start_known()
-        self.block("unmount")
-        watcher = subprocess.Popen([self.tool, "--socket=" + self.path("run/control"), "remove", "pmem0"],
-                                   stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-        self.processes.append(watcher)
-        eventually(lambda: "unmount" in self.steps())
+        watcher = self.watched_to_unmount()
         daemon.kill()
         daemon.wait()
         _, said = watcher.communicate(timeout=10)
