@@ -283,6 +283,21 @@ static int call_new(struct bus_link *link, sd_bus_message *m, call_func func, st
 	return 0;
 }
 
+int bus_read_options(sd_bus_message *m, bus_option_func func, void *userdata, sd_bus_error *error)
+{
+	const char *key;
+	int r = sd_bus_message_enter_container(m, 'a', "{sv}");
+
+	while (r >= 0 && (r = sd_bus_message_enter_container(m, 'e', "sv")) > 0) {
+		r = sd_bus_message_read_basic(m, 's', &key);
+		if (r >= 0)
+			r = func(m, key, userdata, error);
+		if (r >= 0)
+			r = sd_bus_message_exit_container(m);
+	}
+	return r < 0 ? r : sd_bus_message_exit_container(m);
+}
+
 int call_start(struct bus_link *link, sd_bus_message *m, call_func func, sd_bus_error *error)
 {
 	struct call *call;

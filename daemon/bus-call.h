@@ -51,6 +51,14 @@ typedef int (*call_func)(struct call *call, sd_bus_error *error);
 /* As a filter: what sd-bus would answer itself, and wait for a disk in doing so. */
 int bus_refuse(sd_bus_message *m, sd_bus_error *error);
 
+/*
+ * The a{sv} that comes next: func gets each key, and reads the variant. What it returns
+ * below 0 ends it.
+ */
+typedef int (*bus_option_func)(sd_bus_message *m, const char *key, void *userdata,
+			       sd_bus_error *error);
+int bus_read_options(sd_bus_message *m, bus_option_func func, void *userdata, sd_bus_error *error);
+
 /* All that the handler of a method does; func is called when it is known who asks. */
 int call_start(struct bus_link *link, sd_bus_message *m, call_func func, sd_bus_error *error);
 

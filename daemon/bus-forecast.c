@@ -335,35 +335,32 @@ static int read_source(sd_bus_message *m, bool *ret_by_user, sd_bus_error *error
 	return 0;
 }
 
-/* Of one process, or of a removal as such; others than those known are wrong. */
-static int read_option(sd_bus_message *m, const char *key, bool of_process,
-		       struct manager_question *question, sd_bus_error *error)
+static int unknown_option(sd_bus_error *error)
 {
-	if (of_process && strcmp(key, "Access") == 0)
-		return read_access(m, &question->uses, error);
-	if (!of_process && strcmp(key, "Source") == 0)
-		return read_source(m, &question->by_user, error);
-	if (!of_process && strcmp(key, "Force") == 0)
-		return bus_read_force(m, &question->forced, error);
 	return sd_bus_error_set(error, SD_BUS_ERROR_INVALID_ARGS,
 				"there is an option that is not known");
 }
 
-static int read_options(sd_bus_message *m, bool of_process, struct manager_question *question,
-			sd_bus_error *error)
+static int read_process_option(sd_bus_message *m, const char *key, void *userdata,
+			       sd_bus_error *error)
 {
-	const char *key;
-	int r = sd_bus_message_enter_container(m, 'a', "{sv}");
+	struct manager_question *question = userdata;
 
-	while (r >= 0 && (r = sd_bus_message_enter_container(m, 'e', "sv")) > 0) {
-		r = sd_bus_message_read_basic(m, 's', &key);
-		if (r < 0)
-			return r;
-		r = read_option(m, key, of_process, question, error);
-		if (r >= 0)
-			r = sd_bus_message_exit_container(m);
-	}
-	return r < 0 ? r : sd_bus_message_exit_container(m);
+	if (strcmp(key, "Access") == 0)
+		return read_access(m, &question->uses, error);
+	return unknown_option(error);
+}
+
+static int read_removal_option(sd_bus_message *m, const char *key, void *userdata,
+			       sd_bus_error *error)
+{
+	struct manager_question *question = userdata;
+
+	if (strcmp(key, "Source") == 0)
+		return read_source(m, &question->by_user, error);
+	if (strcmp(key, "Force") == 0)
+		return bus_read_force(m, &question->forced, error);
+	return unknown_option(error);
 }
 
 int bus_simulate(struct call *call, sd_bus_error *error)
@@ -373,7 +370,7 @@ int bus_simulate(struct call *call, sd_bus_error *error)
 	int r = sd_bus_message_read_basic(call_message(call), 's', &device);
 
 	if (r >= 0)
-		r = read_options(call_message(call), false, &question, error);
+		r = bus_read_options(call_message(call), read_removal_option, &question, error);
 	if (r >= 0 && question.forced && !question.by_user)
 		r = sd_bus_error_set(error, SD_BUS_ERROR_INVALID_ARGS,
 				     "only a removal by a user can be forced");
@@ -391,7 +388,7 @@ int bus_query_policy(struct call *call, sd_bus_error *error)
 	int r = sd_bus_message_read(m, "su", &device, &pid);
 
 	if (r >= 0)
-		r = read_options(m, true, &question, error);
+		r = bus_read_options(m, read_process_option, &question, error);
 	if (r < 0)
 		return r;
 	if (pid == 0 || pid > INT32_MAX)

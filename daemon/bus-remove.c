@@ -18,17 +18,11 @@ int bus_read_force(sd_bus_message *m, bool *ret, sd_bus_error *error)
 	return 0;
 }
 
-/* Of options: one that is not known is refused, since it may be one that says "do not". */
-static int read_option(sd_bus_message *m, bool *force, sd_bus_error *error)
+/* One that is not known is refused, since it may be one that says "do not". */
+static int read_option(sd_bus_message *m, const char *key, void *force, sd_bus_error *error)
 {
-	const char *name;
-	int r = sd_bus_message_read_basic(m, 's', &name);
-
-	if (r < 0)
-		return r;
-	if (strcmp(name, "Force") != 0)
-		return sd_bus_error_setf(error, SD_BUS_ERROR_INVALID_ARGS, "no option \"%s\"",
-					 name);
+	if (strcmp(key, "Force") != 0)
+		return sd_bus_error_setf(error, SD_BUS_ERROR_INVALID_ARGS, "no option \"%s\"", key);
 	return bus_read_force(m, force, error);
 }
 
@@ -42,14 +36,7 @@ static int read_arguments(struct call *call, const char **ret_device, bool *ret_
 	*ret_force = false;
 	if (r >= 0)
 		r = sd_bus_message_read(m, "s", ret_device);
-	if (r >= 0)
-		r = sd_bus_message_enter_container(m, 'a', "{sv}");
-	while (r >= 0 && (r = sd_bus_message_enter_container(m, 'e', "sv")) > 0) {
-		r = read_option(m, ret_force, error);
-		if (r >= 0)
-			r = sd_bus_message_exit_container(m);
-	}
-	return r < 0 ? r : 0;
+	return r < 0 ? r : bus_read_options(m, read_option, ret_force, error);
 }
 
 int bus_refuse_removal(sd_bus_error *error, int r, const struct manager_device *device)
