@@ -30,11 +30,11 @@ void others_add(struct others *others, const uint32_t counts[_DG_USE_MAX], uint6
 void bus_put_others(struct dict *d, struct viewer viewer, const struct others *others);
 
 /*
- * What an administrator may call a device: pmem0, /dev/pmem0, pfn0.0,
- * namespace0.0, its UUID, or MAJ:MIN, which need not be one of the list. -ENODEV.
+ * By what an administrator may call it: pmem0, /dev/pmem0, pfn0.0, namespace0.0, its
+ * UUID, or MAJ:MIN. NULL: none that is guarded.
  */
-/* NULL: none that is guarded. */
 const struct manager_device *bus_find_guarded(struct manager *m, const char *text);
+/* Likewise; MAJ:MIN need not be one of those. -ENODEV. */
 int bus_find_device(struct manager *m, const char *text, dg_dev_t *ret);
 
 /* Why who uses it cannot be told, a negative errno, as an error; returns what sd-bus does. */
