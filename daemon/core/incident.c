@@ -67,7 +67,7 @@ const struct dg_state_row dg_state_table[_DG_STATE_MAX] = {
 static const struct {
 	const char *name;
 	uint64_t most_us; /* 0: StepTimeoutSec= */
-	unsigned share;   /* at most 1/share of what is left */
+	unsigned share;   /* at most 1/share of what is left; 0: whatever that is */
 	bool of_fs;       /* nothing to do without a block device */
 	bool writes;      /* senseless when the hardware is gone */
 	bool of_hold;     /* done by the module, and only for what it holds */
@@ -80,7 +80,7 @@ static const struct {
 	[DG_JOB_SHUTDOWN] = {"shutdown", 0, 1, true, false},
 	[DG_JOB_DETACH] = {"detach", 0, 1, true, false},
 	[DG_JOB_PROCSCAN] = {"procscan", 3 * SEC, 2, true, false},
-	[DG_JOB_UNBIND] = {"unbind", UNBIND_US, 1, false, false},
+	[DG_JOB_UNBIND] = {"unbind", UNBIND_US, 0, false, false},
 	[DG_JOB_SCAN] = {"scan", 3 * SEC, 2, false, false},
 	[DG_JOB_KERNEL_SYNC] = {"kernel-sync", 0, 2, true, true, true},
 	[DG_JOB_KERNEL_SHUTDOWN] = {"kernel-shutdown", 0, 1, true, false, true},
@@ -158,7 +158,7 @@ static uint64_t job_timeout(const struct dg_incident *i, enum dg_job job, uint64
 	uint64_t most = jobs[job].most_us ?: i->step_timeout_us;
 	uint64_t left = dg_left(i, now_us);
 
-	if (job == DG_JOB_UNBIND)
+	if (jobs[job].share == 0)
 		return most;
 	left = left > ANSWER_US ? (left - ANSWER_US) / jobs[job].share : 0;
 	if (most > left)
@@ -227,7 +227,7 @@ static void advance(struct dg_incident *i, uint64_t now_us, struct dg_effects *f
 	i->wake_us = UINT64_MAX;
 	for (;;) {
 		next = dg_state_table[i->state].next(i, now_us, fx);
-		/* It stays, or is over. */
+		/* It stays, or is over: who finishes it has set the state in that call. */
 		if (next == i->state)
 			break;
 		enter(i, next, now_us, fx);
