@@ -7,6 +7,7 @@ usage: as test-step.py
 
 import os
 import subprocess
+import threading
 import time
 import unittest
 
@@ -261,15 +262,25 @@ class UnmountTest(StepCase):
         self.assertEqual([r["PATH"] for r in found], [where.encode(), self.mnt.encode()])
         self.assertEqual(self.mine(), [])
 
+    @staticmethod
+    def close_after_unmount(fd, where):
+        """Some passes later."""
+        while os.path.ismount(where):
+            time.sleep(0.01)
+        time.sleep(0.1)
+        os.close(fd)
+
     def test_unmount_nested_that_somebody_looks_at(self):
         """A loop device is there until the last one has closed it, as udev does soon."""
         loop, _ = self.inner_loop()
         run("mkfs.ext4", "-q", loop)
         where = self.mkdir("inner")
         self.mount(loop, where)
-        with open(loop, "rb") as probe, subprocess.Popen(["sleep", "0.3"], stdin=probe):
-            probe.close()
-            step("unmount", self.dev, status=0)
+        probe = os.open(loop, os.O_RDONLY)
+        closer = threading.Thread(target=self.close_after_unmount, args=(probe, where), daemon=True)
+        closer.start()
+        step("unmount", self.dev, status=0)
+        closer.join()
         self.assertEqual(self.mine(), [])
 
     def test_unmount_overlay(self):

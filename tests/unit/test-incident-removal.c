@@ -29,6 +29,17 @@ static void to_first_scan(void)
 	expect(">scanning +scan");
 }
 
+/* Nobody is there, and it was unmounted. */
+static void to_last_scan(uint32_t fs_flags)
+{
+	to_first_scan();
+	scanned(NULL, 0, fs_flags);
+	scanned(NULL, 0, fs_flags);
+	ok(DG_JOB_SYNC);
+	ok(DG_JOB_UNMOUNT);
+	world.log[0] = '\0';
+}
+
 /* With one who stays, to the first failed unmount. */
 static void to_busy(const struct dg_holder *one)
 {
@@ -87,11 +98,7 @@ static void a_ladder_has_its_whole_graces(void **state)
 
 static void it_cannot_be_unbound(void **state)
 {
-	to_first_scan();
-	scanned(NULL, 0, LIVE);
-	scanned(NULL, 0, LIVE);
-	ok(DG_JOB_SYNC);
-	ok(DG_JOB_UNMOUNT);
+	to_last_scan(LIVE);
 	scanned(NULL, 0, 0);
 	world.log[0] = '\0';
 	ended(DG_JOB_UNBIND, DG_JOB_FAILED);
@@ -245,12 +252,7 @@ static void the_kernel_uses_it(void **state)
 
 static void nothing_of_a_hold_is_done(void **state)
 {
-	to_first_scan();
-	scanned(NULL, 0, DG_FS_LIVE);
-	scanned(NULL, 0, DG_FS_LIVE);
-	ok(DG_JOB_SYNC);
-	ok(DG_JOB_UNMOUNT);
-	world.log[0] = '\0';
+	to_last_scan(DG_FS_LIVE);
 	scanned(NULL, 0, DG_FS_LIVE);
 	expect("mark=busy cancel end:stayed=busy");
 }
