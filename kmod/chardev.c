@@ -9,6 +9,7 @@
 #include <linux/fs.h>
 #include <linux/hash.h>
 #include <linux/magic.h>
+#include <linux/string.h>
 
 #include "compat.h"
 #include "daxguard.h"
@@ -63,6 +64,56 @@ struct dax_device *dg_chardev_dax(const struct device *dev)
 	struct inode *inode = dg_chardev_inode(dev->devt);
 
 	return inode ? inode_dax(inode) : NULL;
+}
+
+/*
+ * The kernel's memory map has the device in one or more ranges, of which the first
+ * may begin with metadata: the device says where it begins itself.
+ */
+static bool dg_pagemap_part(const struct dev_pagemap *pgmap, unsigned long first,
+			    unsigned long pfn, struct dg_part *ret)
+{
+	u64 before = 0;
+	int i;
+
+	for (i = 0; i < pgmap->nr_range; i++) {
+		ret->pfn = i ? PHYS_PFN(pgmap->ranges[i].start) : first;
+		ret->nr = PHYS_PFN(pgmap->ranges[i].end + 1) - ret->pfn;
+		ret->offset = before;
+		if (pfn >= ret->pfn && pfn - ret->pfn < ret->nr)
+			return true;
+		before += (u64)ret->nr << PAGE_SHIFT;
+	}
+	return false;
+}
+
+bool dg_chardev_part(const struct dg_target *target, unsigned long pfn, struct dg_part *ret)
+{
+	struct dev_pagemap *pgmap = target->pfn ? dg_get_pagemap(target->pfn) : NULL, *of_pfn;
+	bool found;
+
+	if (!pgmap)
+		return false;
+	of_pfn = dg_get_pagemap(pfn);
+	found = of_pfn == pgmap && dg_pagemap_part(pgmap, target->pfn, pfn, ret);
+	if (of_pfn)
+		put_dev_pagemap(of_pfn);
+	put_dev_pagemap(pgmap);
+	return found;
+}
+
+/* The first page of its data, 0: not known. The caller keeps the device as it is. */
+unsigned long dg_chardev_first(struct device *dev)
+{
+	char *page = (char *)get_zeroed_page(GFP_KERNEL);
+	u64 start = 0;
+
+	if (!page)
+		return 0;
+	if (dg_dev_attribute(dev, "resource", page) && kstrtou64(strim(page), 16, &start))
+		start = 0;
+	free_page((unsigned long)page);
+	return PHYS_PFN(start);
 }
 
 /* The mapping of all its opens; NULL for a disk. */

@@ -6,6 +6,7 @@
 #ifndef _DAXGUARD_COMPAT_H
 #define _DAXGUARD_COMPAT_H
 
+#include <linux/badblocks.h>
 #include <linux/blkdev.h>
 #include <linux/dax.h>
 #include <linux/fs.h>
@@ -106,6 +107,29 @@ static inline struct address_space *dg_page_mapping(struct page *page)
 #endif
 }
 
+/* Does a page of this file that several share say so? */
+static inline bool dg_shared_pages_say_so(const struct inode *inode)
+{
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 2, 0)
+	/* XFS does not, of what was only read: the last file to touch it is named. */
+	return strcmp(inode->i_sb->s_type->name, "xfs");
+#else
+	return true;
+#endif
+}
+
+/* Where in the file; with a mapping that was not checked, as good as that. */
+static inline pgoff_t dg_page_index(struct page *page)
+{
+#ifdef DG_DAX_FOLIOS
+	struct folio *folio = page_folio(page);
+
+	return folio->index + folio_page_idx(folio, page);
+#else
+	return page->index;
+#endif
+}
+
 /* Referenced by more than the device itself; of an unmapped page that is a pin. */
 static inline bool dg_page_pinned(struct page *page)
 {
@@ -127,6 +151,41 @@ static inline bool dg_drop_entries(struct inode *inode)
 #else
 	truncate_inode_pages(inode->i_mapping, 0);
 	return true;
+#endif
+}
+
+/* The page that is mapped there now, referenced; nothing is faulted in. */
+static inline long dg_mapped_page(struct mm_struct *mm, unsigned long addr, struct page **page)
+{
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 5, 0)
+	return get_user_pages_remote(mm, addr, 1, FOLL_NOFAULT, page, NULL, NULL);
+#else
+	return get_user_pages_remote(mm, addr, 1, FOLL_NOFAULT, page, NULL);
+#endif
+}
+
+/* The first bad blocks at or behind @at, which may begin before it. */
+static inline bool dg_badblocks_next(struct badblocks *bb, sector_t at, sector_t nr,
+				     sector_t *first, sector_t *len)
+{
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 15, 0)
+	int bad = 0;
+
+	if (!badblocks_check(bb, at, min_t(sector_t, nr, INT_MAX), first, &bad))
+		return false;
+	*len = bad;
+	return true;
+#else
+	return badblocks_check(bb, at, nr, first, len);
+#endif
+}
+
+static inline bool dg_badblocks_set(struct badblocks *bb, sector_t at, sector_t nr)
+{
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 15, 0)
+	return nr <= INT_MAX && !badblocks_set(bb, at, nr, 1);
+#else
+	return badblocks_set(bb, at, nr, 1);
 #endif
 }
 

@@ -8,6 +8,8 @@
  *	    through a hold)
  *	dg_lock              the list of requests, their states, the snapshots;
  *	                     held for short, never over anything that blocks
+ *	dg_record_lock       the records of failures (record.c)
+ *	dg_event_lock        raw: what the probes have seen (source-failure.c)
  *
  * A lock of somebody else's (s_umount, open_mutex, bd_holder_lock,
  * invalidate_lock) is only ever tried, up to lock_ms, so that one that is kept
@@ -28,6 +30,7 @@
 #include <linux/mutex.h>
 #include <linux/uuid.h>
 #include <linux/wait.h>
+#include <linux/workqueue.h>
 
 #include "uapi/daxguard.h"
 
@@ -60,6 +63,10 @@ struct dg_counters {
 	atomic64_t signals;
 	atomic64_t scans;
 	atomic64_t refused;	/* commands refused */
+	atomic64_t failures;	/* of pages of guarded devices */
+	atomic64_t failures_other;	/* of other memory */
+	atomic64_t failures_widened;
+	atomic64_t unmaps;
 };
 
 extern struct dg_counters dg_counters;
@@ -101,7 +108,7 @@ struct dg_target {
 	struct dax_device *dax;		/* reference; NULL: no DAX */
 	struct module *owner;		/* reference on the driver, or NULL */
 	unsigned long pfn;		/* first of the data */
-	unsigned long nr_pfns;		/* 0: no struct pages */
+	unsigned long nr_pfns;		/* 0: no struct pages, or a character device */
 	u8 mode;			/* enum daxguard_mode */
 	bool in_use;
 	bool has_uuid;
@@ -161,12 +168,28 @@ struct dg_target *dg_target_by_dev(dev_t dev);
 void dg_target_free(struct dg_target *target);
 const char *dg_target_name(const struct dg_target *target);
 
+/* The value of an attribute of its type whose show method takes no lock, in a zeroed page. */
+bool dg_dev_attribute(struct device *dev, const char *name, char *page);
+
+/* A physically contiguous part of a target, and where it begins on the target. */
+struct dg_part {
+	unsigned long pfn, nr;
+	u64 offset;
+};
+
+/* The part in which @pfn is; false: in none. */
+bool dg_target_part(const struct dg_target *target, unsigned long pfn, struct dg_part *ret);
+/* Any guarded one with that page, or NULL, or ERR_PTR: try again. Free with _free. */
+struct dg_target *dg_target_by_pfn(unsigned long pfn);
+
 /* chardev.c: device-dax */
 int dg_chardev_init(void);
 bool dg_dev_is_dax(const struct device *dev);		/* on the bus of device-dax */
 bool dg_dev_is_chardev(const struct device *dev);	/* and processes can map it */
 struct dax_device *dg_chardev_dax(const struct device *dev);
 struct address_space *dg_target_mapping(const struct dg_target *target);
+unsigned long dg_chardev_first(struct device *dev);
+bool dg_chardev_part(const struct dg_target *target, unsigned long pfn, struct dg_part *ret);
 
 /* layer.c */
 /* end: until when to try for locks, in jiffies */
@@ -239,6 +262,44 @@ struct dg_pages {
 	u64 pinned;			/* somebody holds a reference */
 };
 
+/* What a page says of itself, without any reference. */
+enum dg_place_kind {
+	DG_PLACE_NONE,			/* no file that was mapped */
+	DG_PLACE_FILE,
+	DG_PLACE_SHARED,		/* several files */
+	DG_PLACE_DEVICE,		/* a device-dax, which is its own file */
+	DG_PLACE_UNKNOWN,		/* not looked at, or not all the same */
+};
+
+struct dg_place {
+	enum dg_place_kind kind;
+	dev_t fs_dev;
+	u64 ino;
+	u32 generation;
+	u64 offset;			/* in the file */
+};
+
+void dg_page_place(struct page *page, struct dg_place *ret);
+
+/* Contiguous pages of a target, as a command names them. */
+struct dg_range {
+	unsigned long pfn, nr;		/* nr 0: no range, the whole target */
+};
+
+/* @nr pages of a file, from @index on, are in the range; true: stop */
+typedef bool (*dg_run_fn)(struct inode *inode, pgoff_t index, unsigned long nr, void *ctx);
+/* false: not all could be looked at. range.c */
+bool dg_range_walk(struct dg_target *target, const struct dg_range *range, unsigned long end,
+		   dg_run_fn fn, void *ctx);
+int dg_range_cut(const struct dg_target *target, u64 start, u64 len, struct dg_range *ret);
+int dg_range_unmap(struct dg_target *target, const struct dg_range *range, bool badblocks,
+		   bool *truncated);
+/* An inode of the target's page with an active reference on its superblock; inode.c */
+struct inode *dg_page_inode(struct page *page, bool *referred);
+void dg_put_inode_active(struct inode *inode);
+/* Runs of entries that point into the range. */
+bool dg_entries_walk(struct inode *inode, const struct dg_range *range, dg_run_fn fn, void *ctx);
+
 /* every inode that a page of the target names; fn may be NULL */
 void dg_target_walk_pages(const struct dg_target *target, dg_inode_fn fn, void *ctx,
 				   struct dg_pages *ret);
@@ -289,7 +350,9 @@ struct dg_snapshot {
 	unsigned int nr_fs, max_fs;
 };
 
-int dg_snapshot_queue(u32 port, struct dg_request *req, struct dg_target *target, u32 *ret_token);
+/* range: NULL, or of the target */
+int dg_snapshot_queue(u32 port, struct dg_request *req, struct dg_target *target,
+		      const struct dg_range *range, u32 *ret_token);
 struct dg_snapshot *dg_snapshot_get(u32 port, u32 token);	/* or ERR_PTR */
 void dg_snapshot_put(struct dg_snapshot *snap);
 void dg_snapshot_drop_port(u32 port);
@@ -297,14 +360,22 @@ struct dg_usage *dg_snapshot_usage(struct dg_snapshot *snap);	/* zeroed; NULL: f
 struct dg_fs *dg_snapshot_fs(struct dg_snapshot *snap);
 void dg_drop_super(struct super_block *sb);	/* the last reference: in the worker */
 int dg_save_queue(u32 port, struct dg_request *req, bool shutdown, u32 *ret_token);
+/* Takes over the target, also on failure. */
+int dg_unmap_queue(u32 port, struct dg_target *target, const struct dg_range *range,
+		   bool badblocks, u32 *ret_token);
+int dg_check_queue(u32 port, struct dg_target *target, u32 *ret_token);
+bool dg_worker_queue(struct work_struct *work);
 int dg_worker_init(void);
 void dg_worker_exit(void);
 
 /* holders.c */
-/* req: NULL, or whose end ends the scan */
-void dg_scan_target(struct dg_snapshot *snap, struct dg_target *target, struct dg_request *req);
-int dg_sigbus(struct dg_request *req, pid_t pid, u64 start_ns, unsigned long addr, u8 lsb,
-	      const char **why);
+/* req: NULL, or whose end ends the scan; range: NULL, or only who maps that */
+void dg_scan_target(struct dg_snapshot *snap, struct dg_target *target, struct dg_request *req,
+		    const struct dg_range *range);
+extern const struct task_struct *dg_telling;
+/* Of a request or of a target. */
+int dg_sigbus(struct dg_request *req, struct dg_target *target, pid_t pid, u64 start_ns,
+	      unsigned long addr, u8 lsb, const char **why);
 
 /* hold.c */
 extern struct list_head dg_requests;	/* dg_lock */
@@ -335,6 +406,8 @@ void dg_genl_event(struct dg_request *req);
 struct sk_buff *dg_genl_done_alloc(void);	/* or NULL */
 void dg_genl_done(struct dg_request *req, struct sk_buff *msg);	/* dg_lock; takes over msg */
 void dg_genl_completed(u32 port, u32 token, int error, bool truncated);
+struct dg_failure;
+int dg_genl_failure(const struct dg_failure *failure, bool more);	/* 0, or no memory */
 u32 dg_registered_port(void);		/* dg_lock; 0: nobody */
 void dg_unregister_port(u32 port);	/* dg_lock */
 
@@ -342,6 +415,7 @@ void dg_unregister_port(u32 port);	/* dg_lock */
 int dg_uevent_init(void);
 void dg_uevent_exit(void);
 void dg_uevent(const struct dg_request *req, const char *event);
+void dg_uevent_failure(u64 serial, const char *device);
 extern char dg_boot_id[37];
 
 /* status.c */
@@ -354,5 +428,7 @@ const char *dg_result_name(u8 result);
 int dg_source_remove_init(void);
 void dg_source_remove_exit(void);
 struct device *dg_chardev_find(dev_t devt);	/* referenced or NULL */
+/* Each device of both buses, until @fn returns not 0. */
+int dg_devices_each(int (*fn)(struct device *dev, void *data), void *data);
 
 #endif

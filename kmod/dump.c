@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* The family's dumps: pending requests, and the two halves of a snapshot. */
+/* The family's dumps: pending requests, failures, and the two halves of a snapshot. */
 #include <linux/netlink.h>
 #include <net/genetlink.h>
 
 #include "compat.h"
-#include "daxguard.h"
+#include "failure.h"
 #include "genl.h"
 
 static int dg_refuse_dump(struct netlink_callback *cb, int error, const char *why)
@@ -98,5 +98,39 @@ int dg_dump_fs(struct sk_buff *skb, struct netlink_callback *cb)
 		if (dg_msg_fill_fs(skb, &dump->snap->fs[dump->at],
 				   NETLINK_CB(cb->skb).portid, cb->nlh->nlmsg_seq))
 			break;
+	return skb->len;
+}
+
+struct dg_failure_dump {
+	struct sk_buff *skb;
+	struct netlink_callback *cb;
+};
+
+static int dg_dump_failure(const struct dg_failure *failure, void *ctx)
+{
+	struct dg_failure_dump *dump = ctx;
+	int ret = dg_msg_fill_failure(dump->skb, failure, false, NETLINK_CB(dump->cb->skb).portid,
+				      dump->cb->nlh->nlmsg_seq, NLM_F_MULTI,
+				      DAXGUARD_CMD_GET_FAILURES);
+
+	if (!ret)
+		*(u64 *)dump->cb->ctx = failure->serial;
+	return ret;
+}
+
+/* Of one that does not fit the dump would be over: 32 KiB, with what an skb has besides. */
+int dg_start_failures(struct netlink_callback *cb)
+{
+	int ret = dg_start_pending(cb);
+
+	cb->min_dump_alloc = DG_FAILURE_SIZE(DAXGUARD_TOLD_MAX);
+	return ret;
+}
+
+int dg_dump_failures(struct sk_buff *skb, struct netlink_callback *cb)
+{
+	struct dg_failure_dump dump = { .skb = skb, .cb = cb };
+
+	dg_records_each(*(u64 *)cb->ctx, dg_dump_failure, &dump);
 	return skb->len;
 }

@@ -10,7 +10,7 @@
 #include <net/net_namespace.h>
 
 #include "compat.h"
-#include "daxguard.h"
+#include "failure.h"
 #include "genl.h"
 
 static u32 dg_port;			/* dg_lock; the registered daemon */
@@ -224,30 +224,70 @@ static dev_t dg_get_dev(const struct nlattr *attr)
 	return MKDEV(major, minor);
 }
 
+static int dg_named_target(struct genl_info *info, struct dg_target **ret)
+{
+	struct dg_target *target;
+
+	if (dg_missing(info, DAXGUARD_A_DEV, "DEV is missing"))
+		return -EINVAL;
+	target = dg_target_by_dev(dg_get_dev(info->attrs[DAXGUARD_A_DEV]));
+	if (IS_ERR(target))
+		return dg_refuse(info, PTR_ERR(target),
+				 "the device is being opened or closed, try again");
+	if (!target)
+		return dg_refuse(info, -ENODEV, "not a device that daxguard guards");
+	*ret = target;
+	return 0;
+}
+
+/* One of the two. */
+static int dg_named_either(struct genl_info *info, struct dg_request **ret_req,
+			   struct dg_target **ret_target)
+{
+	*ret_req = NULL;
+	*ret_target = NULL;
+	if (info->attrs[DAXGUARD_A_DEV] && info->attrs[DAXGUARD_A_ID])
+		return dg_refuse(info, -EINVAL, "ID or DEV, not both");
+	if (info->attrs[DAXGUARD_A_DEV])
+		return dg_named_target(info, ret_target);
+	return dg_named_request(info, false, ret_req);
+}
+
+/* START and LEN on the target. */
+static int dg_named_range(struct genl_info *info, const struct dg_target *target,
+			  struct dg_range *ret)
+{
+	if (dg_missing(info, DAXGUARD_A_START, "START is missing") ||
+	    dg_missing(info, DAXGUARD_A_LEN, "LEN is missing"))
+		return -EINVAL;
+	if (dg_range_cut(target, nla_get_u64(info->attrs[DAXGUARD_A_START]),
+			 nla_get_u64(info->attrs[DAXGUARD_A_LEN]), ret))
+		return dg_refuse(info, -ERANGE, "the device has no such memory");
+	return 0;
+}
+
 static int dg_do_scan(struct sk_buff *skb, struct genl_info *info)
 {
-	struct dg_target *target = NULL;
-	struct dg_request *req = NULL;
+	bool ranged = info->attrs[DAXGUARD_A_START] || info->attrs[DAXGUARD_A_LEN];
+	struct dg_range range = {};
+	struct dg_target *target;
+	struct dg_request *req;
 	u32 token;
-	int ret = dg_check_admin(skb, info);
+	int ret = dg_check_admin(skb, info) ?: dg_named_either(info, &req, &target);
 
 	if (ret)
 		return ret;
-	if (info->attrs[DAXGUARD_A_DEV] && info->attrs[DAXGUARD_A_ID])
-		return dg_refuse(info, -EINVAL, "ID or DEV, not both");
-	if (info->attrs[DAXGUARD_A_DEV]) {
-		target = dg_target_by_dev(dg_get_dev(info->attrs[DAXGUARD_A_DEV]));
-		if (IS_ERR(target))
-			return dg_refuse(info, PTR_ERR(target),
-					 "the device is being opened or closed, try again");
-		if (!target)
-			return dg_refuse(info, -ENODEV, "not a device that daxguard guards");
-	} else {
-		ret = dg_named_request(info, false, &req);
-		if (ret)
-			return ret;
+	if (ranged && req)
+		ret = dg_refuse(info, -EINVAL, "START and LEN go with DEV");
+	else if (ranged)
+		ret = dg_named_range(info, target, &range);
+	if (ret) {
+		if (req)
+			dg_request_put(req);
+		dg_target_free(target);
+		return ret;
 	}
-	ret = dg_snapshot_queue(info->snd_portid, req, target, &token);
+	ret = dg_snapshot_queue(info->snd_portid, req, target, &range, &token);
 	if (ret == -EBUSY)
 		return dg_refuse(info, ret, "this socket's last scan is still running");
 	if (ret == -ENOSPC)
@@ -281,6 +321,7 @@ static const int dg_sigbus_attrs[] = {
 static int dg_do_sigbus(struct sk_buff *skb, struct genl_info *info)
 {
 	struct nlattr **attrs = info->attrs;
+	struct dg_target *target;
 	struct dg_request *req;
 	const char *why;
 	unsigned int i;
@@ -298,15 +339,56 @@ static int dg_do_sigbus(struct sk_buff *skb, struct genl_info *info)
 	if (nla_get_u8(attrs[DAXGUARD_A_LSB]) < PAGE_SHIFT ||
 	    nla_get_u8(attrs[DAXGUARD_A_LSB]) >= BITS_PER_LONG)
 		return dg_refuse(info, -EINVAL, "LSB is not between PAGE_SHIFT and 63");
-	ret = dg_named_request(info, false, &req);
+	ret = dg_named_either(info, &req, &target);
 	if (ret)
 		return ret;
-	ret = dg_sigbus(req, nla_get_u32(attrs[DAXGUARD_A_PID]),
+	ret = dg_sigbus(req, target, nla_get_u32(attrs[DAXGUARD_A_PID]),
 			nla_get_u64(attrs[DAXGUARD_A_START_NS]),
 			nla_get_u64(attrs[DAXGUARD_A_ADDR]),
 			nla_get_u8(attrs[DAXGUARD_A_LSB]), &why);
-	dg_request_put(req);
+	if (req)
+		dg_request_put(req);
+	dg_target_free(target);
 	return ret ? dg_refuse(info, ret, why) : 0;
+}
+
+static int dg_do_forget(struct sk_buff *skb, struct genl_info *info)
+{
+	int ret = dg_check_daemon(skb, info) ?:
+		  dg_missing(info, DAXGUARD_A_FAILURE, "FAILURE is missing");
+
+	if (!ret)
+		dg_records_forget(nla_get_u64(info->attrs[DAXGUARD_A_FAILURE]));
+	return ret;
+}
+
+static int dg_do_unmap(struct sk_buff *skb, struct genl_info *info)
+{
+	struct dg_target *target;
+	struct dg_range range;
+	u32 token;
+	int ret = dg_check_daemon(skb, info) ?: dg_named_target(info, &target);
+
+	if (ret)
+		return ret;
+	ret = dg_named_range(info, target, &range);
+	if (ret) {
+		dg_target_free(target);
+		return ret;
+	}
+	ret = dg_unmap_queue(info->snd_portid, target, &range,
+			     nla_get_flag(info->attrs[DAXGUARD_A_BADBLOCKS]), &token);
+	return ret ?: dg_reply_u32(info, DAXGUARD_CMD_UNMAP, DAXGUARD_A_TOKEN, token);
+}
+
+static int dg_do_check(struct sk_buff *skb, struct genl_info *info)
+{
+	struct dg_target *target;
+	u32 token;
+	int ret = dg_check_daemon(skb, info) ?: dg_named_target(info, &target) ?:
+		  dg_check_queue(info->snd_portid, target, &token);
+
+	return ret ?: dg_reply_u32(info, DAXGUARD_CMD_CHECK, DAXGUARD_A_TOKEN, token);
 }
 
 static const struct nla_policy dg_policy[DAXGUARD_A_MAX + 1] = {
@@ -320,6 +402,10 @@ static const struct nla_policy dg_policy[DAXGUARD_A_MAX + 1] = {
 	[DAXGUARD_A_LSB] = { .type = NLA_U8 },
 	[DAXGUARD_A_CODE] = { .type = NLA_U32 },
 	[DAXGUARD_A_MS] = NLA_POLICY_MIN(NLA_U32, 1),
+	[DAXGUARD_A_START] = { .type = NLA_U64 },
+	[DAXGUARD_A_LEN] = { .type = NLA_U64 },
+	[DAXGUARD_A_FAILURE] = { .type = NLA_U64 },
+	[DAXGUARD_A_BADBLOCKS] = { .type = NLA_FLAG },
 };
 
 static const struct genl_ops dg_ops[] = {
@@ -332,12 +418,17 @@ static const struct genl_ops dg_ops[] = {
 	{ .cmd = DAXGUARD_CMD_SYNC, .doit = dg_do_save },
 	{ .cmd = DAXGUARD_CMD_SHUTDOWN, .doit = dg_do_save },
 	{ .cmd = DAXGUARD_CMD_SIGBUS, .doit = dg_do_sigbus },
+	{ .cmd = DAXGUARD_CMD_FORGET, .doit = dg_do_forget },
+	{ .cmd = DAXGUARD_CMD_UNMAP, .doit = dg_do_unmap },
+	{ .cmd = DAXGUARD_CMD_CHECK, .doit = dg_do_check },
 	{ .cmd = DAXGUARD_CMD_GET_PENDING, .start = dg_start_pending,
 	  .dumpit = dg_dump_pending },
 	{ .cmd = DAXGUARD_CMD_GET_HOLDERS, .start = dg_start_snapshot,
 	  .dumpit = dg_dump_holders, .done = dg_done_snapshot },
 	{ .cmd = DAXGUARD_CMD_GET_FS, .start = dg_start_snapshot,
 	  .dumpit = dg_dump_fs, .done = dg_done_snapshot },
+	{ .cmd = DAXGUARD_CMD_GET_FAILURES, .start = dg_start_failures,
+	  .dumpit = dg_dump_failures },
 };
 
 static const struct genl_multicast_group dg_groups[] = {

@@ -40,7 +40,7 @@ static bool dg_scan_inode(struct inode *inode, void *ctx)
 		scan->fs->inodes++;
 		scan->fs->entries += entries.in_range;
 	}
-	dg_scan_mappings(scan, inode);
+	dg_scan_mappings(scan, inode, 0, ULONG_MAX);
 	if (IS_SWAPFILE(inode))
 		dg_report_kernel(scan, NULL, inode->i_sb->s_dev, inode->i_ino);
 	return dg_scan_stopped(scan);
@@ -182,7 +182,7 @@ static void dg_paths_of_mm(struct dg_paths *paths, struct task_struct *task)
 	task_lock(task);
 	if (task->mm) {
 		dg_paths_add_mm(paths, task->mm);
-		exe = rcu_dereference(task->mm->exe_file);
+		exe = paths->scan->range ? NULL : rcu_dereference(task->mm->exe_file);
 		if (exe)
 			dg_paths_add(paths, DAXGUARD_USE_EXE, READ_ONCE(exe->f_inode));
 	}
@@ -197,9 +197,11 @@ static void dg_paths_of_mm(struct dg_paths *paths, struct task_struct *task)
 static void dg_paths_of_thread(struct dg_paths *paths, struct task_struct *task,
 			       const struct task_struct *before)
 {
-	if (!before || READ_ONCE(task->files) != READ_ONCE(before->files))
+	bool all = !paths->scan->range;
+
+	if (all && (!before || READ_ONCE(task->files) != READ_ONCE(before->files)))
 		dg_paths_of_files(paths, task);
-	if (!before || READ_ONCE(task->fs) != READ_ONCE(before->fs))
+	if (all && (!before || READ_ONCE(task->fs) != READ_ONCE(before->fs)))
 		dg_paths_of_fs(paths, task);
 	if (!before || READ_ONCE(task->mm) != READ_ONCE(before->mm))
 		dg_paths_of_mm(paths, task);
@@ -430,10 +432,31 @@ static void dg_scan_processes(struct dg_scan *scan)
 	kvfree(tasks);
 }
 
-void dg_scan_target(struct dg_snapshot *snap, struct dg_target *target, struct dg_request *req)
+static bool dg_scan_run(struct inode *inode, pgoff_t index, unsigned long nr, void *ctx)
+{
+	struct dg_scan *scan = ctx;
+
+	dg_scan_mappings(scan, inode, index, nr);
+	return false;
+}
+
+static void dg_scan_whole(struct dg_scan *scan)
+{
+	unsigned int i;
+
+	dg_supers_collect(scan->target, &scan->supers, scan->snap->locks_end);
+	scan->snap->truncated |= scan->supers.truncated;
+	for (i = 0; i < scan->supers.nr; i++)
+		dg_scan_super(scan, &scan->supers.at[i]);
+	if (dg_target_mapping(scan->target))
+		dg_scan_mappings(scan, dg_target_mapping(scan->target)->host, 0, ULONG_MAX);
+	dg_scan_claims(scan);
+}
+
+void dg_scan_target(struct dg_snapshot *snap, struct dg_target *target, struct dg_request *req,
+		    const struct dg_range *range)
 {
 	struct dg_scan *scan = kvzalloc(sizeof(*scan), GFP_KERNEL);
-	unsigned int i;
 
 	if (!scan) {
 		snap->error = ENOMEM;
@@ -442,15 +465,14 @@ void dg_scan_target(struct dg_snapshot *snap, struct dg_target *target, struct d
 	scan->snap = snap;
 	scan->target = target;
 	scan->req = req;
+	scan->range = range;
 	hash_init(scan->mms);
-	dg_supers_collect(target, &scan->supers, snap->locks_end);
-	snap->truncated |= scan->supers.truncated;
-	for (i = 0; i < scan->supers.nr; i++)
-		dg_scan_super(scan, &scan->supers.at[i]);
-	if (dg_target_mapping(target))
-		dg_scan_mappings(scan, dg_target_mapping(target)->host);
-	dg_scan_claims(scan);
-	dg_scan_processes(scan);
+	if (!range)
+		dg_scan_whole(scan);
+	else if (!dg_range_walk(target, range, snap->locks_end, dg_scan_run, scan))
+		snap->truncated = true;
+	if (!range || scan->nr_vmas)
+		dg_scan_processes(scan);
 	dg_scan_free_mms(scan);
 	dg_supers_put(&scan->supers);
 	kvfree(scan);

@@ -135,7 +135,7 @@ int dg_super_walk_inodes(struct super_block *sb, bool (*is_wanted)(struct inode 
 }
 
 /* A page's inode with its superblock, which must not be shut down under it. */
-static void dg_put_inode_active(struct inode *inode)
+void dg_put_inode_active(struct inode *inode)
 {
 	struct super_block *sb = inode->i_sb;
 
@@ -148,7 +148,7 @@ static void dg_put_inode_active(struct inode *inode)
  * dax_lock_folio() does. NULL, with *referred: it names none (reflinked files
  * share it), or one that an umount is about to evict.
  */
-static struct inode *dg_page_inode(struct page *page, bool *referred)
+struct inode *dg_page_inode(struct page *page, bool *referred)
 {
 	struct super_block *drop = NULL;
 	struct address_space *mapping;
@@ -178,6 +178,107 @@ static struct inode *dg_page_inode(struct page *page, bool *referred)
 	if (drop)
 		dg_drop_super(drop);
 	return inode;
+}
+
+/*
+ * Which file, and where, without a reference on anything: under the lock, with an
+ * entry in it, the inode stays. A device-dax makes no entries, nor does it let go
+ * of its pages; of these there is nothing to be read.
+ */
+void dg_page_place(struct page *page, struct dg_place *ret)
+{
+	struct address_space *mapping;
+	struct inode *inode;
+
+	memset(ret, 0, sizeof(*ret));
+	rcu_read_lock();
+	mapping = dg_page_mapping(page);
+	if (mapping == DG_PAGE_SHARED) {
+		ret->kind = DG_PLACE_SHARED;
+	} else if (mapping) {
+		xa_lock_irq(&mapping->i_pages);
+		inode = mapping->host;
+		if (dg_page_mapping(page) == mapping && S_ISREG(inode->i_mode)) {
+			ret->kind = DG_PLACE_FILE;
+			ret->fs_dev = inode->i_sb->s_dev;
+			ret->ino = inode->i_ino;
+			ret->generation = inode->i_generation;
+			ret->offset = (u64)dg_page_index(page) << PAGE_SHIFT;
+		}
+		xa_unlock_irq(&mapping->i_pages);
+	}
+	rcu_read_unlock();
+}
+
+/* A part of a file, from an entry. */
+struct dg_run {
+	pgoff_t index;
+	unsigned long nr;		/* 0: none of it is in the range */
+	pgoff_t next;			/* where the entry ends */
+};
+
+static void dg_entry_run(void *entry, unsigned long index, const struct dg_range *range,
+			 struct dg_run *ret)
+{
+	unsigned long value, pfn, nr, first, end;
+
+	ret->nr = 0;
+	if (!xa_is_value(entry))
+		return;
+	value = xa_to_value(entry);
+	if (value & (DG_DAX_ZERO | DG_DAX_EMPTY))
+		return;
+	pfn = value >> DG_DAX_SHIFT;
+	nr = value & DG_DAX_PMD ? 1UL << (PMD_SHIFT - PAGE_SHIFT) : 1;
+	index = round_down(index, nr);
+	ret->next = index + nr;
+	first = max(pfn, range->pfn);
+	end = min(pfn + nr, range->pfn + range->nr);
+	if (first >= end)
+		return;
+	ret->index = index + (first - pfn);
+	ret->nr = end - first;
+}
+
+/* The first one at or behind @index. */
+static void dg_entries_find(struct address_space *mapping, pgoff_t index,
+			    const struct dg_range *range, struct dg_run *ret)
+{
+	XA_STATE(xas, &mapping->i_pages, index);
+	unsigned int seen = 0;
+	void *entry;
+
+	ret->nr = 0;
+	rcu_read_lock();
+	xas_for_each(&xas, entry, ULONG_MAX) {
+		if (xas_retry(&xas, entry))
+			continue;
+		dg_entry_run(entry, xas.xa_index, range, ret);
+		if (ret->nr)
+			break;
+		if (++seen % DG_WALK_BATCH)
+			continue;
+		xas_pause(&xas);
+		cond_resched_rcu();
+	}
+	rcu_read_unlock();
+}
+
+/*
+ * Found in the file, not by the pages: those that several files share name none.
+ * @fn may sleep, so the walk begins anew behind each run.
+ */
+bool dg_entries_walk(struct inode *inode, const struct dg_range *range, dg_run_fn fn, void *ctx)
+{
+	struct dg_run run = {};
+
+	for (;;) {
+		dg_entries_find(inode->i_mapping, run.next, range, &run);
+		if (!run.nr)
+			return false;
+		if (fn(inode, run.index, run.nr, ctx))
+			return true;
+	}
 }
 
 /*

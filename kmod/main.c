@@ -15,7 +15,7 @@
 #define CREATE_TRACE_POINTS
 #include "trace.h"
 
-#include "daxguard.h"
+#include "failure.h"
 
 #define DG_CAP_MAX_MS	60000	/* below the hung task detector's 120 s */
 
@@ -126,6 +126,7 @@ static int __init dg_init(void)
 
 	dg_read_boot_id();
 	dg_hold_init();
+	dg_failures_init();
 	ret = dg_chardev_init();
 	if (ret)
 		return ret;
@@ -148,7 +149,12 @@ static int __init dg_init(void)
 	ret = dg_source_remove_init();
 	if (ret)
 		goto status;
+	ret = dg_source_failure_init();
+	if (ret)
+		goto remove;
 	return 0;
+remove:
+	dg_source_remove_exit();
 status:
 	dg_status_exit();
 	unregister_pm_notifier(&dg_pm_notifier);
@@ -156,6 +162,7 @@ reboot:
 	unregister_reboot_notifier(&dg_reboot_notifier);
 genl:
 	dg_genl_exit();
+	dg_failures_exit();
 uevent:
 	dg_uevent_exit();
 worker:
@@ -165,11 +172,13 @@ worker:
 
 static void __exit dg_exit(void)
 {
+	dg_source_failure_exit();
 	dg_source_remove_exit();
 	dg_status_exit();
 	unregister_pm_notifier(&dg_pm_notifier);
 	unregister_reboot_notifier(&dg_reboot_notifier);
 	dg_genl_exit();
+	dg_failures_exit();
 	dg_worker_exit();
 	dg_uevent_exit();
 }

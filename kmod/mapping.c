@@ -9,7 +9,10 @@
 #include <linux/sched/mm.h>
 #include <linux/slab.h>
 
+#include "compat.h"
 #include "scan.h"
+
+#define DG_COPIES_MAX 4096	/* pages of a range in which private copies are looked for */
 
 struct dg_mm *dg_mm_find(struct dg_scan *scan, struct mm_struct *mm)
 {
@@ -45,8 +48,32 @@ static u32 dg_vma_flags(const struct vm_area_struct *vma)
 	       (vma->vm_flags & VM_EXEC ? DAXGUARD_H_EXEC : 0);
 }
 
-/* false: no more of them. */
-static bool dg_scan_vma(struct dg_scan *scan, struct inode *inode, struct vm_area_struct *vma)
+/*
+ * Has a private mapping a page of its own there? Not known of a process that is busy.
+ * The mark of a page of several files looks like that of an anonymous one.
+ */
+static bool dg_vma_has_copy(struct vm_area_struct *vma, unsigned long addr)
+{
+	struct mm_struct *mm = vma->vm_mm;
+	struct page *page;
+	bool copy = false;
+
+	if (vma->vm_flags & VM_SHARED || !mmget_not_zero(mm))
+		return false;
+	if (mmap_read_trylock(mm)) {
+		if (dg_mapped_page(mm, addr, &page) == 1) {
+			copy = PageAnon(page) && !is_zone_device_page(page);
+			put_page(page);
+		}
+		mmap_read_unlock(mm);
+	}
+	mmput_async(mm);
+	return copy;
+}
+
+/* A part of a mapping, as addresses; false: no more of them. */
+static bool dg_scan_part(struct dg_scan *scan, struct inode *inode, struct vm_area_struct *vma,
+			 unsigned long addr, unsigned long end)
 {
 	struct dg_mm *mm = dg_mm_get(scan, vma->vm_mm);
 	struct dg_vma *entry = kzalloc(sizeof(*entry), GFP_NOWAIT | __GFP_NOWARN);
@@ -56,9 +83,9 @@ static bool dg_scan_vma(struct dg_scan *scan, struct inode *inode, struct vm_are
 		kfree(entry);
 		return false;
 	}
-	entry->addr = vma->vm_start;
-	entry->len = vma->vm_end - vma->vm_start;
-	entry->offset = (u64)vma->vm_pgoff << PAGE_SHIFT;
+	entry->addr = addr;
+	entry->len = end - addr;
+	entry->offset = ((u64)vma->vm_pgoff << PAGE_SHIFT) + (addr - vma->vm_start);
 	entry->flags = dg_vma_flags(vma);
 	entry->fs_dev = dg_inode_dev(inode);
 	entry->ino = inode->i_ino;
@@ -67,7 +94,38 @@ static bool dg_scan_vma(struct dg_scan *scan, struct inode *inode, struct vm_are
 	return true;
 }
 
-void dg_scan_mappings(struct dg_scan *scan, struct inode *inode)
+/* Of these pages, what of them is not a copy: where there is a copy, parts. */
+static bool dg_scan_pages(struct dg_scan *scan, struct inode *inode, struct vm_area_struct *vma,
+			  pgoff_t index, unsigned long nr)
+{
+	pgoff_t first = max(index, vma->vm_pgoff);
+	pgoff_t last = min(index + nr, vma->vm_pgoff + vma_pages(vma));
+	unsigned long addr, end, at;
+
+	if (first >= last)
+		return true;
+	addr = vma->vm_start + ((first - vma->vm_pgoff) << PAGE_SHIFT);
+	end = addr + ((last - first) << PAGE_SHIFT);
+	for (at = addr; at < end && last - first <= DG_COPIES_MAX; at += PAGE_SIZE) {
+		cond_resched();
+		if (!dg_vma_has_copy(vma, at))
+			continue;
+		if (at > addr && !dg_scan_part(scan, inode, vma, addr, at))
+			return false;
+		addr = at + PAGE_SIZE;
+	}
+	return addr >= end || dg_scan_part(scan, inode, vma, addr, end);
+}
+
+static bool dg_scan_vma(struct dg_scan *scan, struct inode *inode, struct vm_area_struct *vma,
+			pgoff_t index, unsigned long nr)
+{
+	if (scan->range)
+		return dg_scan_pages(scan, inode, vma, index, nr);
+	return dg_scan_part(scan, inode, vma, vma->vm_start, vma->vm_end);
+}
+
+void dg_scan_mappings(struct dg_scan *scan, struct inode *inode, pgoff_t index, unsigned long nr)
 {
 	struct address_space *mapping = inode->i_mapping;
 	struct rb_node *rb;
@@ -79,7 +137,8 @@ void dg_scan_mappings(struct dg_scan *scan, struct inode *inode)
 		return;
 	}
 	for (rb = rb_first_cached(&mapping->i_mmap); rb; rb = rb_next(rb))
-		if (!dg_scan_vma(scan, inode, rb_entry(rb, struct vm_area_struct, shared.rb)))
+		if (!dg_scan_vma(scan, inode, rb_entry(rb, struct vm_area_struct, shared.rb),
+				 index, nr))
 			break;
 	i_mmap_unlock_read(mapping);
 }

@@ -5,7 +5,7 @@
 #include <net/net_namespace.h>
 
 #include "compat.h"
-#include "daxguard.h"
+#include "failure.h"
 #include "genl.h"
 
 static int dg_put_u64(struct sk_buff *skb, int attr, u64 value)
@@ -187,6 +187,114 @@ int dg_msg_fill_fs(struct sk_buff *skb, const struct dg_fs *fs, u32 port, u32 se
 	return 0;
 }
 
+/* The kernel's own words, of include/ras or include/trace/events. */
+static const char *const dg_mf_results[] = {
+	[MF_IGNORED] = "Ignored",
+	[MF_FAILED] = "Failed",
+	[MF_DELAYED] = "Delayed",
+	[MF_RECOVERED] = "Recovered",
+};
+
+static u32 dg_failure_flags(const struct dg_failure *failure, bool more)
+{
+	u32 flags = failure->flags | (more ? DAXGUARD_FAIL_MORE : 0);
+
+	switch (failure->place.kind) {
+	case DG_PLACE_NONE:
+		return flags | DAXGUARD_FAIL_NO_FILE;
+	case DG_PLACE_SHARED:
+		return flags | DAXGUARD_FAIL_SHARED;
+	case DG_PLACE_UNKNOWN:
+		return flags | DAXGUARD_FAIL_WIDENED;
+	default:
+		return flags;
+	}
+}
+
+static int dg_put_kernels_words(struct sk_buff *skb, const struct dg_failure *failure)
+{
+	if (failure->source != DAXGUARD_SOURCE_MEMORY_FAILURE)
+		return 0;
+	if (nla_put_string(skb, DAXGUARD_A_MF_TYPE, "dax page") ||
+	    nla_put_string(skb, DAXGUARD_A_MF_RESULT,
+			   failure->result < ARRAY_SIZE(dg_mf_results) ?
+			   dg_mf_results[failure->result] : "?"))
+		return -EMSGSIZE;
+	return 0;
+}
+
+static int dg_put_identity(struct sk_buff *skb, const struct dg_identity *id)
+{
+	if (nla_put_string(skb, DAXGUARD_A_NAME, id->name) ||
+	    dg_put_dev(skb, DAXGUARD_A_DEV, id->dev) ||
+	    nla_put_u8(skb, DAXGUARD_A_MODE, id->mode) ||
+	    nla_put_string(skb, DAXGUARD_A_NS_DEVICE, id->nd_name) ||
+	    (id->has_uuid && nla_put(skb, DAXGUARD_A_NS_UUID, sizeof(id->uuid), &id->uuid)))
+		return -EMSGSIZE;
+	return 0;
+}
+
+static int dg_put_place(struct sk_buff *skb, const struct dg_failure *failure)
+{
+	const struct dg_place *place = &failure->place;
+	struct nlattr *nest = nla_nest_start(skb, DAXGUARD_A_RANGE);
+
+	if (!nest ||
+	    (failure->has_phys && dg_put_u64(skb, DAXGUARD_A_START, failure->phys)) ||
+	    dg_put_u64(skb, DAXGUARD_A_LEN, failure->len))
+		return -EMSGSIZE;
+	nla_nest_end(skb, nest);
+	if (dg_put_u64(skb, DAXGUARD_A_DISK_OFFSET, failure->offset))
+		return -EMSGSIZE;
+	if (place->kind != DG_PLACE_FILE)
+		return 0;
+	if (dg_put_dev(skb, DAXGUARD_A_FS_DEV, place->fs_dev) ||
+	    dg_put_u64(skb, DAXGUARD_A_INO, place->ino) ||
+	    nla_put_u32(skb, DAXGUARD_A_GENERATION, place->generation) ||
+	    dg_put_u64(skb, DAXGUARD_A_OFFSET, place->offset))
+		return -EMSGSIZE;
+	return 0;
+}
+
+static int dg_put_told(struct sk_buff *skb, const struct dg_failure *failure)
+{
+	unsigned int i;
+
+	for (i = 0; i < failure->nr_told; i++) {
+		const struct dg_told *told = &failure->told[i];
+		struct nlattr *nest = nla_nest_start(skb, DAXGUARD_A_TOLD);
+
+		if (!nest || nla_put_u32(skb, DAXGUARD_A_PID, told->pid) ||
+		    dg_put_u64(skb, DAXGUARD_A_START_NS, told->start_ns) ||
+		    dg_put_u64(skb, DAXGUARD_A_ADDR, told->addr) ||
+		    dg_put_u64(skb, DAXGUARD_A_LEN, told->len))
+			return -EMSGSIZE;
+		nla_nest_end(skb, nest);
+	}
+	return 0;
+}
+
+int dg_msg_fill_failure(struct sk_buff *skb, const struct dg_failure *failure, bool more,
+			u32 port, u32 seq, int flags, u8 cmd)
+{
+	void *hdr = genlmsg_put(skb, port, seq, &dg_genl_family, flags, cmd);
+
+	if (!hdr)
+		return -EMSGSIZE;
+	if (dg_put_u64(skb, DAXGUARD_A_FAILURE, failure->serial) ||
+	    nla_put_u8(skb, DAXGUARD_A_SOURCE, failure->source) ||
+	    dg_put_kernels_words(skb, failure) ||
+	    nla_put_u32(skb, DAXGUARD_A_FAILURE_FLAGS, dg_failure_flags(failure, more)) ||
+	    dg_put_identity(skb, &failure->dev->id) || dg_put_place(skb, failure) ||
+	    nla_put_u32(skb, DAXGUARD_A_COUNT, failure->count) ||
+	    dg_put_u64(skb, DAXGUARD_A_TIME_NS, failure->time_ns) || dg_put_told(skb, failure)) {
+		genlmsg_cancel(skb, hdr);
+		return -EMSGSIZE;
+	}
+	genlmsg_end(skb, hdr);
+	return 0;
+}
+
 struct sk_buff *dg_msg_registered(struct genl_info *info)
 {
 	struct sk_buff *msg = genlmsg_new(NLMSG_DEFAULT_SIZE, GFP_KERNEL);
@@ -227,6 +335,19 @@ void dg_genl_event(struct dg_request *req)
 		nlmsg_free(msg);
 	else
 		dg_multicast(msg, GFP_KERNEL);
+}
+
+int dg_genl_failure(const struct dg_failure *failure, bool more)
+{
+	struct sk_buff *msg = genlmsg_new(DG_FAILURE_SIZE(failure->nr_told), GFP_KERNEL);
+
+	if (!msg)
+		return -ENOMEM;
+	if (dg_msg_fill_failure(msg, failure, more, 0, 0, 0, DAXGUARD_CMD_FAILURE))
+		nlmsg_free(msg);
+	else
+		dg_multicast(msg, GFP_KERNEL);
+	return 0;
 }
 
 static int dg_fill_done(struct sk_buff *msg, struct dg_request *req)

@@ -28,6 +28,7 @@ struct dg_scan {
 	struct dg_snapshot *snap;
 	struct dg_target *target;
 	struct dg_request *req;		/* NULL: of a device that is not removed */
+	const struct dg_range *range;	/* NULL: all of it, and all uses, not only mappings */
 	struct dg_supers supers;
 	struct dg_fs *fs;		/* of the superblock that is walked */
 	unsigned int nr_vmas;
@@ -40,8 +41,8 @@ static inline dev_t dg_inode_dev(const struct inode *inode)
 	return S_ISCHR(inode->i_mode) ? inode->i_rdev : inode->i_sb->s_dev;
 }
 
-/* mapping.c */
-void dg_scan_mappings(struct dg_scan *scan, struct inode *inode);
+/* mapping.c; of @nr pages from @index on */
+void dg_scan_mappings(struct dg_scan *scan, struct inode *inode, pgoff_t index, unsigned long nr);
 struct dg_mm *dg_mm_find(struct dg_scan *scan, struct mm_struct *mm);
 void dg_report_kernel(struct dg_scan *scan, const struct dg_vma *vma, dev_t dev, u64 ino);
 /* Report mms without a process (exiting, or the kernel's own), and free all. */

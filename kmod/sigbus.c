@@ -13,29 +13,44 @@
 #include "compat.h"
 #include "daxguard.h"
 
-/* Both are compared only. */
-static bool dg_request_has(struct dg_request *req, const struct address_space *mapping,
-			   const struct super_block *sb)
-{
+/* Whose mappings an address may be in: a request's, or one target's. */
+struct dg_of {
+	struct dg_request *req;
 	struct dg_target *target;
+};
+
+/* Both are compared only. */
+static bool dg_target_has(struct dg_target *target, const struct address_space *mapping,
+			  const struct super_block *sb)
+{
 	struct dg_claims claims;
 	bool found = false;
 
-	list_for_each_entry(target, &req->targets, node) {
-		if (target->disk)
-			dg_claims_look(target, jiffies, sb, &claims, &found);
-		else
-			found |= dg_target_mapping(target) == mapping;
-	}
+	if (!target->disk)
+		return dg_target_mapping(target) == mapping;
+	dg_claims_look(target, jiffies, sb, &claims, &found);
 	return found;
 }
 
+static bool dg_of_has(const struct dg_of *of, const struct address_space *mapping,
+		      const struct super_block *sb)
+{
+	struct dg_target *target;
+
+	if (!of->req)
+		return dg_target_has(of->target, mapping, sb);
+	list_for_each_entry(target, &of->req->targets, node)
+		if (dg_target_has(target, mapping, sb))
+			return true;
+	return false;
+}
+
 /*
- * Is @addr in a mapping of one of the request's devices, or of a DAX file on it? The
+ * Is @addr in a mapping of one of the devices, or of a DAX file on it? The
  * lock is tried once: this is a netlink handler, the daemon stands still meanwhile,
  * and the next process may be as busy. It asks again.
  */
-static int dg_check_address(struct dg_request *req, struct mm_struct *mm, unsigned long addr,
+static int dg_check_address(const struct dg_of *of, struct mm_struct *mm, unsigned long addr,
 			    const char **why)
 {
 	struct address_space *mapping = NULL;
@@ -52,7 +67,7 @@ static int dg_check_address(struct dg_request *req, struct mm_struct *mm, unsign
 		sb = file_inode(vma->vm_file)->i_sb;
 	}
 	mmap_read_unlock(mm);
-	if (!mapping || !dg_request_has(req, mapping, sb)) {
+	if (!mapping || !dg_of_has(of, mapping, sb)) {
 		*why = "the address is not in a mapping of the device";
 		return -EFAULT;
 	}
@@ -125,26 +140,55 @@ static struct mm_struct *dg_process_mm(struct task_struct *leader)
 	return mm;
 }
 
+/* Who sends one of ours; it is not one of the kernel's own. */
+const struct task_struct *dg_telling;
+
+static int dg_send(struct task_struct *task, unsigned long addr, u8 lsb)
+{
+	int ret;
+
+	mutex_lock(&dg_lock);
+	WRITE_ONCE(dg_telling, current);
+	ret = send_sig_mceerr(BUS_MCEERR_AO, (void __user *)addr, lsb, task);
+	WRITE_ONCE(dg_telling, NULL);
+	mutex_unlock(&dg_lock);
+	return ret;
+}
+
+/*
+ * One that is pending has its own address, and the kernel drops a second one. Read
+ * without a lock: nothing exported takes it.
+ */
+static bool dg_has_one(struct task_struct *t)
+{
+	return sigismember(&t->pending.signal, SIGBUS);
+}
+
 static int dg_tell(struct task_struct *leader, struct mm_struct *mm, unsigned long addr, u8 lsb,
-		   const char **why)
+		   bool each, const char **why)
 {
 	struct task_struct *task = dg_receiver(leader, mm);
 	int ret = -ESRCH;
 
 	*why = "no thread of it is alive";
-	if (task) {
+	if (task && each && dg_has_one(task)) {
+		*why = "it has not taken its last SIGBUS yet";
+		ret = -EBUSY;
+	} else if (task) {
 		*why = "the signal could not be sent";
-		ret = send_sig_mceerr(BUS_MCEERR_AO, (void __user *)addr, lsb, task);
-		put_task_struct(task);
+		ret = dg_send(task, addr, lsb);
 	}
+	if (task)
+		put_task_struct(task);
 	if (!ret)
 		atomic64_inc(&dg_counters.signals);
 	return ret;
 }
 
-int dg_sigbus(struct dg_request *req, pid_t pid, u64 start_ns, unsigned long addr, u8 lsb,
-	      const char **why)
+int dg_sigbus(struct dg_request *req, struct dg_target *target, pid_t pid, u64 start_ns,
+	      unsigned long addr, u8 lsb, const char **why)
 {
+	const struct dg_of of = { .req = req, .target = target };
 	struct task_struct *leader = dg_find_process(pid, start_ns);
 	struct mm_struct *mm;
 	int ret = -ESRCH;
@@ -158,7 +202,9 @@ int dg_sigbus(struct dg_request *req, pid_t pid, u64 start_ns, unsigned long add
 		*why = "the process is between vfork and exec";
 		ret = -EBUSY;
 	} else if (mm) {
-		ret = dg_check_address(req, mm, addr, why) ?: dg_tell(leader, mm, addr, lsb, why);
+		/* A removal says one thing to a process, a failure one for each page. */
+		ret = dg_check_address(&of, mm, addr, why) ?:
+			      dg_tell(leader, mm, addr, lsb, !req, why);
 	}
 	/* Not the last reference in a netlink handler: that unmaps. */
 	if (mm)

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * The worker, and what it makes: snapshots of a device's users, one per
- * socket, and the syncs and shutdowns a daemon asks for. Netlink handlers run
+ * socket, and the syncs, shutdowns and so on that a daemon asks for. Netlink handlers run
  * under locks that all of generic netlink shares, so nothing that may block
  * runs in one: it is queued here and answered with COMPLETED.
  */
@@ -10,12 +10,12 @@
 #include <linux/slab.h>
 #include <linux/workqueue.h>
 
-#include "daxguard.h"
+#include "failure.h"
 
 #define DG_SNAPSHOTS_MAX	16
 #define DG_FS_MAX		256
 
-enum dg_job_kind { DG_JOB_SCAN, DG_JOB_SYNC, DG_JOB_SHUTDOWN };
+enum dg_job_kind { DG_JOB_SCAN, DG_JOB_SYNC, DG_JOB_SHUTDOWN, DG_JOB_UNMAP, DG_JOB_CHECK };
 
 struct dg_job {
 	struct work_struct work;
@@ -25,6 +25,8 @@ struct dg_job {
 	struct dg_request *req;		/* reference, or NULL with target */
 	struct dg_target *target;	/* owned */
 	struct dg_snapshot *snap;	/* reference; of DG_JOB_SCAN */
+	struct dg_range range;		/* of the target */
+	bool badblocks;			/* of DG_JOB_UNMAP */
 };
 
 static struct workqueue_struct *dg_workqueue;
@@ -147,11 +149,11 @@ static void dg_run_scan(struct dg_job *job)
 	atomic64_inc(&dg_counters.scans);
 	job->snap->locks_end = dg_locks_end();
 	if (job->target) {
-		dg_scan_target(job->snap, job->target, NULL);
+		dg_scan_target(job->snap, job->target, NULL, job->range.nr ? &job->range : NULL);
 		return;
 	}
 	list_for_each_entry(target, &job->req->targets, node)
-		dg_scan_target(job->snap, target, job->req);
+		dg_scan_target(job->snap, target, job->req, NULL);
 	if (dg_job_is_late(job))
 		job->snap->error = ENOENT;
 }
@@ -195,25 +197,39 @@ static void dg_job_free(struct dg_job *job)
 	kfree(job);
 }
 
-static void dg_job_run(struct work_struct *work)
+static int dg_job_do(struct dg_job *job, bool *truncated)
 {
-	struct dg_job *job = container_of(work, struct dg_job, work);
-	bool truncated = false;
 	int error;
 
-	if (job->kind == DG_JOB_SCAN) {
+	switch (job->kind) {
+	case DG_JOB_SCAN:
 		dg_run_scan(job);
-		error = job->snap->error;
-		truncated = job->snap->truncated;
+		*truncated = job->snap->truncated;
 		mutex_lock(&dg_lock);
 		job->snap->ready = true;
 		mutex_unlock(&dg_lock);
-	} else {
+		return job->snap->error;
+	case DG_JOB_UNMAP:
+		return -dg_range_unmap(job->target, &job->range, job->badblocks, truncated);
+	case DG_JOB_CHECK:
+		error = -dg_check_badblocks(job->target);
+		dg_failures_wake();
+		return error;
+	default:
 		error = -dg_run_save(job);
 		mutex_lock(&dg_lock);
 		job->req->syncing = false;
 		mutex_unlock(&dg_lock);
+		return error;
 	}
+}
+
+static void dg_job_run(struct work_struct *work)
+{
+	struct dg_job *job = container_of(work, struct dg_job, work);
+	bool truncated = false;
+	int error = dg_job_do(job, &truncated);
+
 	dg_genl_completed(job->port, job->token, error, truncated);
 	dg_job_free(job);
 	module_put(THIS_MODULE);
@@ -302,7 +318,8 @@ static int dg_snapshot_link(struct dg_snapshot *snap)
  * Queue a scan of a request's targets or of one target. Takes over the
  * reference of either, also on failure.
  */
-int dg_snapshot_queue(u32 port, struct dg_request *req, struct dg_target *target, u32 *ret_token)
+int dg_snapshot_queue(u32 port, struct dg_request *req, struct dg_target *target,
+		      const struct dg_range *range, u32 *ret_token)
 {
 	struct dg_job *job = dg_job_new(DG_JOB_SCAN, port);
 	int ret;
@@ -315,6 +332,8 @@ int dg_snapshot_queue(u32 port, struct dg_request *req, struct dg_target *target
 	}
 	job->req = req;
 	job->target = target;
+	if (range)
+		job->range = *range;
 	job->snap = kzalloc(sizeof(*job->snap), GFP_KERNEL);
 	if (!job->snap) {
 		dg_job_free(job);
@@ -356,6 +375,43 @@ int dg_save_queue(u32 port, struct dg_request *req, bool shutdown, u32 *ret_toke
 	else
 		dg_job_start(job);
 	return ret;
+}
+
+static int dg_target_queue(enum dg_job_kind kind, u32 port, struct dg_target *target,
+			   const struct dg_range *range, bool badblocks, u32 *ret_token)
+{
+	struct dg_job *job = dg_job_new(kind, port);
+
+	if (!job) {
+		dg_target_free(target);
+		return -ENOMEM;
+	}
+	job->target = target;
+	if (range)
+		job->range = *range;
+	job->badblocks = badblocks;
+	mutex_lock(&dg_lock);
+	*ret_token = job->token = dg_next_token();
+	mutex_unlock(&dg_lock);
+	dg_job_start(job);
+	return 0;
+}
+
+int dg_unmap_queue(u32 port, struct dg_target *target, const struct dg_range *range,
+		   bool badblocks, u32 *ret_token)
+{
+	return dg_target_queue(DG_JOB_UNMAP, port, target, range, badblocks, ret_token);
+}
+
+int dg_check_queue(u32 port, struct dg_target *target, u32 *ret_token)
+{
+	return dg_target_queue(DG_JOB_CHECK, port, target, NULL, false, ret_token);
+}
+
+/* In any context. */
+bool dg_worker_queue(struct work_struct *work)
+{
+	return queue_work(dg_workqueue, work);
 }
 
 int dg_worker_init(void)

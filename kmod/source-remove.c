@@ -86,6 +86,14 @@ struct device *dg_chardev_find(dev_t devt)
 	return bus ? bus_find_device_by_devt(bus, devt) : NULL;
 }
 
+int dg_devices_each(int (*fn)(struct device *dev, void *data), void *data)
+{
+	typeof(dg_dax_bus) bus = READ_ONCE(dg_dax_bus);
+	int ret = bus_for_each_dev(dg_nd_bus, NULL, data, fn);
+
+	return ret || !bus ? ret : bus_for_each_dev(bus, NULL, data, fn);
+}
+
 int dg_source_remove_init(void)
 {
 	int ret = nd_driver_register(&dg_nd_driver);

@@ -3,7 +3,7 @@
 #include <linux/debugfs.h>
 #include <linux/seq_file.h>
 
-#include "daxguard.h"
+#include "failure.h"
 
 struct dg_counters dg_counters;
 static struct dentry *dg_dir;
@@ -68,6 +68,11 @@ static void dg_show_counters(struct seq_file *m)
 	dg_show_counter(m, "signals", &dg_counters.signals);
 	dg_show_counter(m, "scans", &dg_counters.scans);
 	dg_show_counter(m, "refused", &dg_counters.refused);
+	dg_show_counter(m, "failures", &dg_counters.failures);
+	dg_show_counter(m, "failures-other", &dg_counters.failures_other);
+	dg_show_counter(m, "failures-widened", &dg_counters.failures_widened);
+	seq_printf(m, "failures-kept=%u\n", dg_records_count());
+	dg_show_counter(m, "unmaps", &dg_counters.unmaps);
 }
 
 static int dg_status_show(struct seq_file *m, void *unused)

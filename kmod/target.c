@@ -58,32 +58,35 @@ static u8 dg_target_mode(const struct dg_target *target)
 	return DAXGUARD_MODE_RAW;
 }
 
-/*
- * The UUID attribute of a pfn, btt or namespace device, through its show
- * method: there is no exported way, and the methods take no lock.
- */
-static void dg_target_find_uuid(struct dg_target *target)
+/* What a device says of itself and has no exported way to ask for. */
+bool dg_dev_attribute(struct device *dev, const char *name, char *page)
 {
 	const struct attribute_group **groups;
+	struct device_attribute *attr;
 	struct attribute **attrs;
-	char *page;
 
-	if (!target->nd_dev->type || !target->nd_dev->type->groups)
-		return;
-	page = (char *)get_zeroed_page(GFP_KERNEL);
-	if (!page)
-		return;
-	for (groups = target->nd_dev->type->groups; *groups; groups++) {
+	if (!dev->type || !dev->type->groups)
+		return false;
+	for (groups = dev->type->groups; *groups; groups++) {
 		for (attrs = (*groups)->attrs; attrs && *attrs; attrs++) {
-			struct device_attribute *attr;
-
-			if (strcmp((*attrs)->name, "uuid"))
+			if (strcmp((*attrs)->name, name))
 				continue;
 			attr = container_of(*attrs, struct device_attribute, attr);
-			if (attr->show && attr->show(target->nd_dev, attr, page) >= UUID_STRING_LEN)
-				target->has_uuid = !uuid_parse(page, &target->uuid);
+			return attr->show && attr->show(dev, attr, page) > 0;
 		}
 	}
+	return false;
+}
+
+/* Of a pfn, btt or namespace device. */
+static void dg_target_find_uuid(struct dg_target *target)
+{
+	char *page = (char *)get_zeroed_page(GFP_KERNEL);
+
+	if (!page)
+		return;
+	if (dg_dev_attribute(target->nd_dev, "uuid", page) && strlen(page) >= UUID_STRING_LEN)
+		target->has_uuid = !uuid_parse(page, &target->uuid);
 	free_page((unsigned long)page);
 }
 
@@ -166,6 +169,8 @@ static int dg_collect_one(struct device *dev, const struct dg_collect *ctx)
 		return 0;
 	}
 	dg_target_find_uuid(target);
+	if (!target->disk)
+		target->pfn = dg_chardev_first(dev);
 	list_add_tail(&target->node, ctx->targets);
 	return 0;
 }
@@ -214,6 +219,8 @@ static struct dg_target *dg_target_of_disk(struct gendisk *disk)
 	    !try_module_get(disk->fops->owner))
 		return NULL;
 	target = dg_target_new(dev, dev->parent);
+	if (target)
+		dg_target_find_uuid(target);
 	module_put(disk->fops->owner);
 	return target;
 }
@@ -246,6 +253,36 @@ static struct dg_target *dg_disk_by_dev(dev_t dev)
 	return target;
 }
 
+/*
+ * What it says of itself goes when its driver has. The lock keeps that; where it is
+ * held, it may be by a removal, which has asked before.
+ */
+static void dg_chardev_describe(struct dg_target *target)
+{
+	const struct dg_target *other;
+	const struct dg_request *req;
+
+	if (device_trylock(target->dev)) {
+		if (dg_dev_is_chardev(target->dev)) {
+			dg_target_find_uuid(target);
+			target->pfn = dg_chardev_first(target->dev);
+		}
+		device_unlock(target->dev);
+		return;
+	}
+	mutex_lock(&dg_lock);
+	list_for_each_entry(req, &dg_requests, node) {
+		list_for_each_entry(other, &req->targets, node) {
+			if (other->dev != target->dev)
+				continue;
+			target->pfn = other->pfn;
+			target->has_uuid = other->has_uuid;
+			target->uuid = other->uuid;
+		}
+	}
+	mutex_unlock(&dg_lock);
+}
+
 static struct dg_target *dg_chardev_by_dev(dev_t devt)
 {
 	struct device *dev = dg_chardev_find(devt);
@@ -257,6 +294,8 @@ static struct dg_target *dg_chardev_by_dev(dev_t devt)
 		dg_target_free(target);
 		target = NULL;
 	}
+	if (target)
+		dg_chardev_describe(target);
 	put_device(dev);
 	return target;
 }
@@ -267,4 +306,58 @@ struct dg_target *dg_target_by_dev(dev_t dev)
 	if (MAJOR(dev) == BLOCK_EXT_MAJOR)
 		return dg_disk_by_dev(dev);
 	return dg_chardev_by_dev(dev);
+}
+
+bool dg_target_part(const struct dg_target *target, unsigned long pfn, struct dg_part *ret)
+{
+	if (!target->disk)
+		return dg_chardev_part(target, pfn, ret);
+	if (pfn < target->pfn || pfn - target->pfn >= target->nr_pfns)
+		return false;
+	ret->pfn = target->pfn;
+	ret->nr = target->nr_pfns;
+	ret->offset = 0;
+	return true;
+}
+
+struct dg_by_pfn {
+	unsigned long pfn;
+	struct dg_target *found;	/* or an error, for who finds none */
+};
+
+static int dg_match_pfn(struct device *dev, void *data)
+{
+	struct dg_by_pfn *by = data;
+	struct dg_target *target;
+	struct dg_part part;
+
+	if (!dg_dev_is_disk(dev) && !dg_dev_is_chardev(dev))
+		return 0;
+	target = dg_target_by_dev(dev->devt);
+	if (IS_ERR_OR_NULL(target)) {
+		by->found = target ?: by->found;
+		return 0;
+	}
+	if (!dg_target_part(target, by->pfn, &part)) {
+		dg_target_free(target);
+		return 0;
+	}
+	by->found = target;
+	return 1;
+}
+
+/* Disks are children of what the bus has, character devices are on it themselves. */
+static int dg_match_pfn_below(struct device *dev, void *data)
+{
+	if (dg_dev_is_chardev(dev))
+		return dg_match_pfn(dev, data);
+	return device_for_each_child(dev, data, dg_match_pfn);
+}
+
+struct dg_target *dg_target_by_pfn(unsigned long pfn)
+{
+	struct dg_by_pfn by = { .pfn = pfn };
+
+	dg_devices_each(dg_match_pfn_below, &by);
+	return by.found;
 }

@@ -33,6 +33,50 @@
  * truth. A socket that is closed ends its registration; what it had taken
  * waits for another daemon to register and TAKE, takeover_ms of the module.
  *
+ * A memory failure
+ * ----------------
+ * When the kernel handles a failed page of a guarded device, the module keeps
+ * a record of it, multicasts a FAILURE and sends a uevent. Nothing is held and
+ * nothing waits: the record is what is left of it.
+ *
+ *	A record is one physically contiguous range of one device, with one
+ *	place: a run of one file, or none that the pages tell. A new page that
+ *	continues both extends the record, which gets a new serial.
+ *
+ * A record stays until the registered daemon has put it into its ledger and
+ * says so with FORGET, or until the module is unloaded. No range is lost in a
+ * burst: beyond DAXGUARD_FAILURES_MAX records, and where pages fail faster than
+ * they can be looked up, the nearest record is widened over the new page
+ * (DAXGUARD_FAIL_WIDENED), so that good pages lie in it. FAILUREs are
+ * multicast only for the first few of a burst (DAXGUARD_FAIL_MORE); the dump
+ * of GET_FAILURES is the truth. uevents come at most once a second.
+ *
+ *	REGISTER
+ *	GET_FAILURES (dump)     what is kept, in order of serial
+ *	<- FAILURE              copies of it, as they come
+ *	SCAN {DEV, START, LEN} ... COMPLETED, GET_HOLDERS   who maps these pages
+ *	SIGBUS {DEV, ...}       for each that is not in TOLD
+ *	UNMAP {DEV, START, LEN}  if wanted
+ *	FORGET {FAILURE}        when all up to that serial is in the ledger
+ *
+ * What the pages tell is the file through a mapping of which they were touched.
+ * File data that was only read and written, metadata and free space are all
+ * DAXGUARD_FAIL_NO_FILE, and a block shared by several files is
+ * DAXGUARD_FAIL_SHARED: ask the file system (FS_IOC_GETFSMAP) for these. A SCAN
+ * of the range finds the mappers of all files that share it, but nobody who maps
+ * what nobody has touched; of a whole device it finds these.
+ *
+ * The list of bad blocks of a disk (/sys/block/NAME/badblocks, which poll(2)
+ * tells changes of) is nothing a module is told of. Whoever sees it change, or
+ * a disk appear, sends CHECK, and the module turns what is listed into records
+ * of DAXGUARD_SOURCE_BADBLOCKS.
+ *
+ * Failed pages of ordinary memory and hugetlb, and of devices that are not
+ * guarded, are counted (in debugfs) and otherwise ignored. A failure of a device
+ * that is being removed is DAXGUARD_FAIL_REMOVING, and changes nothing about the
+ * removal; the record outlives the device, but with the device gone SCAN,
+ * SIGBUS, UNMAP and CHECK say -ENODEV.
+ *
  * Rules for every command
  * -----------------------
  * The sender needs CAP_SYS_ADMIN in the initial user namespace, and the
@@ -66,6 +110,9 @@
 #define DAXGUARD_UUID_LEN	16
 #define DAXGUARD_TAKEOVER_MS	2000	/* default grace after a daemon's death */
 #define DAXGUARD_NAME_MAX	64	/* longest device or disk name + NUL */
+#define DAXGUARD_FAILURES_MAX	16384	/* records of failures that are kept */
+#define DAXGUARD_TOLD_MAX	512	/* of these, TOLDs in each */
+#define DAXGUARD_TOLD_SUM_MAX	(3 << 20) /* and in all of them: 96 MiB */
 
 /*
  * enum daxguard_cmd - what a message is.
@@ -89,14 +136,21 @@
  *	most what the cap leaves. Replied to with DEADLINE_MS, what is left.
  * @DAXGUARD_CMD_GET_PENDING: dump. One message (as EVENT) per request that
  *	DONE has not been sent for, in order of their ids; COOKIE included.
- * @DAXGUARD_CMD_SCAN: {ID or DEV} Look, in the module's own worker, at who
- *	uses the device; replied to with TOKEN at once, answered later by
- *	COMPLETED. Allowed without registration. One snapshot is kept per
- *	socket: the next SCAN replaces it, the socket's end frees it. A scan
- *	of a request that ends meanwhile stops with ERROR ENOENT. -EBUSY:
- *	one of this socket's is still being made, or DEV is being opened or
- *	closed at this moment: try again. -ENODEV: DEV is no device
+ * @DAXGUARD_CMD_SCAN: {ID, or DEV, or DEV, START, LEN} Look, in the module's
+ *	own worker, at who uses the device; replied to with TOKEN at once,
+ *	answered later by COMPLETED. Allowed without registration. One snapshot
+ *	is kept per socket: the next SCAN replaces it, the socket's end frees
+ *	it. A scan of a request that ends meanwhile stops with ERROR ENOENT.
+ *	-EBUSY: one of this socket's is still being made, or DEV is being opened
+ *	or closed at this moment: try again. -ENODEV: DEV is no device
  *	that daxguard guards (a disk or a device-dax). -ENOSPC: too many sockets keep one.
+ *	With START and LEN, a physical range (widened to whole pages, cut to the
+ *	device; -ERANGE if nothing is left): only mappings of these pages; ADDR,
+ *	LEN and OFFSET are those of the part of a mapping that lies over them,
+ *	one message for each such part. A private mapping with a copy of its own
+ *	there is none, unless its process was busy with its mappings at that
+ *	moment, or the range has more than 4096 pages; one that its process has
+ *	not touched there is one. No superblocks are listed.
  * @DAXGUARD_CMD_GET_HOLDERS: dump. {TOKEN} One message per use (HOLDER_*).
  *	-EAGAIN: not ready. -ENOENT: no such snapshot of this socket.
  * @DAXGUARD_CMD_GET_FS: dump. {TOKEN} One message per superblock (FS_*).
@@ -107,20 +161,41 @@
  *	superblock on the device. As SYNC. ERROR in the answer is EOPNOTSUPP
  *	where a file system or this kernel (before 6.6) has no way to do it
  *	from inside: shut it down by ioctl, through a path.
- * @DAXGUARD_CMD_SIGBUS: {ID, PID, START_NS, ADDR, LSB, CODE} Send SIGBUS
+ * @DAXGUARD_CMD_SIGBUS: {ID or DEV, PID, START_NS, ADDR, LSB, CODE} Send SIGBUS
  *	with si_code CODE (BUS_MCEERR_AO; BUS_MCEERR_AR would blame the
  *	receiver's current instruction), si_addr ADDR and si_addr_lsb LSB to
  *	one live thread: one that asked for it with PR_MCE_KILL, else one that
  *	does not block it, else the first. -EFAULT: ADDR is not in one of its
  *	mappings of a DAX file on the device. -EBUSY: it is changing its
  *	mappings at this moment, or is between vfork and exec, on its parent's
- *	memory: try again. -ESRCH: it is gone, or PID is another process by now.
+ *	memory, or (by DEV) has not taken its last SIGBUS, which would have this one
+ *	dropped: try again. -ESRCH: it is gone, or PID is another process by now.
  * @DAXGUARD_CMD_EVENT: to the group. A device is about to be removed, and
  *	held. Also the form of GET_PENDING's messages.
  * @DAXGUARD_CMD_DONE: to the group. {ID, RESULT, REVOKE, counters, times}
  *	Sent when the revoke is over, before the teardown goes on.
  * @DAXGUARD_CMD_COMPLETED: to one socket. {TOKEN, ERROR, TRUNCATED} The SCAN,
- *	SYNC or SHUTDOWN that TOKEN names is over.
+ *	SYNC, SHUTDOWN, UNMAP or CHECK that TOKEN names is over.
+ * @DAXGUARD_CMD_FAILURE: to the group. A record is new, or has grown.
+ * @DAXGUARD_CMD_GET_FAILURES: dump. One message (as FAILURE) per record, in
+ *	order of their serials. One that grows meanwhile may come twice, with
+ *	two serials.
+ * @DAXGUARD_CMD_FORGET: {FAILURE} Only from the registered daemon. Drop all
+ *	records up to this serial. Idempotent; 0 also if there is none.
+ * @DAXGUARD_CMD_UNMAP: {DEV, START, LEN, BADBLOCKS} Only from the registered daemon.
+ *	Queue the unmapping of these pages from every process that maps them;
+ *	private copies stay. Replied to with TOKEN, answered by COMPLETED. The
+ *	next access faults, and maps the page again unless the disk lists it as
+ *	bad: BADBLOCKS enters it there first, so that the access gets SIGBUS and
+ *	a read EIO until the block is cleared; that needs a disk, ERROR
+ *	EOPNOTSUPP otherwise, and room in its list, else ENOSPC. TRUNCATED: a
+ *	lock was not had in time, and some mapping may be left. -EBUSY, -ENODEV,
+ *	-ERANGE: as SCAN.
+ * @DAXGUARD_CMD_CHECK: {DEV} Only from the registered daemon. Queue a look at
+ *	the disk's list of bad blocks; what is in it becomes records, also what
+ *	was forgotten before. Replied to with TOKEN, answered by COMPLETED after
+ *	the last of them is kept. A device-dax has none, and is no error. -EBUSY,
+ *	-ENODEV: as SCAN.
  */
 enum daxguard_cmd {
 	DAXGUARD_CMD_UNSPEC,
@@ -139,6 +214,11 @@ enum daxguard_cmd {
 	DAXGUARD_CMD_EVENT,
 	DAXGUARD_CMD_DONE,
 	DAXGUARD_CMD_COMPLETED,
+	DAXGUARD_CMD_FAILURE,
+	DAXGUARD_CMD_GET_FAILURES,
+	DAXGUARD_CMD_FORGET,
+	DAXGUARD_CMD_UNMAP,
+	DAXGUARD_CMD_CHECK,
 	__DAXGUARD_CMD_MAX,
 };
 
@@ -190,6 +270,20 @@ enum daxguard_use {
 	DAXGUARD_USE_EXE,
 	DAXGUARD_USE_KERNEL,		/* no process: swap, an exiting mm */
 };
+
+/* enum daxguard_source - who knows of a failure (DAXGUARD_A_SOURCE, u8). */
+enum daxguard_source {
+	DAXGUARD_SOURCE_MEMORY_FAILURE,	/* the kernel handled a failed page */
+	DAXGUARD_SOURCE_BADBLOCKS,	/* it is in the disk's list */
+};
+
+/* DAXGUARD_A_FAILURE_FLAGS, u32 */
+#define DAXGUARD_FAIL_NO_FILE	(1U << 0)	/* of no file that the page names */
+#define DAXGUARD_FAIL_SHARED	(1U << 1)	/* of several files; on 6.1 not always said */
+#define DAXGUARD_FAIL_WIDENED	(1U << 2)	/* has good pages in it; no place */
+#define DAXGUARD_FAIL_REMOVING	(1U << 3)	/* while the device was being removed */
+#define DAXGUARD_FAIL_TOLD_MORE	(1U << 4)	/* not all that were told are listed */
+#define DAXGUARD_FAIL_MORE	(1U << 5)	/* FAILURE: the dump has more than was sent */
 
 /* DAXGUARD_A_FLAGS of a request, u32 */
 #define DAXGUARD_F_SURPRISE	(1U << 0)	/* the bus says it was pulled: no sync */
@@ -289,6 +383,39 @@ enum daxguard_use {
  * @DAXGUARD_A_LSB: (u8) log2 of the extent, PAGE_SHIFT at least.
  * @DAXGUARD_A_CODE: (u32) BUS_MCEERR_AO.
  *
+ * Of FAILURE, GET_FAILURES (NAME, DEV, MODE, NS_DEVICE, NS_UUID as in a TARGET):
+ * @DAXGUARD_A_FAILURE: (u64) serial: growing while the machine is up, also over
+ *	reloads of the module. Never 0.
+ * @DAXGUARD_A_SOURCE: (u8) enum daxguard_source.
+ * @DAXGUARD_A_MF_TYPE, @DAXGUARD_A_MF_RESULT: (NUL string) the kernel's own
+ *	names: "dax page"; "Ignored", "Failed", "Delayed", "Recovered". Only of
+ *	SOURCE_MEMORY_FAILURE.
+ * @DAXGUARD_A_FAILURE_FLAGS: (u32) DAXGUARD_FAIL_*.
+ * @DAXGUARD_A_RANGE: (nest, one) {START, LEN} physical; whole pages, except
+ *	that SOURCE_BADBLOCKS counts sectors. START is absent of a
+ *	disk without struct pages (raw, sector), which nobody maps.
+ * @DAXGUARD_A_DISK_OFFSET: (u64) of START: bytes from the begin of the disk NAME
+ *	(of the whole disk, where there are partitions), or of the device-dax.
+ * @DAXGUARD_A_COUNT: (u32) events of the kernel that were merged.
+ * @DAXGUARD_A_TIME_NS: (u64) when the last of them came, in nanoseconds since
+ *	boot, suspend included.
+ * @DAXGUARD_A_FS_DEV, @DAXGUARD_A_INO, @DAXGUARD_A_GENERATION, @DAXGUARD_A_OFFSET:
+ *	(u64, u64, u32, u64) the file: its superblock, inode, i_generation, and
+ *	where in the file START is. Absent with NO_FILE, SHARED and WIDENED, and
+ *	of a device-dax, whose only file is itself.
+ * @DAXGUARD_A_TOLD: (nest, repeated) {PID, START_NS, ADDR, LEN} The kernel itself
+ *	has sent this process a SIGBUS with an address in ADDR, LEN for pages of
+ *	this range, while it handled them (early kill, or the process that
+ *	touched or injected it). Not one that was ignored, or that was lost since
+ *	another SIGBUS was pending. It may be one that the thread which handles
+ *	this page sent a little before, for another: it is for this page if the
+ *	mapping of the page, as SCAN says, meets ADDR, LEN. DAXGUARD_TOLD_MAX at
+ *	most, and DAXGUARD_TOLD_SUM_MAX, room for more included, in all records;
+ *	with TOLD_MORE the kernel has told others of whom nothing is known, and
+ *	who tells all that are not in TOLD tells them again.
+ *
+ * Of SCAN, UNMAP: START, LEN. Of UNMAP: @DAXGUARD_A_BADBLOCKS: (flag)
+ *
  * Of EXTEND: @DAXGUARD_A_MS: (u32) at least 1.
  * Of REGISTER: @DAXGUARD_A_VERSION: (NUL string) the module's.
  */
@@ -355,6 +482,16 @@ enum daxguard_attr {
 	DAXGUARD_A_MS,
 	DAXGUARD_A_VERSION,
 	DAXGUARD_A_SHARED_WITH,
+	DAXGUARD_A_FAILURE,
+	DAXGUARD_A_SOURCE,
+	DAXGUARD_A_MF_TYPE,
+	DAXGUARD_A_MF_RESULT,
+	DAXGUARD_A_FAILURE_FLAGS,
+	DAXGUARD_A_DISK_OFFSET,
+	DAXGUARD_A_TIME_NS,
+	DAXGUARD_A_GENERATION,
+	DAXGUARD_A_TOLD,
+	DAXGUARD_A_BADBLOCKS,
 	__DAXGUARD_A_MAX,
 };
 
