@@ -17,8 +17,8 @@ _daxguardctl_ids() {
 _daxguardctl() {
         local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]} verb word
         verb=
-        local verbs='status list holders explain incidents show monitor remove policy reload check-policy'
-        local options='--json --json=short --json=pretty --json=off --no-legend --dry-run --force --no-progress --socket= --help --version'
+        local verbs='status list holders explain incidents show monitor poison remove policy reload check-policy'
+        local options='--json --json=short --json=pretty --json=off --history --no-legend --dry-run --force --no-progress --socket= --help --version'
 
         if [ "$prev" = --socket ] || [[ $prev == = && ${COMP_WORDS[COMP_CWORD-2]} == --socket ]]; then
                 mapfile -t COMPREPLY < <(compgen -f -- "$cur")
@@ -44,7 +44,7 @@ _daxguardctl() {
                 [ "$prev" = explain ] && words=$(_daxguardctl_names) || words=$(cd /proc && echo [1-9]*)
                 mapfile -t COMPREPLY < <(compgen -W "$words" -- "$cur")
                 ;;
-        holders|remove) mapfile -t COMPREPLY < <(compgen -W "$(_daxguardctl_names)" -- "$cur") ;;
+        holders|poison|remove) mapfile -t COMPREPLY < <(compgen -W "$(_daxguardctl_names)" -- "$cur") ;;
         check-policy) compopt -o default ;;
         show) mapfile -t COMPREPLY < <(compgen -W "$(_daxguardctl_ids)" -- "$cur") ;;
         *) COMPREPLY=() ;;

@@ -22,6 +22,7 @@ _daxguardctl_verbs() {
                 'incidents:removals since the records begin'
                 'show:the whole story of one incident'
                 'monitor:follow incidents as they happen'
+                'poison:which ranges of memory are bad'
                 'remove:sync, end its users, unmount, take its driver away'
                 'policy:the rules in force, in their order'
                 'reload:read the configuration and the rules again'
@@ -35,6 +36,7 @@ _arguments -C \
         '(-h --help)'{-h,--help}'[show help]' \
         '--version[show version]' \
         '(-j --json)'{-j,--json=-}'[print JSON]::mode:(short pretty off)' \
+        '--history[of poison: also what was repaired]' \
         '--dry-run[of remove: what it would come to]' \
         '--force[of remove: also under who stays]' \
         '--no-progress[of remove: only how it ended]' \
@@ -46,7 +48,7 @@ _arguments -C \
 case $state in
 argument)
         case $line[1] in
-        holders|remove) _daxguardctl_devices ;;
+        holders|poison|remove) _daxguardctl_devices ;;
         explain) if (( $#line == 2 )); then _daxguardctl_devices; else _pids; fi ;;
         show) _daxguardctl_ids ;;
         check-policy) _files -g '*.(policy|device)' ;;

@@ -31,6 +31,7 @@ enum ctl_json {
 struct ctl {
 	const char *socket;
 	enum ctl_json json;
+	bool history;                     /* of poison: what is over as well */
 	struct table_style style;         /* of the outermost table */
 	bool dry_run, force, no_progress; /* of remove */
 };
@@ -51,6 +52,7 @@ enum ctl_exit verb_explain(const struct ctl *ctl, int argc, char *argv[]);
 enum ctl_exit verb_incidents(const struct ctl *ctl, int argc, char *argv[]);
 enum ctl_exit verb_show(const struct ctl *ctl, int argc, char *argv[]);
 enum ctl_exit verb_monitor(const struct ctl *ctl, int argc, char *argv[]);
+enum ctl_exit verb_poison(const struct ctl *ctl, int argc, char *argv[]);
 enum ctl_exit verb_policy(const struct ctl *ctl, int argc, char *argv[]);
 enum ctl_exit verb_remove(const struct ctl *ctl, int argc, char *argv[]);
 enum ctl_exit verb_reload(const struct ctl *ctl, int argc, char *argv[]);

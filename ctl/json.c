@@ -225,6 +225,11 @@ bool json_flag(json_object *object, const char *key)
 	return json_object_is_type(value, json_type_boolean) && json_object_get_boolean(value);
 }
 
+bool json_is_failure(json_object *object)
+{
+	return strcmp(json_str(object, "Kind"), "memory-failure") == 0;
+}
+
 size_t json_length(json_object *list)
 {
 	return json_object_is_type(list, json_type_array) ? json_object_array_length(list) : 0;

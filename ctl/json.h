@@ -36,6 +36,8 @@ json_object *json_bytes(const void *bytes, size_t n);
  */
 const char *json_str(json_object *object, const char *key);
 uint64_t json_num(json_object *object, const char *key);
+/* Of an incident, or a signal of one: its memory failed, nothing was removed. */
+bool json_is_failure(json_object *object);
 bool json_flag(json_object *object, const char *key);
 json_object *json_get(json_object *object, const char *key);
 size_t json_length(json_object *list);

@@ -27,6 +27,7 @@ static const struct ctl_verb verbs[] = {
 	{"incidents", "", "Removals since the daemon's records begin", 0, 0, verb_incidents},
 	{"show", "[ID]", "The whole story of one incident; the last if no ID", 0, 1, verb_show},
 	{"monitor", "", "Follow incidents as they happen", 0, 0, verb_monitor},
+	{"poison", "[DEVICE]", "Which ranges of memory are bad", 0, 1, verb_poison},
 	{"remove", "DEVICE", "Sync, end its users, unmount, take its driver away", 1, 1,
 	 verb_remove},
 	{"policy", "", "The rules in force, in their order", 0, 0, verb_policy},
@@ -45,6 +46,7 @@ static enum ctl_exit print_help(void)
 	printf("\n"
 	       "  -j, --json[=MODE]   print JSON: short, pretty or off; without MODE\n"
 	       "                      pretty on a terminal, else short\n"
+	       "      --history       of poison: also what was repaired\n"
 	       "      --no-legend     no column titles, no hints\n"
 	       "      --dry-run       of remove: what it would come to; nothing is done\n"
 	       "      --force         of remove: also if a part of the system is on it, or\n"
@@ -115,7 +117,8 @@ static int parse_options(struct ctl *ctl, int argc, char *argv[], bool terminal,
 			 enum ctl_exit *ret_code)
 {
 	enum {
-		OPT_NO_LEGEND = 0x100,
+		OPT_HISTORY = 0x100,
+		OPT_NO_LEGEND,
 		OPT_DRY_RUN,
 		OPT_FORCE,
 		OPT_NO_PROGRESS,
@@ -124,6 +127,7 @@ static int parse_options(struct ctl *ctl, int argc, char *argv[], bool terminal,
 	};
 	static const struct option options[] = {
 		{"json", optional_argument, NULL, 'j'},
+		{"history", no_argument, NULL, OPT_HISTORY},
 		{"no-legend", no_argument, NULL, OPT_NO_LEGEND},
 		{"dry-run", no_argument, NULL, OPT_DRY_RUN},
 		{"force", no_argument, NULL, OPT_FORCE},
@@ -144,6 +148,9 @@ static int parse_options(struct ctl *ctl, int argc, char *argv[], bool terminal,
 						"--json= takes short, pretty or off, not \"%s\"",
 						optarg);
 			return -EINVAL;
+		case OPT_HISTORY:
+			ctl->history = true;
+			break;
 		case OPT_NO_LEGEND:
 			ctl->style.legend = false;
 			break;
@@ -197,6 +204,8 @@ static enum ctl_exit run_verb(const struct ctl *ctl, int argc, char *argv[])
 	/* Somebody believes that it would be one. */
 	if ((ctl->dry_run || ctl->force || ctl->no_progress) && verb->run != verb_remove)
 		return client_fail(CTL_USAGE, "--dry-run, --force and --no-progress are of remove");
+	if (ctl->history && verb->run != verb_poison)
+		return client_fail(CTL_USAGE, "--history is for poison");
 	return verb->run(ctl, argc, argv);
 }
 

@@ -14,14 +14,16 @@ enum { TITLE_WIDTH = 12 };
 
 enum table_colour print_colour(const char *outcome)
 {
-	static const char *const good[] = {"acked", "clean", "ok", "done", "unmapped", "exited"};
+	static const char *const good[] = {"acked",    "clean",  "ok",  "done",
+					   "unmapped", "exited", "told"};
 	static const char *const bad[] = {
-		"timeout",      "no-daemon",    "failed",         "busy",
-		"revoke-busy",  "pinned",       "expired",        "abandoned",
-		"pages-pinned", "still-mapped", "locked",         "survived",
-		"unfinished",   "sync-failed",  "mounts-unknown", "protected-unknown",
-		"hook-failed",  "hook-timeout", "stop-failed",    "stop-timeout",
-		"stayed",       "unbind-failed"};
+		"timeout",      "no-daemon",     "failed",         "busy",
+		"revoke-busy",  "pinned",        "expired",        "abandoned",
+		"pages-pinned", "still-mapped",  "locked",         "survived",
+		"unfinished",   "sync-failed",   "mounts-unknown", "protected-unknown",
+		"hook-failed",  "hook-timeout",  "stop-failed",    "stop-timeout",
+		"stayed",       "unbind-failed", "lost",           "system-device",
+		"no-driver",    "untold"};
 
 	for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++)
 		if (strcmp(outcome, good[i]) == 0)

@@ -17,6 +17,8 @@ int print_simulation(FILE *f, const struct table_style *style, json_object *simu
 int print_process(FILE *f, const struct table_style *style, json_object *process);
 int print_incidents(FILE *f, const struct table_style *style, json_object *incidents);
 int print_story(FILE *f, const struct table_style *style, json_object *incident);
+int print_failures(FILE *f, const struct table_style *style, json_object *failures);
+int print_failures_each(FILE *f, const struct table_style *style, json_object *failures);
 int print_policy(FILE *f, const struct table_style *style, json_object *policy);
 int print_check(FILE *f, const struct table_style *style, json_object *check);
 int print_signal(FILE *f, const struct table_style *style, json_object *signal);
@@ -44,3 +46,5 @@ enum ctl_exit print_answer(const struct ctl *ctl, const char *key, json_object *
 /* A titled line: "  Result   acked". Takes text and frees it; NULL is -ENOMEM. */
 int print_line(FILE *f, const struct table_style *style, const char *title,
 	       enum table_colour colour, char *text);
+/* How a memory failure has ended, and what was done about it. -ENOMEM. */
+int print_failed(FILE *f, const struct table_style *style, json_object *incident);

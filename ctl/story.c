@@ -2,6 +2,7 @@
 /* The whole story of one incident, for people. */
 #include <errno.h>
 #include <inttypes.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -114,13 +115,23 @@ static int print_rule(FILE *f, const struct table_style *style, json_object *inc
 	return print_line(f, style, "Rule", TABLE_PLAIN, rule);
 }
 
+static char *title_of(json_object *incident, bool failure)
+{
+	char *title = text_append(text_format("Incident %" PRIu64, json_num(incident, "Id")), ": ",
+				  failure ? strdup("memory of") : json_text(incident, "Device"));
+
+	if (failure)
+		return text_append(text_append(title, " ", json_text(incident, "Device")), " ",
+				   strdup("has failed"));
+	return text_append(
+		title, " loses its driver ",
+		text_append(json_text(incident, "Driver"), " on ", json_text(incident, "Bus")));
+}
+
 static int print_head(FILE *f, const struct table_style *style, json_object *incident)
 {
-	char *driver =
-		text_append(json_text(incident, "Driver"), " on ", json_text(incident, "Bus"));
-	char *title = text_append(
-		text_format("Incident %" PRIu64, json_num(incident, "Id")), ": ",
-		text_append(json_text(incident, "Device"), " loses its driver ", driver));
+	bool failure = json_is_failure(incident);
+	char *title = title_of(incident, failure);
 	int r = 0;
 
 	if (!title)
@@ -135,10 +146,10 @@ static int print_head(FILE *f, const struct table_style *style, json_object *inc
 			       strdup(json_flag(incident, "Forced")
 					      ? "daxguardd, as it was forced to"
 					      : "daxguardd, as it was asked to"));
-	else if (r >= 0 && json_num(incident, "UnbinderPid") > 0)
+	else if (r >= 0 && !failure && json_num(incident, "UnbinderPid") > 0)
 		r = print_line(f, style, "Removed by", TABLE_PLAIN,
 			       text_format("process %" PRIu64, json_num(incident, "UnbinderPid")));
-	else if (r >= 0)
+	else if (r >= 0 && !failure)
 		r = print_line(f, style, "Removed by", TABLE_PLAIN, strdup("the kernel itself"));
 	if (r >= 0 && json_flag(incident, "TakenOver"))
 		r = print_line(f, style, "Taken over", TABLE_WARN,
@@ -146,7 +157,8 @@ static int print_head(FILE *f, const struct table_style *style, json_object *inc
 	if (r >= 0)
 		r = print_rule(f, style, incident);
 	if (r >= 0)
-		r = print_how_it_ended(f, style, incident);
+		r = failure ? print_failed(f, style, incident)
+			    : print_how_it_ended(f, style, incident);
 	for (size_t i = 0; r >= 0 && i < json_count(incident, "Notes"); i++)
 		r = print_line(f, style, i == 0 ? "Note" : "", TABLE_WARN,
 			       json_value_text(json_item(incident, "Notes", i)));
@@ -170,7 +182,87 @@ static int print_targets(FILE *f, const struct table_style *style, json_object *
 		table_cell(table, TABLE_PLAIN, json_str(target, "DevNum"));
 		table_cell(table, TABLE_PLAIN, json_str(target, "Uuid"));
 	}
-	return print_part(f, style, "What was removed", table);
+	return print_part(f, style, json_is_failure(incident) ? "Device" : "What was removed",
+			  table);
+}
+
+static void add_number(struct table *table, json_object *object, const char *key)
+{
+	if (json_get(object, key))
+		table_printf(table, TABLE_PLAIN, "%" PRIu64, json_num(object, key));
+	else
+		table_cell(table, TABLE_PLAIN, "-");
+}
+
+static int print_failed_ranges(FILE *f, const struct table_style *style, json_object *incident)
+{
+	static const struct table_column columns[] = {{"PHYSICAL", TABLE_RIGHT},
+						      {"BYTES", TABLE_RIGHT},
+						      {"ON DEVICE", TABLE_RIGHT},
+						      {"FILE SYSTEM"},
+						      {"INODE", TABLE_RIGHT},
+						      {"IN FILE", TABLE_RIGHT},
+						      {"SOURCE"}};
+	struct table *table = table_new(columns, N(columns));
+
+	if (!table)
+		return -ENOMEM;
+	for (size_t i = 0; i < json_count(incident, "Failures"); i++) {
+		json_object *failure = json_item(incident, "Failures", i);
+		bool file = json_num(failure, "Inode") > 0;
+
+		if (json_get(failure, "Start"))
+			table_printf(table, TABLE_PLAIN, "%#" PRIx64, json_num(failure, "Start"));
+		else
+			table_cell(table, TABLE_PLAIN, "-");
+		table_printf(table, TABLE_PLAIN, "%" PRIu64, json_num(failure, "Length"));
+		add_number(table, failure, "DeviceOffset");
+		table_cell(table, TABLE_PLAIN, file ? json_str(failure, "FileSystem") : "-");
+		add_number(table, failure, "Inode");
+		add_number(table, failure, "FileOffset");
+		table_cell(table, TABLE_PLAIN, json_str(failure, "Source"));
+	}
+	return print_part(f, style, "What has failed", table);
+}
+
+/* "/mnt/a", "inode 12 on 259:0 (not-found)"; also of a file's metadata. */
+static char *place_text(json_object *place)
+{
+	char *path = json_text(place, "Path");
+	const char *why = json_str(place, "NoPath");
+
+	if (path && *path && json_flag(place, "Deleted"))
+		path = text_append(path, "", strdup(" (deleted)"));
+	if (path && *path)
+		return path;
+	free(path);
+	if (json_num(place, "Inode") == 0)
+		return strdup("-");
+	return text_format("inode %" PRIu64 " on %s%s%s%s", json_num(place, "Inode"),
+			   json_str(place, "FileSystem"), *why ? " (" : "", why, *why ? ")" : "");
+}
+
+static int print_places(FILE *f, const struct table_style *style, json_object *incident)
+{
+	static const struct table_column columns[] = {
+		{"ON DEVICE", TABLE_RIGHT}, {"BYTES", TABLE_RIGHT}, {"CONTENT"}, {"WHAT"},
+		{"IN FILE", TABLE_RIGHT},   {"FILE", TABLE_ELASTIC}};
+	struct table *table = table_new(columns, N(columns));
+
+	if (!table)
+		return -ENOMEM;
+	for (size_t i = 0; i < json_count(incident, "Places"); i++) {
+		json_object *place = json_item(incident, "Places", i);
+		const char *what = json_str(place, "What");
+
+		add_number(table, place, "DeviceOffset");
+		add_number(table, place, "Length");
+		table_cell(table, TABLE_PLAIN, json_str(place, "Content"));
+		table_cell(table, TABLE_PLAIN, *what ? what : "-");
+		add_number(table, place, "FileOffset");
+		table_take(table, TABLE_PLAIN, place_text(place));
+	}
+	return print_part(f, style, "What it was used for", table);
 }
 
 static int print_states(FILE *f, const struct table_style *style, json_object *incident)
@@ -362,8 +454,8 @@ static int print_mounts(FILE *f, const struct table_style *style, json_object *i
 int print_story(FILE *f, const struct table_style *style, json_object *incident)
 {
 	static int (*const parts[])(FILE *, const struct table_style *, json_object *) = {
-		print_head,  print_targets, print_states, print_holder_list,
-		print_rules, print_said,    print_mounts, print_steps};
+		print_head,        print_targets, print_failed_ranges, print_places, print_states,
+		print_holder_list, print_rules,   print_said,          print_mounts, print_steps};
 
 	for (size_t i = 0; i < N(parts); i++) {
 		int r = parts[i](f, style, incident);

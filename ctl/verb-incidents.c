@@ -2,6 +2,7 @@
 /* daxguardctl incidents */
 #include <errno.h>
 #include <inttypes.h>
+#include <stdbool.h>
 #include <string.h>
 
 #include "client.h"
@@ -14,10 +15,13 @@ static bool is_none(const char *word)
 	return !*word || strcmp(word, "none") == 0;
 }
 
-/* The kernel's word, which says how it ended; where there is none, how far it has come. */
+/*
+ * The kernel's word, which says how it ended, or our own if nothing was held; where there is
+ * none, how far it has come.
+ */
 static const char *result_of(json_object *incident)
 {
-	const char *result = json_str(incident, "Result");
+	const char *result = json_str(incident, json_is_failure(incident) ? "Outcome" : "Result");
 
 	return is_none(result) ? json_str(incident, "State") : result;
 }

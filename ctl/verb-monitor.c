@@ -17,6 +17,21 @@ static char *describe(json_object *signal)
 	const char *name = json_str(signal, "Signal");
 	char *text;
 
+	if (strcmp(name, "IncidentBegan") == 0 && json_is_failure(signal))
+		return text_append(
+			text_append(strdup("memory of "), "", json_text(signal, "Device")), " ",
+			strdup("has failed"));
+	if (strcmp(name, "FailureSeen") == 0)
+		return text_format("%" PRIu64 " ranges, %" PRIu64 " bytes, %" PRIu64 " holders",
+				   json_num(signal, "FailedRanges"),
+				   json_num(signal, "FailedBytes"),
+				   json_num(signal, "HolderCount"));
+	if (strcmp(name, "FailuresRepaired") == 0)
+		return text_append(json_text(signal, "Device"), ": ",
+				   text_format("%" PRIu64 " ranges, %" PRIu64
+					       " bytes are good again",
+					       json_num(signal, "RepairedRanges"),
+					       json_num(signal, "RepairedBytes")));
 	if (strcmp(name, "IncidentBegan") == 0)
 		return text_append(json_text(signal, "Device"), " ", strdup("is being removed"));
 	if (strcmp(name, "StateChanged") == 0)
@@ -29,6 +44,8 @@ static char *describe(json_object *signal)
 			       ? text_append(text, ": ", json_text(signal, "Outcome"))
 			       : text;
 	}
+	if (strcmp(name, "IncidentEnded") == 0 && json_is_failure(signal))
+		return json_text(signal, "Outcome");
 	if (strcmp(name, "IncidentEnded") == 0 && strcmp(json_str(signal, "Source"), "user") == 0)
 		return text_append(
 			text_append(json_text(signal, "State"), ": ", json_text(signal, "Outcome")),

@@ -62,6 +62,27 @@ static int print_counts(FILE *f, const struct table_style *style, json_object *s
 	return r;
 }
 
+static int print_ledger(FILE *f, const struct table_style *style, json_object *status)
+{
+	uint64_t n_bad = json_num(status, "BadRanges"), n = json_num(status, "LedgerUnwritten");
+	const char *error = json_str(status, "LedgerError");
+	int r = 0;
+
+	if (n_bad > 0)
+		r = print_line(f, style, "Poison", TABLE_BAD,
+			       text_format("%" PRIu64 " bad range%s, see daxguardctl poison", n_bad,
+					   n_bad == 1 ? "" : "s"));
+	if (r >= 0 && *error)
+		r = print_line(f, style, "Ledger", TABLE_BAD,
+			       text_append(text_format("%" PRIu64 " records wait for the disk", n),
+					   ": ", json_text(status, "LedgerError")));
+	n = json_num(status, "LedgerSkipped");
+	if (r >= 0 && n > 0)
+		r = print_line(f, style, *error ? "" : "Ledger", TABLE_WARN,
+			       text_format("%" PRIu64 " lines could not be read", n));
+	return r;
+}
+
 static int print_list(FILE *f, const struct table_style *style, json_object *status,
 		      const char *key, const char *title, enum table_colour colour)
 {
@@ -147,6 +168,8 @@ int print_status(FILE *f, const struct table_style *style, json_object *status)
 		r = print_module(f, style, status);
 	if (r >= 0)
 		r = print_counts(f, style, status);
+	if (r >= 0)
+		r = print_ledger(f, style, status);
 	if (r >= 0)
 		r = print_pinned(f, style, status);
 	if (r >= 0)

@@ -2,6 +2,7 @@
 #include "bus-incident.h"
 
 #include "bus-device.h"
+#include "bus-failed.h"
 #include "core/incident.h"
 
 /* Since the hold began; what came before our clock did counts as its begin. */
@@ -22,9 +23,13 @@ void bus_put_marks(struct dict *d, uint32_t marks)
 void bus_put_summary(struct dict *d, const struct dg_story *story)
 {
 	const struct dg_done *done = story->has_done ? &story->done : NULL;
-	enum dg_result result = dg_result(story->state, story->marks, done);
+	enum dg_result result = DG_RESULT_NONE;
 
+	/* Nothing is held for failed memory. */
+	if (story->kind == DG_STORY_REMOVAL)
+		result = dg_result(story->state, story->marks, done);
 	dict_u64(d, "Id", story->id);
+	dict_word(d, "Kind", dg_story_kind_name(story->kind));
 	dict_word(d, "Device", story->device);
 	dict_word(d, "Source", story->by_user ? "user" : "kernel");
 	dict_word(d, "State", dg_state_name(story->state));
@@ -99,6 +104,8 @@ static void put_actions(struct dict *d, struct viewer viewer, const struct dg_st
 		dict_word(d, "Outcome", action->outcome);
 		dict_u64(d, "AtUsec", since(story, action->at_us));
 		dict_u32(d, "GraceMsec", action->grace_ms);
+		if (viewer.all && action->addr > 0)
+			dict_u64(d, "Address", action->addr);
 		if (action->unit)
 			dict_bytes(d, "Unit", action->unit);
 		if (action->took_us > 0) {
@@ -140,6 +147,8 @@ static void put_holder(struct dict *d, struct viewer viewer, const struct dg_sto
 	dict_u32(d, "GracePermille", holder->permille);
 	dict_u64(d, "AtUsec", since(story, holder->at_us));
 	put_actions(d, viewer, story, holder);
+	if (story->kind == DG_STORY_FAILURE)
+		dict_u64(d, "TimesTold", holder->n_told);
 	dict_word(d, "End", holder->how);
 	dict_u64(d, "EndUsec", holder->how[0] ? since(story, holder->over_us) : 0);
 	dict_end(d);
@@ -242,6 +251,7 @@ void bus_put_story(struct dict *d, struct viewer viewer, const struct dg_story *
 	if (story->has_done)
 		put_done(d, &story->done);
 	put_targets(d, story);
+	bus_put_failures(d, viewer, story);
 	put_states(d, story);
 	put_steps(d, viewer, story);
 	put_holders(d, viewer, story);

@@ -9,6 +9,8 @@
 
 #include "bus-device.h"
 #include "bus-dict.h"
+#include "bus-failed.h"
+#include "bus-failure.h"
 #include "bus-forecast.h"
 #include "bus-incident.h"
 #include "bus-policy.h"
@@ -86,6 +88,11 @@ static void put_status(struct dict *d, struct viewer viewer, struct manager *m)
 	dict_bool(d, "PolicyBuiltin", status.policy_builtin);
 	dict_u64(d, "Rules", status.n_rules);
 	dict_u64(d, "DeviceRules", status.n_device_rules);
+	dict_bool(d, "LedgerRead", status.ledger_read);
+	dict_u64(d, "BadRanges", status.n_bad);
+	dict_u64(d, "LedgerUnwritten", status.n_ledger_unwritten);
+	dict_u64(d, "LedgerSkipped", status.n_ledger_skipped);
+	dict_word(d, "LedgerError", status.ledger_error);
 	if (viewer.all)
 		put_status_of_root(d, m, &status);
 	dict_end(d);
@@ -334,6 +341,7 @@ HANDLER(get_policy)
 HANDLER(may_reload)
 HANDLER(bus_simulate)
 HANDLER(bus_query_policy)
+HANDLER(bus_list_failures)
 HANDLER(bus_remove)
 
 /*
@@ -360,6 +368,9 @@ static const sd_bus_vtable vtable[] = {
 				SD_BUS_RESULT("a{sv}", simulation), method_bus_simulate, ANYBODY),
 	SD_BUS_METHOD_WITH_ARGS("QueryPolicy", SD_BUS_ARGS("s", device, "u", pid, "a{sv}", options),
 				SD_BUS_RESULT("a{sv}", process), method_bus_query_policy, ANYBODY),
+	SD_BUS_METHOD_WITH_ARGS("ListFailures", SD_BUS_ARGS("a{sv}", options),
+				SD_BUS_RESULT("aa{sv}", failures), method_bus_list_failures,
+				ANYBODY),
 	SD_BUS_METHOD_WITH_ARGS("Remove", SD_BUS_ARGS("s", device, "a{sv}", options),
 				SD_BUS_RESULT("t", id), method_bus_remove, ANYBODY),
 	SD_BUS_METHOD_WITH_ARGS("Reload", SD_BUS_NO_ARGS, SD_BUS_NO_RESULT, method_may_reload,
@@ -367,6 +378,8 @@ static const sd_bus_vtable vtable[] = {
 	SD_BUS_SIGNAL_WITH_ARGS("IncidentBegan", SD_BUS_ARGS("t", id, "a{sv}", details), 0),
 	SD_BUS_SIGNAL_WITH_ARGS("StateChanged", SD_BUS_ARGS("t", id, "a{sv}", details), 0),
 	SD_BUS_SIGNAL_WITH_ARGS("HolderActed", SD_BUS_ARGS("t", id, "a{sv}", details), 0),
+	SD_BUS_SIGNAL_WITH_ARGS("FailureSeen", SD_BUS_ARGS("t", id, "a{sv}", details), 0),
+	SD_BUS_SIGNAL_WITH_ARGS("FailuresRepaired", SD_BUS_ARGS("t", id, "a{sv}", details), 0),
 	SD_BUS_SIGNAL_WITH_ARGS("IncidentEnded", SD_BUS_ARGS("t", id, "a{sv}", details), 0),
 	SD_BUS_VTABLE_END,
 };
@@ -439,6 +452,34 @@ int bus_send_acted(struct bus_link *link, const struct dg_story *story,
 	if (r < 0)
 		return r;
 	bus_put_action(&d, viewer, story, holder, action);
+	return send_signal(link, &d);
+}
+
+int bus_send_failure(struct bus_link *link, const struct dg_story *story)
+{
+	struct dict d = {0};
+	int r = begin_signal(link, "FailureSeen", story->id, &d);
+
+	if (r < 0)
+		return r;
+	dict_word(&d, "Device", story->device);
+	bus_put_failed(&d, story);
+	dict_u32(&d, "HolderCount", (uint32_t)story->n_holders);
+	return send_signal(link, &d);
+}
+
+/* Of no incident. */
+int bus_send_repaired(struct bus_link *link, const char *device, uint64_t n_ranges,
+		      uint64_t n_bytes)
+{
+	struct dict d = {0};
+	int r = begin_signal(link, "FailuresRepaired", 0, &d);
+
+	if (r < 0)
+		return r;
+	dict_word(&d, "Device", device);
+	dict_u64(&d, "RepairedRanges", n_ranges);
+	dict_u64(&d, "RepairedBytes", n_bytes);
 	return send_signal(link, &d);
 }
 

@@ -15,11 +15,14 @@
 int bus_manager_add(struct bus_link *link);
 
 /*
- * The four signals. On the system bus they go to everybody who listens, so
+ * The signals. On the system bus they go to everybody who listens, so
  * nothing in them is about one process.
  */
 int bus_send_began(struct bus_link *link, const struct dg_story *story);
 int bus_send_changed(struct bus_link *link, const struct dg_story *story, enum dg_state old);
 int bus_send_acted(struct bus_link *link, const struct dg_story *story,
 		   const struct dg_story_holder *holder, const struct dg_story_action *action);
+int bus_send_failure(struct bus_link *link, const struct dg_story *story);
+int bus_send_repaired(struct bus_link *link, const char *device, uint64_t n_ranges,
+		      uint64_t n_bytes);
 int bus_send_ended(struct bus_link *link, const struct dg_story *story);

@@ -102,6 +102,7 @@ static const sd_bus_vtable device_vtable[] = {
 static const sd_bus_vtable incident_vtable[] = {
 	SD_BUS_VTABLE_START(0),
 	INCIDENT("Id", "t", CONST),
+	INCIDENT("Kind", "s", CONST),
 	INCIDENT("Device", "s", CONST),
 	INCIDENT("BeganUsec", "t", CONST),
 	INCIDENT("Source", "s", CONST),

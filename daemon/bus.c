@@ -24,6 +24,8 @@ struct news {
 	uint64_t id;
 	const struct manager_device *old_devices;
 	size_t n_old_devices;
+	const char *device;
+	uint64_t n_ranges, n_bytes;
 };
 
 static void broadcast(struct bus *bus, bus_send_func send, const struct news *news)
@@ -55,6 +57,18 @@ static int send_acted(struct bus_link *link, const void *what)
 	const struct news *news = what;
 
 	return bus_send_acted(link, news->story, news->holder, news->action);
+}
+
+static int send_failure(struct bus_link *link, const void *what)
+{
+	return bus_send_failure(link, ((const struct news *)what)->story);
+}
+
+static int send_repaired(struct bus_link *link, const void *what)
+{
+	const struct news *news = what;
+
+	return bus_send_repaired(link, news->device, news->n_ranges, news->n_bytes);
 }
 
 static int send_ended(struct bus_link *link, const void *what)
@@ -96,6 +110,17 @@ static void on_acted(void *userdata, const struct dg_story *story,
 		  &(struct news){.story = story, .holder = holder, .action = action});
 }
 
+static void on_failure(void *userdata, const struct dg_story *story)
+{
+	broadcast(userdata, send_failure, &(struct news){.story = story});
+}
+
+static void on_repaired(void *userdata, const char *device, uint64_t n_ranges, uint64_t n_bytes)
+{
+	broadcast(userdata, send_repaired,
+		  &(struct news){.device = device, .n_ranges = n_ranges, .n_bytes = n_bytes});
+}
+
 static void on_ended(void *userdata, const struct dg_story *story)
 {
 	broadcast(userdata, send_ended, &(struct news){.story = story});
@@ -116,6 +141,8 @@ static const struct manager_observer observer = {
 	.incident_began = on_began,
 	.incident_changed = on_changed,
 	.holder_acted = on_acted,
+	.failure_seen = on_failure,
+	.failures_repaired = on_repaired,
 	.incident_ended = on_ended,
 	.incident_forgotten = on_forgotten,
 	.devices_changed = on_devices,

@@ -6,6 +6,7 @@ int main(int argc, char *argv[])
 {
 	static const struct manager_paths paths = {
 		.run_dir = DG_RUN_DIR,
+		.state_dir = DG_STATE_DIR,
 		.step = DAXGUARD_STEP_PATH,
 		.journal = DG_JOURNAL_SOCKET,
 		.kmsg = DG_KMSG,

@@ -129,6 +129,7 @@ static int add_device(struct list *list, struct record record)
 		device->numa = (int)numa;
 	/* What a record does not say stays 0. */
 	(void)!dg_record_get_u64(record.text, record.n, "SIZE", &device->size);
+	(void)!dg_record_get_u64(record.text, record.n, "DISKSEQ", &device->diskseq);
 	(void)!dg_record_get_dev(record.text, record.n, "DEV", &device->dev);
 	return add_links(device, record);
 }
@@ -221,6 +222,8 @@ static void on_topology(void *userdata, const struct step_outcome *outcome)
 	m->n_devices = list.n_items;
 	OBSERVE(m, devices_changed, old.items, old.n_items);
 	devices_free(old.items, old.n_items);
+	checks_devices(m);
+	repairs_devices(m);
 }
 
 int devices_set_protected(struct manager *m, const char *output, size_t n_output)
@@ -252,7 +255,29 @@ int devices_set_protected(struct manager *m, const char *output, size_t n_output
 	free(m->protected);
 	m->protected = items;
 	m->n_protected = n;
+	m->knows_protected = true;
+	m->n_protected_lists++;
+	failures_go_on(m);
 	return 0;
+}
+
+/* The one that a service began with; udevd has workers that come and go. */
+static bool is_first_of_unit(const struct manager *m, const struct manager_protected *p)
+{
+	for (size_t i = 0; i < m->n_protected; i++)
+		if (strcmp(m->protected[i].name, p->name) == 0 &&
+		    m->protected[i].process.start_ns < p->process.start_ns)
+			return false;
+	return true;
+}
+
+bool devices_knows_protected(struct manager *m)
+{
+	for (size_t i = 0; i < m->n_protected; i++)
+		if (is_first_of_unit(m, &m->protected[i]) &&
+		    !manager_is_alive(m, m->protected[i].process))
+			return false;
+	return m->knows_protected;
 }
 
 static void on_protected(void *userdata, const struct step_outcome *outcome)
@@ -264,6 +289,18 @@ static void on_protected(void *userdata, const struct step_outcome *outcome)
 	    devices_set_protected(m, outcome->output, outcome->n_output) < 0)
 		log_message(m, LOG_WARNING, NULL, "The protected services could not be listed: %s",
 			    outcome->error);
+}
+
+uint64_t devices_ask_protected(struct manager *m)
+{
+	static const char *const argv[] = {"protected", NULL};
+
+	/* One that runs may have seen who is gone by now. */
+	if (m->protected_step)
+		return m->n_protected_lists + 2;
+	if (step_start(m->steps, argv, PROTECTED_US, on_protected, m, &m->protected_step) < 0)
+		m->protected_step = NULL;
+	return m->n_protected_lists + 1;
 }
 
 static int on_ready(sd_event_source *source, void *userdata)
@@ -279,7 +316,6 @@ static int on_ready(sd_event_source *source, void *userdata)
 static int on_timer(sd_event_source *source, uint64_t usec, void *userdata)
 {
 	static const char *const topology[] = {"topology", NULL};
-	static const char *const protected[] = {"protected", NULL};
 	struct manager *m = userdata;
 
 	if (manager_is_holding(m))
@@ -291,8 +327,7 @@ static int on_timer(sd_event_source *source, uint64_t usec, void *userdata)
 	}
 	if (step_start(m->steps, topology, TOPOLOGY_US, on_topology, m, &m->topology_step) < 0)
 		m->topology_step = NULL;
-	if (step_start(m->steps, protected, PROTECTED_US, on_protected, m, &m->protected_step) < 0)
-		m->protected_step = NULL;
+	devices_ask_protected(m);
 	sd_event_source_set_enabled(m->ready_source, SD_EVENT_ONESHOT);
 	return 0;
 }
@@ -320,6 +355,12 @@ void devices_hold(struct manager *m)
 	m->protected_step = NULL;
 }
 
+bool devices_are_fresh(const struct manager *m)
+{
+	return !m->topology_step && m->topology_timer &&
+	       sd_event_source_get_enabled(m->topology_timer, NULL) == 0;
+}
+
 int devices_start(struct manager *m)
 {
 	int r;
@@ -344,6 +385,14 @@ void devices_done(struct manager *m)
 	m->n_devices = 0;
 	m->protected = NULL;
 	m->n_protected = 0;
+}
+
+const struct manager_device *devices_find(const struct manager *m, dg_dev_t dev, bool is_char)
+{
+	for (size_t i = 0; i < m->n_devices; i++)
+		if (m->devices[i].dev == dev && (m->devices[i].mode == DG_MODE_DEVDAX) == is_char)
+			return &m->devices[i];
+	return NULL;
 }
 
 const struct manager_device *manager_devices(struct manager *m, size_t *ret_n)

@@ -12,9 +12,6 @@
 #include "manager-internal.h"
 #include "names.h"
 
-/* The step ends what the hook has started, and then itself. */
-#define HOOK_SLACK_US 3000000ULL
-
 /* An answer that a healthy service manager gives at once. */
 #define STOP_TIMEOUT_US 5000000ULL
 
@@ -76,7 +73,7 @@ static void tell(const struct errand *errand, const char *outcome, int status, u
 		}
 }
 
-static void tell_hook(const struct errand *errand, const struct step_outcome *outcome)
+const char *hook_end(const struct step_outcome *outcome, int *ret_status, const char **ret_output)
 {
 	const char *cursor = outcome->output, *how = NULL, *output = NULL, *record;
 	uint64_t status = 0;
@@ -88,13 +85,25 @@ static void tell_hook(const struct errand *errand, const struct step_outcome *ou
 		output = dg_record_get(record, n, "OUTPUT");
 		(void)!dg_record_get_u64(record, n, "STATUS", &status);
 	}
+	*ret_output = output ?: outcome->error;
+	*ret_status = 0;
 	if (outcome->end == STEP_TIMEOUT || (how && strcmp(how, "timeout") == 0))
-		tell(errand, "hook-timeout", 0, outcome->took_us, output ?: outcome->error);
-	else if (outcome->end == STEP_OK && how && strcmp(how, "exited") == 0 && status == 0)
-		tell(errand, "ok", 0, outcome->took_us, output ?: "");
-	else
-		tell(errand, "hook-failed", (int)status, outcome->took_us,
-		     output ?: outcome->error);
+		return "hook-timeout";
+	if (outcome->end == STEP_OK && how && strcmp(how, "exited") == 0 && status == 0) {
+		*ret_output = output ?: "";
+		return "ok";
+	}
+	*ret_status = (int)status;
+	return "hook-failed";
+}
+
+static void tell_hook(const struct errand *errand, const struct step_outcome *outcome)
+{
+	const char *output, *end;
+	int status;
+
+	end = hook_end(outcome, &status, &output);
+	tell(errand, end, status, outcome->took_us, output);
 }
 
 static void tell_stop(const struct errand *errand, const struct step_outcome *outcome)
@@ -130,8 +139,9 @@ static int start(struct errand *errand)
 	const char *const argv[] = {is_hook ? "hook" : "stop", NULL};
 
 	return step_start_with(errand->incident->m->steps, argv, errand->input.data,
-			       errand->input.n, errand->timeout_us + (is_hook ? HOOK_SLACK_US : 0),
-			       on_step, errand, &errand->step);
+			       errand->input.n,
+			       errand->timeout_us + (is_hook ? DG_HOOK_SLACK_US : 0), on_step,
+			       errand, &errand->step);
 }
 
 /* In the order in which they came, so many at a time. */

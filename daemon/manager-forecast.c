@@ -335,7 +335,8 @@ static void scan(struct manager_forecast *f)
 	int r;
 
 	if (klink_module_present(f->m->link))
-		r = scan_start(f->m, 0, dev, STEP_US, on_scan, f, &f->scan);
+		r = scan_start(f->m, &(struct scan_what){SCAN_DEVICE, .dev = dev}, STEP_US, on_scan,
+			       f, &f->scan);
 	else
 		r = query_start_procscan(f->m, dev, STEP_US, on_procscan, f, &f->step);
 	if (r < 0)

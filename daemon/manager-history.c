@@ -39,14 +39,33 @@ void history_forget(struct manager *m, uint64_t id)
 			forget_at(m, i - 1);
 }
 
-/* By number, and by what takes most of the memory, which is locked. */
-static bool is_too_much(const struct manager *m)
+/*
+ * The oldest of those that are too many: by number, each kind for itself, so that a
+ * module that fails page by page leaves the removals; and by what takes most of the
+ * memory, which is locked. What a user asked for has ids of its own: time tells.
+ * SIZE_MAX: none.
+ */
+static size_t too_much(const struct manager *m)
 {
-	size_t n_holders = 0;
+	size_t n[_DG_STORY_KIND_MAX] = {}, oldest[_DG_STORY_KIND_MAX] = {};
+	size_t n_parts = 0, n_parts_of[_DG_STORY_KIND_MAX] = {};
 
-	for (size_t i = 0; i < m->n_kept; i++)
-		n_holders += m->kept[i]->n_holders;
-	return m->n_kept > m->config.settings.incidents_max || n_holders > DG_HOLDERS_KEPT_MAX;
+	for (size_t i = 0; i < m->n_kept; i++) {
+		const struct dg_story *story = m->kept[i];
+
+		if (n[story->kind]++ == 0 ||
+		    story->began_us < m->kept[oldest[story->kind]]->began_us)
+			oldest[story->kind] = i;
+		n_parts += story->n_holders + story->n_failures;
+		n_parts_of[story->kind] += story->n_holders + story->n_failures;
+	}
+	for (unsigned kind = 0; kind < _DG_STORY_KIND_MAX; kind++)
+		if (n[kind] > m->config.settings.incidents_max)
+			return oldest[kind];
+	if (n_parts <= DG_HOLDERS_KEPT_MAX)
+		return SIZE_MAX;
+	return n_parts_of[DG_STORY_FAILURE] > n_parts / 2 ? oldest[DG_STORY_FAILURE]
+							  : oldest[DG_STORY_REMOVAL];
 }
 
 int history_keep(struct manager *m, struct dg_story *story)
@@ -66,22 +85,11 @@ int history_keep(struct manager *m, struct dg_story *story)
 	return 0;
 }
 
-/* What a user asked for has ids of its own: time tells. */
-static size_t oldest(const struct manager *m)
-{
-	size_t at = 0;
-
-	for (size_t i = 1; i < m->n_kept; i++)
-		if (m->kept[i]->began_us < m->kept[at]->began_us)
-			at = i;
-	return at;
-}
-
 void history_trim(struct manager *m)
 {
-	while (is_too_much(m)) {
-		size_t at = oldest(m);
+	size_t at;
 
+	while ((at = too_much(m)) != SIZE_MAX) {
 		if (m->store)
 			store_remove(m->store, m->kept[at]->id);
 		forget_at(m, at);
@@ -142,15 +150,48 @@ static int close_story(struct manager *m, struct dg_story *story)
 	return r == -ENOMEM ? r : 0;
 }
 
+/* A memory failure that no daemon has gone on with: the kernel does not have it any more. */
+static int close_failure(struct manager *m, struct dg_story *story)
+{
+	struct store_record *record;
+	struct entry entry;
+	int r;
+
+	if (dg_state_is_final(story->state))
+		return 0;
+	r = store_record_open(m->store, story->id, DG_RECORD_MAX, &record);
+	if (r < 0)
+		record = NULL;
+	entry_begin(&entry, "end");
+	entry_text(&entry, "state", dg_state_name(DG_STATE_ABANDONED));
+	entry_text(&entry, "outcome", "interrupted");
+	r = entry_write(m, &entry, record, story);
+	store_record_close(record);
+	/* Whether the ledger has it nobody knows, if the module was unloaded: it is not said. */
+	log_failure(m, story, true);
+	return r == -ENOMEM ? r : 0;
+}
+
 static int load_story(struct manager *m, struct dg_story *story)
 {
-	int r = close_story(m, story), kept = history_keep(m, story);
+	int r = story->kind == DG_STORY_FAILURE ? close_failure(m, story) : close_story(m, story);
+	int kept = history_keep(m, story);
 
 	if (kept < 0)
 		story_free(story);
 	else
 		history_trim(m);
 	return r < 0 ? r : kept;
+}
+
+static bool is_open(struct manager *m, uint64_t id)
+{
+	const struct dg_story *story;
+
+	for (size_t i = 0; (story = failures_story(m, i)); i++)
+		if (story->id == id)
+			return true;
+	return incident_find(m, id) != NULL;
 }
 
 int history_load(struct manager *m)
@@ -165,7 +206,7 @@ int history_load(struct manager *m)
 	for (size_t i = 0; i < n; i++) {
 		struct dg_story *story;
 
-		if (incident_find(m, ids[i]))
+		if (is_open(m, ids[i]))
 			continue;
 		r = read_story(m, ids[i], &story);
 		if (r == -EBADMSG || r == -ENOENT) {
@@ -186,6 +227,51 @@ struct dg_story *history_read(struct manager *m, uint64_t id)
 	struct dg_story *story;
 
 	return read_story(m, id, &story) < 0 ? NULL : story;
+}
+
+static int recall(struct manager *m, uint64_t id, struct dg_told_list *told,
+		  struct dg_counted_list *counted,
+		  void (*func)(void *userdata, const struct dg_story *story), void *userdata)
+{
+	struct dg_story *story;
+	char *text;
+	size_t n;
+	int r;
+
+	/* Not of this boot, or nothing of it can be read: nobody was told. */
+	if (read_story(m, id, &story) < 0)
+		return 0;
+	if (story->kind != DG_STORY_FAILURE || strcmp(story->boot_id, m->info.boot_id) != 0) {
+		story_free(story);
+		return 0;
+	}
+	func(userdata, story);
+	story_free(story);
+	r = store_read(m->store, id, DG_RECORD_MAX, &text, &n);
+	if (r < 0)
+		return r;
+	r = dg_told_read(told, text, n);
+	if (r >= 0)
+		r = dg_counted_read(counted, text, n);
+	free(text);
+	return r;
+}
+
+int history_recall(struct manager *m, struct dg_told_list *told, struct dg_counted_list *counted,
+		   void (*func)(void *userdata, const struct dg_story *story), void *userdata)
+{
+	uint64_t *ids;
+	size_t n;
+	int r;
+
+	r = store_list(m->store, &ids, &n);
+	if (r < 0)
+		return r;
+	for (size_t i = 0; i < n && r >= 0; i++)
+		if (ids[i] >= DG_FAILURE_ID)
+			r = recall(m, ids[i], told, counted, func, userdata);
+	free(ids);
+	return r;
 }
 
 void history_done(struct manager *m)
@@ -213,24 +299,31 @@ static size_t kept_below(const struct manager *m, uint64_t id)
 	return low;
 }
 
+/* Open ones by ascending id: failures come after all removals. */
+static const struct dg_story *open_at(const struct manager *m, size_t n)
+{
+	return n < m->n_open ? m->open[n]->story : failures_story(m, n - m->n_open);
+}
+
 const struct dg_story *manager_incident_find(struct manager *m, uint64_t id)
 {
-	struct incident *incident = incident_find(m, id);
+	const struct dg_story *story;
 	size_t at = kept_below(m, id);
 
-	if (incident)
-		return incident->story;
+	for (size_t i = 0; (story = open_at(m, i)); i++)
+		if (story->id == id)
+			return story;
 	return at < m->n_kept && m->kept[at]->id == id ? m->kept[at] : NULL;
 }
 
 /* Two ascending lists, read as one. */
 const struct dg_story *manager_incident_at(struct manager *m, size_t n)
 {
+	const struct dg_story *story;
 	size_t open;
 
-	for (open = 0; open < m->n_open; open++) {
-		const struct dg_story *story = m->open[open]->story;
-		size_t at = open + kept_below(m, m->open[open]->core.request.id);
+	for (open = 0; (story = open_at(m, open)); open++) {
+		size_t at = open + kept_below(m, story->id);
 
 		if (at == n)
 			return story;

@@ -100,7 +100,7 @@ static void watch_free(struct watch *watch)
 }
 
 /* The order matters: a pid that was checked before it was held proves nothing. */
-static int open_process(struct manager *m, struct dg_process process)
+int manager_open_process(struct manager *m, struct dg_process process)
 {
 	uint64_t start_ns;
 	int fd, r;
@@ -127,7 +127,7 @@ static int watch_new(struct incident *incident, struct dg_process process, struc
 		return -ENOMEM;
 	watch->incident = incident;
 	watch->process = process;
-	watch->fd = open_process(incident->m, process);
+	watch->fd = manager_open_process(incident->m, process);
 	if (watch->fd < 0) {
 		watch->error = -watch->fd;
 		watch->fd = -1;
@@ -318,7 +318,7 @@ static bool is_of_hook(struct manager *m, pid_t pid)
 	for (int i = 0; i < ANCESTORS_MAX && pid > 1; i++) {
 		struct dg_procstat stat = {};
 
-		if (errands_own(m, pid))
+		if (errands_own(m, pid) || reactions_own(m, pid))
 			return true;
 		if (read_stat(m, pid, pid, &stat) < 0)
 			return false;
@@ -333,7 +333,7 @@ static int add_hooks(struct manager *m, const struct dg_usage_list *rows,
 	pid_t last = 0;
 	int r = 0;
 
-	if (!errands_any(m))
+	if (!errands_any(m) && !reactions_hooks(m))
 		return 0;
 	for (size_t i = 0; i < rows->n_items && r >= 0; i++) {
 		const struct dg_usage *row = &rows->items[i];

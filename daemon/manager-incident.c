@@ -227,12 +227,13 @@ int incident_open(struct manager *m, const struct dg_request *request)
 	list_insert(m, incident);
 	m->n_total++;
 	manager_holds_changed(m);
+	failures_removal(m, request);
 	if (request->state == DG_KSTATE_ORPHANED ||
 	    (resumed && request->state < DG_KSTATE_REVOKING))
 		m->n_taken_over++;
 	if (resumed) {
 		write_resume(incident);
-		incident_inherit_jobs(incident);
+		jobs_inherit(m, incident->record, incident->story);
 		errands_inherit(incident);
 		units_thaw(m, incident->record, incident->story);
 	} else {

@@ -14,6 +14,14 @@
  *	manager-units.c	    units as a whole: signalled, stopped, frozen, thawed
  *	manager-errands.c   hooks, and what the service manager is asked for
  *	manager-scan.c	    one scan at a time, as the module keeps one snapshot
+ *	manager-failures.c  failed pages: what the kernel keeps, and may forget
+ *	manager-checks.c    lists of bad blocks, looked at
+ *	manager-repairs.c   bad ranges that are good again
+ *	manager-failure.c   those of one device, until everybody has been told
+ *	manager-place.c	    what they were used for
+ *	manager-failure-record.c  the record of that, and the journal
+ *	manager-failure-limit.c   whether there are too many
+ *	manager-failure-action.c  what is done about them, once everybody has been told
  *	manager-query.c	    who uses a device, for a client
  *	manager-forecast.c  what a removal would come to, likewise
  *	manager-devices.c   topology and protected processes, while nothing is held
@@ -24,11 +32,16 @@
  *	manager-reload.c    rules and configuration, read again
  *	manager-names.c	    users and groups of rules
  *	manager-status.c    how the daemon is
+ *	manager-ledger.c    failures of memory, see keeper.h
  *	manager-log.c	    the journal
  */
 #pragma once
 
+#include <time.h>
+
 #include "config.h"
+#include "core/burst.h"
+#include "core/counted.h"
 #include "core/description.h"
 #include "core/incident.h"
 #include "core/look.h"
@@ -39,15 +52,23 @@
 #include "io/logger.h"
 #include "io/steps.h"
 #include "io/store.h"
+#include "keeper.h"
 #include "manager.h"
 #include "names.h"
 #include "policy-files.h"
 
+struct checks;
+struct entry;
 struct errand;
+struct failure;
+struct failures;
 struct incident;
+struct ledger;
 struct looks;
 struct manager_forecast;
 struct names;
+struct places;
+struct repairs;
 struct scan;
 
 /* Texts, NULL at the end if there are any. */
@@ -87,6 +108,8 @@ struct manager {
 	struct doorbell *doorbell;
 	struct logger *logger;
 	struct store *store;
+	struct keeper *keeper; /* of failures */
+	struct ledger *ledger;
 	struct dg_process self;
 	uint64_t started_wall_us;
 
@@ -98,7 +121,11 @@ struct manager {
 	struct dg_story **kept; /* over, by ascending id */
 	size_t n_kept;
 
-	struct scan *scans; /* the first one is at work in the module */
+	struct failures *failures;
+	struct checks *checks;
+	struct repairs *repairs;
+	struct dg_tally *tallies; /* of namespaces with a limit */
+	struct scan *scans;       /* the first one is at work in the module */
 	struct manager_query *queries;
 	struct manager_forecast *forecasts;
 
@@ -109,6 +136,8 @@ struct manager {
 	uint64_t look_by_us; /* when the timer goes off, whatever comes until then */
 	struct manager_protected *protected;
 	size_t n_protected;
+	bool knows_protected;
+	uint64_t n_protected_lists; /* made so far */
 	struct step *protected_step;
 
 	sd_event_source *refresh_source;
@@ -180,6 +209,7 @@ struct incident {
 
 /* manager.c */
 uint64_t manager_now(const struct manager *m);
+uint64_t manager_clock_ns(clockid_t clock);
 void manager_holds_changed(struct manager *m);
 
 /* manager-module.c */
@@ -214,13 +244,15 @@ void incident_effect(struct incident *incident, const struct dg_effect *effect);
 /* manager-jobs.c */
 void incident_start_job(struct incident *incident, enum dg_job job, uint64_t timeout_us);
 void incident_cancel_jobs(struct incident *incident);
-/* Those of a daemon that is dead: said to be over, and what is left of them is adopted. */
-void incident_inherit_jobs(struct incident *incident);
+/* Those of a daemon that is dead: over, and what is left is adopted. record: NULL for none. */
+void jobs_inherit(struct manager *m, struct store_record *record, struct dg_story *story);
 /* The module's work; false: none of ours. */
 bool incident_completed(struct manager *m, uint32_t token, int error);
 const char **block_devices(const struct dg_request *request, const char *verb); /* to be freed */
 
 /* manager-rules.c */
+/* The mounts of a device, as they were at rest. 1: they are known. -ENOMEM. */
+int rules_add_mounts(struct manager *m, const char *name, struct dg_description *description);
 /*
  * What rules ask of the devices, but their mounts: by what the kernel says of them and
  * what was known of them at rest. -ENOMEM.
@@ -231,6 +263,11 @@ int rules_describe(struct manager *m, const struct dg_request *request,
 void incident_choose_rules(struct incident *incident);
 void incident_write_device_rule(struct incident *incident);
 void incident_write_rule(struct incident *incident, const struct dg_rule *rule);
+/*
+ * Once, and before its first holder: the next daemon may find other files. The text, to be
+ * freed when *ret was written; NULL: there is nothing to be written.
+ */
+char *rule_entry(const struct dg_story *story, const struct dg_rule *rule, struct entry *ret);
 
 /* manager-looks.c. The answer comes once, from the event loop; holders are looks' own. */
 typedef void (*looks_func)(void *userdata, struct dg_holder_list *holders,
@@ -253,6 +290,8 @@ bool incident_has_exited(struct incident *incident, size_t entry);
 void incident_unwatch_all(struct incident *incident);
 int manager_merge_holders(struct manager *m, const struct dg_request *request,
 			  const struct dg_usage_list *rows, struct dg_holder_list *ret);
+/* A pidfd of this process, and of no later one of its pid. -ESRCH, and others. */
+int manager_open_process(struct manager *m, struct dg_process process);
 int manager_read_self(struct manager *m);
 bool manager_is_alive(struct manager *m, struct dg_process process);
 void manager_read_comm(struct manager *m, pid_t pid, char ret[static DG_COMM_LEN]);
@@ -269,18 +308,79 @@ void units_thaw(struct manager *m, struct store_record *record, struct dg_story 
 /* manager-errands.c; the first outcome, what comes of it is written later */
 const char *errand_exec(struct incident *incident, const struct dg_deed *deed, const char *unit);
 const char *errand_stop(struct incident *incident, const struct dg_deed *deed, const char *unit);
+/* How a hook's step has ended. *ret_output: what it said, within outcome. */
+const char *hook_end(const struct step_outcome *outcome, int *ret_status, const char **ret_output);
+#define DG_HOOK_SLACK_US 3000000ULL /* the step ends what the hook has started, then itself */
 void errands_start(struct incident *incident); /* those that wait, after that was written */
 void errands_cancel(struct incident *incident, bool told);
 void errands_inherit(struct incident *incident);      /* those of a daemon that is dead */
 bool errands_own(const struct manager *m, pid_t pid); /* it is the step of one */
 bool errands_any(const struct manager *m);
 
-/* manager-scan.c; by id or, if that is 0, by dev. One answer, from the event loop. */
-int scan_start(struct manager *m, uint64_t id, dg_dev_t dev, uint64_t timeout_us, scan_func func,
+/* manager-scan.c. One answer, from the event loop. */
+enum scan_kind {
+	SCAN_REQUEST, /* id */
+	SCAN_UNMAP,   /* dev, range, badblocks: rows say only whether they are truncated */
+	SCAN_RANGE,   /* dev, range; no file systems */
+	SCAN_CHECK,   /* dev; likewise */
+	SCAN_DEVICE,  /* dev */
+};
+struct scan_what {
+	enum scan_kind kind;
+	uint64_t id;
+	dg_dev_t dev;
+	struct dg_range range;
+	bool badblocks;
+};
+int scan_start(struct manager *m, const struct scan_what *what, uint64_t timeout_us, scan_func func,
 	       void *userdata, struct scan **ret);
 struct scan *scan_cancel(struct scan *scan); /* NULL is fine; returns NULL */
 bool scan_completed(struct manager *m, uint32_t token, int error, bool truncated);
 int procscan_read(const char *output, size_t n_output, struct dg_usage_list *ret);
+
+/* manager-failures.c */
+int failures_new(struct manager *m); /* -ENOMEM and the like: none is handled */
+void failures_free(struct manager *m);
+void failures_registered(struct manager *m);
+void failures_look(struct manager *m); /* the kernel may have some: soon */
+void failures_seen(struct manager *m, const struct dg_failure_record *record);
+/* A removal has begun: what it takes away is left to it. */
+void failures_removal(struct manager *m, const struct dg_request *request);
+/* What takes time, and can wait: not while any removal is open. */
+void failures_hold(struct manager *m, bool holding);
+size_t failures_open(const struct manager *m);
+const struct dg_story *failures_story(const struct manager *m, size_t n); /* or NULL */
+struct failure *failures_first(const struct manager *m);                  /* or NULL */
+
+/* manager-checks.c: lists of bad blocks */
+int checks_new(struct manager *m); /* -ENOMEM */
+void checks_free(struct manager *m);
+void checks_registered(struct manager *m);
+void checks_devices(struct manager *m); /* of what is new among them */
+
+/* manager-repairs.c */
+int repairs_new(struct manager *m); /* -ENOMEM, and those of sd_event_add_time(3) */
+void repairs_free(struct manager *m);
+void repairs_begin(struct manager *m);              /* what was bad before is known */
+void repairs_devices(struct manager *m);            /* of what is new among them */
+void repairs_look(struct manager *m, dg_dev_t dev); /* its list may be another: soon */
+void repairs_hold(struct manager *m, bool holding);
+
+/* manager-failure.c */
+#define DG_FAILURE_ID 1000000000000ULL  /* and the serial of the first record: its number */
+void failures_go_on(struct manager *m); /* from the loop: what they wait for may be there */
+
+/* manager-failure-record.c */
+/* written: nothing is to be said of the ledger; else that it has not all of it as yet. */
+void log_failure(struct manager *m, const struct dg_story *story, bool written);
+
+/* manager-failure-limit.c */
+void limits_past(void *m, const struct dg_ledger *past); /* for keeper_set_past() */
+void limit_recall(struct manager *m, const struct dg_story *story);
+
+/* manager-failure-action.c */
+bool reactions_own(const struct manager *m, pid_t pid); /* it is the step of a hook */
+bool reactions_hooks(const struct manager *m);          /* there is one */
 
 /* manager-policy.c */
 int lines_add(struct lines *lines, const char *format, ...) __attribute__((format(printf, 2, 3)));
@@ -319,8 +419,18 @@ int devices_start(struct manager *m);
 void devices_look_again(struct manager *m); /* soon, and only while nothing is held */
 void devices_hold(struct manager *m);       /* a hold begins: stop looking */
 void devices_done(struct manager *m);
+bool devices_are_fresh(const struct manager *m); /* nothing has been heard of since the last look */
+/* A disk's number may be a character device's as well. NULL: there is none. */
+const struct manager_device *devices_find(const struct manager *m, dg_dev_t dev, bool is_char);
 /* Records of the step `protected`. */
 int devices_set_protected(struct manager *m, const char *output, size_t n_output);
+/* Who is protected is known, and nobody of them has been replaced since. */
+bool devices_knows_protected(struct manager *m);
+/*
+ * By a step, also while something is held. The number of the list that is made of now,
+ * of m->n_protected_lists.
+ */
+uint64_t devices_ask_protected(struct manager *m);
 
 /* manager-history.c */
 int history_load(struct manager *m);
@@ -331,6 +441,9 @@ struct dg_story *history_read(struct manager *m, uint64_t id);
 void history_forget(struct manager *m, uint64_t id); /* its record stays */
 void history_done(struct manager *m);
 struct dg_story *story_free(struct dg_story *story);
+/* Of memory failures of this boot: who was told, what may be counted; each one's id and story. */
+int history_recall(struct manager *m, struct dg_told_list *told, struct dg_counted_list *counted,
+		   void (*func)(void *userdata, const struct dg_story *story), void *userdata);
 
 /* manager-record.c: one event, built, written, told. */
 struct entry {
@@ -353,6 +466,26 @@ void incident_write_text(struct incident *incident, const char *kind, const char
 void incident_write_begin(struct incident *incident);
 void incident_write_holder(struct incident *incident, const struct dg_plan_entry *holder);
 void incident_write_done(struct incident *incident);
+
+/* manager-ledger.c */
+int ledger_begin(struct manager *m);
+void ledger_done(struct manager *m);
+struct dg_counted_list *ledger_counted(struct manager *m); /* for dg_counted_read() */
+/* The kernel has forgotten all up to this serial, and a dump has been read since. */
+void ledger_forgotten(struct manager *m, uint64_t serial);
+/*
+ * What the kernel has told of, as far as it is news. func: with m, once, when that is on the
+ * medium, or why it is not. *ret_seq: for ledger_has(). -EINVAL: it is nothing for the ledger,
+ * of which it is not known where it lies. -EAGAIN: only who has read the ledger can say what of
+ * it is news. -ENOMEM, -ENOSPC. It was not taken then, and there is no call.
+ */
+int ledger_report(struct manager *m, const struct dg_failure_record *record, keeper_func func,
+		  uint64_t *ret_seq);
+/* It is on the medium. */
+bool ledger_has(struct manager *m, uint64_t *seq);
+/* A process more was told of what the order is about, of the story's device. */
+void ledger_told(struct manager *m, const struct dg_story *story,
+		 const struct dg_burst_order *order);
 
 /* manager-log.c */
 /* watched: this daemon was there when it ended. */

@@ -352,10 +352,11 @@ static int start_module_work(struct job *job, uint64_t timeout_us)
 static int start_scan(struct job *job, uint64_t timeout_us)
 {
 	const struct dg_request *request = &job->incident->core.request;
-	uint64_t id = request->by_user ? 0 : request->id;
-	dg_dev_t dev = request->by_user ? request->targets[0].dev : 0;
+	struct scan_what what = {SCAN_REQUEST, .id = request->id};
 
-	return scan_start(job->incident->m, id, dev, timeout_us, on_scan, job, &job->scan);
+	if (request->by_user)
+		what = (struct scan_what){SCAN_DEVICE, .dev = request->targets[0].dev};
+	return scan_start(job->incident->m, &what, timeout_us, on_scan, job, &job->scan);
 }
 
 static int start(struct job *job, uint64_t timeout_us)
@@ -439,12 +440,10 @@ static const char *inherit(struct manager *m, const struct dg_story_job *job)
 	return step_adopt(m->steps, job->process.pid, job->process.start_ns) < 0 ? "lost" : STUCK;
 }
 
-void incident_inherit_jobs(struct incident *incident)
+void jobs_inherit(struct manager *m, struct store_record *record, struct dg_story *story)
 {
-	struct manager *m = incident->m;
-
-	for (size_t i = 0; i < incident->story->n_jobs; i++) {
-		const struct dg_story_job *job = &incident->story->jobs[i];
+	for (size_t i = 0; i < story->n_jobs; i++) {
+		const struct dg_story_job *job = &story->jobs[i];
 		struct entry entry;
 
 		/* The daemon that adopted it first is dead as well, and has told its end. */
@@ -456,6 +455,7 @@ void incident_inherit_jobs(struct incident *incident)
 		entry_text(&entry, "name", job->name);
 		entry_text(&entry, "end", inherit(m, job));
 		entry_number(&entry, "took_us", manager_now(m) - job->at_us);
-		incident_write(incident, &entry);
+		/* What cannot be written shows with the next entry. */
+		(void)!entry_write(m, &entry, record, story);
 	}
 }

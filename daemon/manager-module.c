@@ -138,6 +138,7 @@ static void register_again_later(struct manager *m)
 /* 0: no module, which is no failure, or registered. */
 static int try_register(struct manager *m)
 {
+	bool again = m->registered;
 	int r;
 
 	m->registered = false;
@@ -152,7 +153,11 @@ static int try_register(struct manager *m)
 	if (r < 0)
 		return r;
 	m->registered = true;
+	/* What is held waits, what has failed does not. */
 	get_pending(m);
+	failures_registered(m);
+	if (!again)
+		checks_registered(m);
 	return 0;
 }
 
@@ -209,6 +214,11 @@ static void on_done(void *userdata, const struct dg_done *done)
 		return;
 	dg_incident_ended(&incident->core, done, manager_now(m), &incident->effects);
 	incident_carry_out(incident);
+}
+
+static void on_failure(void *userdata, const struct dg_failure_record *record)
+{
+	failures_seen(userdata, record);
 }
 
 static void on_completed(void *userdata, uint32_t token, int error, bool truncated)
@@ -283,6 +293,7 @@ int module_start(struct manager *m)
 	static const struct klink_ops ops = {
 		.event = on_event,
 		.done = on_done,
+		.failure = on_failure,
 		.completed = on_completed,
 		.lost = on_lost,
 		.module = on_module,

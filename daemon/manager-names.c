@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/grow.h"
 #include "core/record.h"
 #include "manager-internal.h"
 
@@ -44,16 +45,9 @@ static int add(void *userdata, const struct dg_rule *rule, enum dg_key key,
 	       const struct dg_pattern *pattern)
 {
 	struct names *names = userdata;
-	size_t n = names->n_items;
-	struct name *grown;
 
-	/* By doubling. */
-	if ((n & (n - 1)) == 0) {
-		grown = reallocarray(names->items, n > 0 ? 2 * n : 1, sizeof(*grown));
-		if (!grown)
-			return -ENOMEM;
-		names->items = grown;
-	}
+	if (DG_GROW(names->items, names->n_items) < 0)
+		return -ENOMEM;
 	names->items[names->n_items++] = (struct name){.key = key, .text = pattern->text};
 	return 0;
 }

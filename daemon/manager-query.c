@@ -89,9 +89,8 @@ int query_start_procscan(struct manager *m, dg_dev_t dev, uint64_t timeout_us, s
 	const char *argv[] = {"procscan", NULL, NULL};
 	char text[24];
 
-	for (size_t i = 0; i < m->n_devices; i++)
-		if (m->devices[i].dev == dev && m->devices[i].mode == DG_MODE_DEVDAX)
-			return -EOPNOTSUPP;
+	if (devices_find(m, dev, true))
+		return -EOPNOTSUPP;
 	snprintf(text, sizeof(text), "%" PRIu32 ":%" PRIu32, DG_DEV_MAJOR(dev), DG_DEV_MINOR(dev));
 	argv[1] = text;
 	return step_start(m->steps, argv, timeout_us, func, userdata, ret);
@@ -110,7 +109,8 @@ int manager_query_holders(struct manager *m, dg_dev_t dev, manager_holders_func 
 		.m = m, .next = m->queries, .dev = dev, .func = func, .userdata = userdata};
 	m->queries = query;
 	if (klink_module_present(m->link))
-		r = scan_start(m, 0, dev, QUERY_US, on_scan, query, &query->scan);
+		r = scan_start(m, &(struct scan_what){SCAN_DEVICE, .dev = dev}, QUERY_US, on_scan,
+			       query, &query->scan);
 	else
 		r = query_start_procscan(m, dev, QUERY_US, on_step, query, &query->step);
 	if (r < 0) {

@@ -5,7 +5,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <syslog.h>
-#include <time.h>
 
 #include "manager-internal.h"
 
@@ -62,14 +61,6 @@ void entry_process(struct entry *entry, struct dg_process process)
 	entry_number(entry, "start_ns", process.start_ns);
 }
 
-static uint64_t wall_now(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_REALTIME, &now);
-	return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
-}
-
 /* The incident goes on all the same: a record is for later, a hold is now. */
 static void lose_record(struct incident *incident, int error)
 {
@@ -89,7 +80,7 @@ int entry_write(struct manager *m, struct entry *entry, struct store_record *rec
 	char line[DG_HISTORY_LINE_MAX];
 	int n, added, r = 0;
 
-	entry->event.wall_us = wall_now();
+	entry->event.wall_us = manager_clock_ns(CLOCK_REALTIME) / 1000;
 	entry->event.mono_us = manager_now(m);
 	added = dg_story_add(story, &entry->event);
 	/* Nobody could read it back: that bounds the record as well. */

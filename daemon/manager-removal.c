@@ -6,7 +6,6 @@
 #include <errno.h>
 #include <string.h>
 #include <systemd/sd-id128.h>
-#include <time.h>
 
 #include "manager-internal.h"
 #include "names.h"
@@ -17,11 +16,8 @@
  */
 static uint64_t next_id(struct manager *m)
 {
-	struct timespec now;
-	uint64_t id;
+	uint64_t id = DG_REMOVE_IDS + manager_clock_ns(CLOCK_BOOTTIME) / 1000000000;
 
-	clock_gettime(CLOCK_BOOTTIME, &now);
-	id = DG_REMOVE_IDS + (uint64_t)now.tv_sec;
 	if (id <= m->removal_id)
 		id = m->removal_id + 1;
 	while (manager_incident_find(m, id))

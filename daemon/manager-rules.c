@@ -45,6 +45,17 @@ static int add_mounts_of(struct dg_description *d, const struct dg_story *story)
 	return r;
 }
 
+int rules_add_mounts(struct manager *m, const char *name, struct dg_description *d)
+{
+	const struct manager_device *device = find_device(m, name);
+	int r = 0;
+
+	for (size_t i = 0; device && i < device->n_mounts && r >= 0; i++)
+		r = dg_description_add_mount(d, device->mounts[i].type, device->mounts[i].path,
+					     true);
+	return r < 0 ? r : device != NULL;
+}
+
 int rules_describe(struct manager *m, const struct dg_request *request, struct dg_description *d,
 		   bool *ret_complete)
 {
@@ -100,22 +111,29 @@ void incident_write_device_rule(struct incident *incident)
 	incident_write(incident, &entry);
 }
 
-/* Once, and before its first holder: the next daemon may find other files. */
+char *rule_entry(const struct dg_story *story, const struct dg_rule *rule, struct entry *ret)
+{
+	char *text;
+
+	if (!rule->path || dg_story_find_rule(story, rule->name))
+		return NULL;
+	text = dg_rule_ladder_file(rule);
+	if (!text)
+		return NULL;
+	entry_begin(ret, "rule");
+	entry_text(ret, "name", rule->name);
+	entry_text(ret, "path", rule->path);
+	entry_number(ret, "line", rule->line);
+	entry_text(ret, "text", text);
+	return text;
+}
+
 void incident_write_rule(struct incident *incident, const struct dg_rule *rule)
 {
 	struct entry entry;
-	char *text;
+	char *text = rule_entry(incident->story, rule, &entry);
 
-	if (!rule->path || dg_story_find_rule(incident->story, rule->name))
-		return;
-	text = dg_rule_ladder_file(rule);
-	if (!text)
-		return;
-	entry_begin(&entry, "rule");
-	entry_text(&entry, "name", rule->name);
-	entry_text(&entry, "path", rule->path);
-	entry_number(&entry, "line", rule->line);
-	entry_text(&entry, "text", text);
-	incident_write(incident, &entry);
+	if (text)
+		incident_write(incident, &entry);
 	free(text);
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Scans, one after the other: the module keeps one snapshot for a socket, and
- * the next scan replaces it. Incidents come before clients' questions.
+ * Scans, and what else the module's worker does one after the other for a
+ * socket: it keeps one snapshot, and the next scan replaces it. Removals come
+ * before failures, and both before clients' questions.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -16,8 +17,7 @@
 struct scan {
 	struct manager *m;
 	struct scan *next;
-	uint64_t id; /* of a request; 0: by dev */
-	dg_dev_t dev;
+	struct scan_what what;
 	scan_func func;
 	void *userdata;
 	bool started;
@@ -69,6 +69,26 @@ static int on_deadline(sd_event_source *source, uint64_t usec, void *userdata)
 	return 0;
 }
 
+static int say(struct scan *scan)
+{
+	const struct scan_what *what = &scan->what;
+	struct klink *link = scan->m->link;
+
+	switch (what->kind) {
+	case SCAN_REQUEST:
+		return klink_scan_request(link, what->id, &scan->token);
+	case SCAN_RANGE:
+		return klink_scan_range(link, what->dev, &what->range, &scan->token);
+	case SCAN_UNMAP:
+		return klink_unmap(link, what->dev, &what->range, what->badblocks, &scan->token);
+	case SCAN_CHECK:
+		return klink_check(link, what->dev, &scan->token);
+	case SCAN_DEVICE:
+		return klink_scan_device(link, what->dev, &scan->token);
+	}
+	return -EINVAL;
+}
+
 /* Also for what failed at once: the caller is never answered from within scan_start(). */
 static int on_retry(sd_event_source *source, uint64_t usec, void *userdata)
 {
@@ -77,10 +97,7 @@ static int on_retry(sd_event_source *source, uint64_t usec, void *userdata)
 
 	if (scan->started || scan->m->scans != scan)
 		return 0;
-	if (scan->id != 0)
-		r = klink_scan_request(scan->m->link, scan->id, &scan->token);
-	else
-		r = klink_scan_device(scan->m->link, scan->dev, &scan->token);
+	r = say(scan);
 	if (r == -EBUSY) {
 		if (sd_event_source_set_time_relative(source, BUSY_RETRY_US) >= 0)
 			sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
@@ -103,18 +120,18 @@ static void start_first(struct manager *m)
 		sd_event_source_set_enabled(scan->retry, SD_EVENT_ONESHOT);
 }
 
-/* Before those of clients, but never before one that is at work. */
+/* In the order of enum scan_kind, but never before one that is at work. */
 static void enqueue(struct scan *scan)
 {
 	struct scan **at = &scan->m->scans;
 
-	while (*at && ((*at)->started || scan->id == 0 || (*at)->id != 0))
+	while (*at && ((*at)->started || (*at)->what.kind <= scan->what.kind))
 		at = &(*at)->next;
 	scan->next = *at;
 	*at = scan;
 }
 
-int scan_start(struct manager *m, uint64_t id, dg_dev_t dev, uint64_t timeout_us, scan_func func,
+int scan_start(struct manager *m, const struct scan_what *what, uint64_t timeout_us, scan_func func,
 	       void *userdata, struct scan **ret)
 {
 	struct scan *scan;
@@ -123,7 +140,7 @@ int scan_start(struct manager *m, uint64_t id, dg_dev_t dev, uint64_t timeout_us
 	scan = calloc(1, sizeof(*scan));
 	if (!scan)
 		return -ENOMEM;
-	*scan = (struct scan){.m = m, .id = id, .dev = dev, .func = func, .userdata = userdata};
+	*scan = (struct scan){.m = m, .what = *what, .func = func, .userdata = userdata};
 	r = sd_event_add_time_relative(m->event, &scan->deadline, CLOCK_MONOTONIC, timeout_us, 0,
 				       on_deadline, scan);
 	if (r >= 0)
@@ -152,9 +169,9 @@ bool scan_completed(struct manager *m, uint32_t token, int error, bool truncated
 
 	if (!scan || !scan->started || scan->token != token)
 		return false;
-	if (r >= 0)
+	if (r >= 0 && scan->what.kind != SCAN_UNMAP && scan->what.kind != SCAN_CHECK)
 		r = klink_get_holders(m->link, token, &rows);
-	if (r >= 0)
+	if (r >= 0 && (scan->what.kind == SCAN_REQUEST || scan->what.kind == SCAN_DEVICE))
 		r = klink_get_fs(m->link, token, &fs);
 	rows.truncated = rows.truncated || truncated;
 	if (r < 0)

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* How the daemon is. */
+#include <string.h>
+
 #include "manager-internal.h"
 
 static const char *const *texts(const struct lines *lines)
@@ -11,6 +13,9 @@ static const char *const *texts(const struct lines *lines)
 
 void manager_get_status(struct manager *m, struct manager_status *ret)
 {
+	const struct dg_ledger *ledger = keeper_ledger(m->keeper);
+	struct keeper_status kept = keeper_status(m->keeper);
+
 	*ret = (struct manager_status){
 		.module_present = klink_module_present(m->link),
 		.registered = m->registered,
@@ -36,5 +41,10 @@ void manager_get_status(struct manager *m, struct manager_status *ret)
 		.n_device_rules = m->policy->n_device_rules,
 		.refused = texts(&m->refused),
 		.policy_warnings = texts(&m->warnings),
+		.ledger_read = ledger != NULL,
+		.n_bad = ledger ? dg_ledger_counts(ledger).n_bad : 0,
+		.n_ledger_unwritten = kept.n_unwritten,
+		.n_ledger_skipped = kept.n_skipped,
+		.ledger_error = kept.error < 0 ? strerrorname_np(-kept.error) ?: "unknown" : "",
 	};
 }

@@ -10,21 +10,12 @@
 #include <signal.h>
 #include <string.h>
 #include <syslog.h>
-#include <time.h>
 
 #include "manager-internal.h"
 
 static struct cgroup_paths paths_of(const struct manager *m)
 {
 	return (struct cgroup_paths){.root = m->paths->cgroup, .proc = m->paths->proc};
-}
-
-static uint64_t boot_now_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_BOOTTIME, &now);
-	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
 }
 
 static bool is_inside(struct manager *m, pid_t pid, const char *group)
@@ -93,7 +84,7 @@ static bool write_unit(struct incident *incident, const char *group, enum dg_act
 	entry_begin(&entry, "unit");
 	entry_text(&entry, "action", dg_action_name(action));
 	entry_text(&entry, "cgroup", group);
-	entry_number(&entry, "boot_ns", boot_now_ns());
+	entry_number(&entry, "boot_ns", manager_clock_ns(CLOCK_BOOTTIME));
 	incident_write(incident, &entry);
 	return incident->story->n_units > n_before;
 }

@@ -5,19 +5,25 @@
 #include <stdlib.h>
 #include <string.h>
 #include <syslog.h>
+#include <systemd/sd-login.h>
 #include <time.h>
 
 #include "io/notify.h"
 #include "manager-internal.h"
 #include "names.h"
 
-uint64_t manager_now(const struct manager *m)
+uint64_t manager_clock_ns(clockid_t clock)
 {
 	struct timespec now;
 
-	/* Not the loop's time: an input may follow a slow effect in the same turn. */
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
+	clock_gettime(clock, &now);
+	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+}
+
+/* Not the loop's time: an input may follow a slow effect in the same turn. */
+uint64_t manager_now(const struct manager *m)
+{
+	return manager_clock_ns(CLOCK_MONOTONIC) / 1000;
 }
 
 sd_event *manager_event(struct manager *m)
@@ -52,6 +58,9 @@ void manager_holds_changed(struct manager *m)
 	} else {
 		devices_look_again(m);
 	}
+	keeper_hold(m->keeper, holding);
+	failures_hold(m, holding);
+	repairs_hold(m, holding);
 	reload_holds_changed(m, holding);
 	OBSERVE(m, status_changed);
 }
@@ -60,8 +69,10 @@ static void on_doorbell(void *userdata)
 {
 	struct manager *m = userdata;
 
-	if (m->registered)
-		module_refresh(m);
+	if (!m->registered)
+		return;
+	module_refresh(m);
+	failures_look(m);
 }
 
 static void on_topology(void *userdata)
@@ -85,18 +96,23 @@ static int on_watchdog(sd_event_source *source, uint64_t usec, void *userdata)
 static int create(struct manager *m)
 {
 	const struct logger_limits limits = {DG_LOG_RING_MAX, DG_LOG_LINE_MAX, DG_KMSG_BURST};
+	char *unit = NULL;
 	int r;
 
 	r = manager_read_self(m);
 	if (r < 0)
 		return r;
-	r = logger_new(m->event, m->paths->journal, m->paths->kmsg, &limits, &m->logger);
+	(void)!sd_pid_get_unit(0, &unit); /* started by hand there may be none */
+	r = logger_new(m->event, m->paths->journal, m->paths->kmsg, unit, &limits, &m->logger);
+	free(unit);
 	if (r < 0)
 		return r;
 	r = steps_new(m->event, m->paths->step, &m->steps);
 	if (r < 0)
 		return r;
 	r = reload_start(m);
+	if (r >= 0)
+		r = ledger_begin(m);
 	if (r < 0)
 		return r;
 	/* Without a place for records incidents are unrecorded, and handled all the same. */
@@ -104,20 +120,23 @@ static int create(struct manager *m)
 	if (r < 0)
 		log_message(m, LOG_WARNING, NULL, "%s: no incident can be recorded: %s",
 			    m->paths->run_dir, strerror(-r));
-	return module_start(m);
+	r = failures_new(m);
+	if (r >= 0)
+		r = checks_new(m);
+	if (r >= 0)
+		r = repairs_new(m);
+	return r < 0 ? r : module_start(m);
 }
 
 int manager_new(sd_event *event, const struct manager_paths *paths, struct manager **ret)
 {
-	struct timespec now;
 	struct manager *m;
 	int r;
 
 	m = calloc(1, sizeof(*m));
 	if (!m)
 		return -ENOMEM;
-	clock_gettime(CLOCK_REALTIME, &now);
-	m->started_wall_us = (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
+	m->started_wall_us = manager_clock_ns(CLOCK_REALTIME) / 1000;
 	m->event = sd_event_ref(event);
 	m->paths = paths;
 	r = config_load(paths->config, &m->config);
@@ -160,12 +179,18 @@ struct manager *manager_free(struct manager *m)
 	manager_cancel_queries(m);
 	while (m->n_open > 0)
 		incident_free(m->open[--m->n_open]);
+	failures_free(m);
+	dg_tally_free_all(&m->tallies);
+	checks_free(m);
+	repairs_free(m);
 	reload_done(m);
 	devices_done(m);
 	history_done(m);
 	sd_event_source_disable_unref(m->watchdog_timer);
 	doorbell_free(m->doorbell);
 	module_done(m);
+	keeper_free(m->keeper);
+	ledger_done(m);
 	steps_free(m->steps);
 	store_free(m->store);
 	logger_free(m->logger);
@@ -205,6 +230,7 @@ void manager_start(struct manager *m, uint64_t watchdog_us)
 	log_missing(m, "Devices are not known", devices_start(m));
 	if (m->store)
 		log_missing(m, "Earlier incidents could not be read", history_load(m));
+	keeper_start(m->keeper);
 	if (!m->registered)
 		module_log(m);
 	/* Whom the rules name was not looked up as yet. */

@@ -11,6 +11,7 @@
 #include <systemd/sd-event.h>
 
 #include "core/forecast.h"
+#include "core/ledger.h"
 #include "core/policy.h"
 #include "core/story.h"
 
@@ -18,15 +19,16 @@ struct manager;
 
 /* Where the outside is; a test has another outside. Strings must outlive the manager. */
 struct manager_paths {
-	const char *run_dir; /* DG_RUN_DIR */
-	const char *step;    /* DAXGUARD_STEP_PATH */
-	const char *config;  /* a file to read instead of the usual ones, or NULL */
-	const char *journal; /* DG_JOURNAL_SOCKET */
-	const char *kmsg;    /* DG_KMSG */
-	const char *proc;    /* "/proc" */
-	const char *cgroup;  /* DG_CGROUP_DIR */
-	const char *systemd; /* DG_SYSTEMD_SOCKET: where the service manager is asked */
-	const char *bus;     /* DG_SYSTEM_BUS, or NULL: none */
+	const char *run_dir;   /* DG_RUN_DIR */
+	const char *state_dir; /* DG_STATE_DIR: of the ledger */
+	const char *step;      /* DAXGUARD_STEP_PATH */
+	const char *config;    /* a file to read instead of the usual ones, or NULL */
+	const char *journal;   /* DG_JOURNAL_SOCKET */
+	const char *kmsg;      /* DG_KMSG */
+	const char *proc;      /* "/proc" */
+	const char *cgroup;    /* DG_CGROUP_DIR */
+	const char *systemd;   /* DG_SYSTEMD_SOCKET: where the service manager is asked */
+	const char *bus;       /* DG_SYSTEM_BUS, or NULL: none */
 	/* Of rule files, by precedence, NULL at the end; or NULL: the usual ones. */
 	const char *const *policy_dirs;
 };
@@ -77,6 +79,11 @@ struct manager_status {
 	size_t n_rules, n_device_rules;   /* of files, in force */
 	const char *const *refused; /* why what is in force is not what was read last, likewise */
 	const char *const *policy_warnings; /* names that nobody knows, likewise */
+	bool ledger_read;                   /* the ledger is known */
+	size_t n_bad;                       /* ranges of it */
+	uint64_t n_ledger_unwritten;        /* records that are not on the medium */
+	uint64_t n_ledger_skipped;          /* lines of its file that could not be read */
+	const char *ledger_error;           /* ENOSPC, …: of its file, by now; "" for none */
 };
 void manager_get_status(struct manager *m, struct manager_status *ret);
 
@@ -130,6 +137,7 @@ struct manager_device {
 	char region[DG_NAME_MAX], bus[DG_NAME_MAX], driver[DG_NAME_MAX];
 	char uuid[DG_BOOT_ID_LEN]; /* "" for none */
 	dg_dev_t dev;
+	uint64_t diskseq; /* of a disk: of no other one since boot; 0: the kernel does not say it */
 	enum dg_mode mode;
 	uint64_t size;           /* bytes */
 	int numa;                /* -1: not known */
@@ -205,6 +213,12 @@ int manager_forecast(struct manager *m, const struct manager_question *question,
 		     manager_forecast_func func, void *userdata, struct manager_forecast **ret);
 struct manager_forecast *manager_forecast_cancel(struct manager_forecast *forecast);
 
+/*
+ * Which ranges are bad, and which were. NULL: it is still being read, and nothing
+ * can be said. Ranges whose seq is above *ret_written are not on the medium yet.
+ */
+const struct dg_ledger *manager_ledger(struct manager *m, uint64_t *ret_written);
+
 /* Incidents, open and over, by ascending id. n: 0, 1, … until it returns NULL. */
 const struct dg_story *manager_incident_at(struct manager *m, size_t n);
 const struct dg_story *manager_incident_find(struct manager *m, uint64_t id);
@@ -216,6 +230,11 @@ struct manager_observer {
 	void (*holder_acted)(void *userdata, const struct dg_story *story,
 			     const struct dg_story_holder *holder,
 			     const struct dg_story_action *action);
+	/* of a memory failure: all that is known by now has been gone through */
+	void (*failure_seen)(void *userdata, const struct dg_story *story);
+	/* of a device: bad ranges that are good again; on the medium, if that could be written */
+	void (*failures_repaired)(void *userdata, const char *device, uint64_t n_ranges,
+				  uint64_t n_bytes);
 	void (*incident_ended)(void *userdata, const struct dg_story *story);
 	void (*incident_forgotten)(void *userdata, uint64_t id);
 	/* old: what manager_devices() said before */

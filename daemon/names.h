@@ -41,10 +41,12 @@
 #define DG_RUN_DIR "/run/daxguard"
 #define DG_CONTROL_SOCKET DG_RUN_DIR "/control"
 #define DG_INCIDENTS_DIR DG_RUN_DIR "/incidents"
+#define DG_STATE_DIR "/var/lib/daxguard"
 #define DG_CONFIG_NAME "daxguard/daxguardd.conf"
 #define DG_POLICY_DIR_NAME "daxguard/policy.d"
 #define DG_JOURNAL_SOCKET "/run/systemd/journal/socket"
 #define DG_KMSG "/dev/kmsg"
+#define DG_SYS_BLOCK_DIR "/sys/dev/block"
 #define DG_CGROUP_DIR "/sys/fs/cgroup"
 #define DG_SYSTEMD_SOCKET "unix:path=/run/systemd/private"
 #define DG_MODULE_HINT "modprobe daxguard"
@@ -56,7 +58,9 @@
 #define DG_MESSAGE_MODULE "cee204e6b22945edbb330db13f924a07"	/* module came or went */
 #define DG_MESSAGE_CONFIG "0d6a14472a704913ae7591b9f3d7d1f8"	/* configuration refused */
 #define DG_MESSAGE_DROPPED "8f4f1c0529ab4e64b53348eeeb09bfaa"	/* messages were dropped */
+#define DG_MESSAGE_LEDGER "3a90e2e4f4a443c8a9edb19e95a88472"	/* the ledger of failures */
 #define DG_MESSAGE_DAEMON "259eb5c5d7ad4e7cbae4afd2c036d7bc"	/* the daemon itself */
+#define DG_MESSAGE_FAILURE "b1c3b6a0a4c84d2d9a4cb07b5b1c9f63"	/* memory has failed */
 
 /* Journal fields. */
 #define DG_FIELD_DEVICE "DAXGUARD_DEVICE"
@@ -65,6 +69,8 @@
 #define DG_FIELD_ACTION "DAXGUARD_ACTION"
 #define DG_FIELD_RULE "DAXGUARD_RULE"
 #define DG_FIELD_RESULT "DAXGUARD_RESULT"
+#define DG_FIELD_RANGES "DAXGUARD_RANGES"
+#define DG_FIELD_BYTES "DAXGUARD_BYTES"
 
 /* Exit statuses of daxguardd. */
 #define DG_EXIT_OK 0
@@ -82,6 +88,7 @@
 #define DG_OUTPUTS_MAX 256U			/* of hooks that are kept of an incident, a KiB each */
 #define DG_STEPS_READY 6U			/* wait for a verb while nothing is held: a removal's */
 #define DG_RECORD_MAX (8U * 1024U * 1024U)	/* bytes of one record: 4,096 holders at their longest */
+#define DG_LEDGER_UNWRITTEN_MAX (8U * 1024U * 1024U)	/* bytes of it that wait for the disk */
 #define DG_CONFIG_MAX (64U * 1024U)		/* bytes of daxguardd.conf */
 #define DG_POLICY_ERRORS_MAX 256U		/* reported at a time */
 #define DG_LOG_RING_MAX 1024U			/* messages kept while nothing may be written */
@@ -95,6 +102,7 @@
 #define DG_BUS_CALLS_MAX 16U			/* calls of users under way, … */
 #define DG_BUS_CALLS_USER_MAX 4U		/* … and of each of them */
 #define DG_BUS_STRANGERS_MAX 64U		/* calls of whom the bus has not yet named */
+#define DG_BUS_FAILURES_MAX 1024U		/* ranges in one answer of ListFailures */
 #define DG_BUS_ARGUMENTS_MAX 8192U		/* values and characters of one call's arguments */
 #define DG_BUS_CONNECT_MSEC 20000U		/* for the bus to take us, name and all */
 #define DG_BUS_AGAIN_MIN_MSEC 1000U		/* to the next attempt; doubles … */

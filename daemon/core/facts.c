@@ -5,6 +5,7 @@ const char *dg_rule_event_name(enum dg_rule_event event)
 {
 	static const char *const names[_DG_RULE_EVENT_MAX] = {
 		[DG_RULE_EVENT_PRE_REMOVE] = "pre-remove",
+		[DG_RULE_EVENT_MEMORY_FAILURE] = "memory-failure",
 	};
 
 	return (unsigned)event < _DG_RULE_EVENT_MAX ? names[event] : "unknown";

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What rules ask about: the device that goes away, and a process that uses it.
+ * What rules ask about: the device that goes away or has failed pages, and a process
+ * that uses it.
  *
  * Three things are told apart. An attribute may have values; it may be known
  * to have none (a process that is in no container, a device-dax that carries
@@ -15,6 +16,7 @@
 
 enum dg_rule_event {
 	DG_RULE_EVENT_PRE_REMOVE,
+	DG_RULE_EVENT_MEMORY_FAILURE,
 	_DG_RULE_EVENT_MAX,
 };
 const char *dg_rule_event_name(enum dg_rule_event event); /* "unknown" outside the range */
@@ -26,7 +28,7 @@ struct dg_strings {
 	bool complete; /* false: there may be others, or it is unknown */
 };
 
-/* One for a disk or dax device that goes away; the same for all who use it. */
+/* One for a disk or dax device; the same for all who use it. */
 struct dg_device_facts {
 	enum dg_rule_event event;
 	/*

@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/escape.h"
+
 struct sink {
 	char *buffer;
 	size_t size, n;
@@ -28,19 +30,9 @@ static void put_text(struct sink *sink, const char *text)
 
 static void put_escaped(struct sink *sink, const char *text)
 {
-	static const char digits[] = "0123456789abcdef";
+	size_t room = sink->n < sink->size ? sink->size - sink->n : 0;
 
-	for (; *text; text++) {
-		unsigned char c = (unsigned char)*text;
-
-		if (c > ' ' && c < 0x7f && c != '\\') {
-			put(sink, (char)c);
-			continue;
-		}
-		put_text(sink, "\\x");
-		put(sink, digits[c >> 4]);
-		put(sink, digits[c & 15]);
-	}
+	sink->n += dg_escape(text, room > 0 ? sink->buffer + sink->n : NULL, room);
 }
 
 static bool is_word(const char *text)
@@ -71,40 +63,6 @@ int dg_history_format(const struct dg_history_event *event, char *buffer, size_t
 		return -ENOBUFS;
 	buffer[sink.n] = '\0';
 	return (int)sink.n;
-}
-
-static int hex_digit(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	return -1;
-}
-
-/* In place: what is written is never longer than what was read. */
-static bool unescape(char *text)
-{
-	char *to = text;
-
-	for (const char *from = text; *from; from++) {
-		int high, low;
-
-		if (*from != '\\') {
-			*to++ = *from;
-			continue;
-		}
-		if (from[1] != 'x')
-			return false;
-		high = hex_digit(from[2]);
-		low = high < 0 ? -1 : hex_digit(from[3]);
-		if (low < 0 || (high == 0 && low == 0))
-			return false;
-		*to++ = (char)(high << 4 | low);
-		from += 3;
-	}
-	*to = '\0';
-	return true;
 }
 
 /* Digits only, up to a space. */
@@ -144,12 +102,32 @@ int dg_history_parse(char *line, struct dg_history_event *ret)
 		if (!value || event.n_pairs >= DG_HISTORY_PAIRS_MAX)
 			return -EBADMSG;
 		*value++ = '\0';
-		if (!is_word(word) || !unescape(value))
+		if (!is_word(word) || !dg_unescape(value))
 			return -EBADMSG;
 		event.pairs[event.n_pairs++] = (struct dg_pair){.key = word, .value = value};
 	}
 	*ret = event;
 	return 0;
+}
+
+bool dg_history_next(const char **at, const char *end, char line[static DG_HISTORY_LINE_MAX],
+		     struct dg_history_event *ret)
+{
+	const char *newline;
+
+	while (*at < end && (newline = memchr(*at, '\n', (size_t)(end - *at)))) {
+		const char *begin = *at;
+		size_t n = (size_t)(newline - begin);
+
+		*at = newline + 1;
+		if (n >= DG_HISTORY_LINE_MAX || memchr(begin, 0, n))
+			continue;
+		memcpy(line, begin, n);
+		line[n] = '\0';
+		if (dg_history_parse(line, ret) >= 0)
+			return true;
+	}
+	return false;
 }
 
 const char *dg_history_get(const struct dg_history_event *event, const char *key)

@@ -40,6 +40,14 @@ int dg_history_format(const struct dg_history_event *event, char *buffer, size_t
  */
 int dg_history_parse(char *line, struct dg_history_event *ret);
 
+/*
+ * The next line of a record that is one, taken apart in line; *at goes on behind it. Broken
+ * ones are passed over, and so is a last one without its newline, which was cut when a daemon
+ * died. False: no more.
+ */
+bool dg_history_next(const char **at, const char *end, char line[static DG_HISTORY_LINE_MAX],
+		     struct dg_history_event *ret);
+
 /* NULL: no such key. */
 const char *dg_history_get(const struct dg_history_event *event, const char *key);
 /* fallback: no such key, or no number. base as strtoull(3). */

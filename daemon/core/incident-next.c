@@ -270,6 +270,9 @@ static enum dg_state after_unmount(struct dg_incident *i, uint64_t now_us, struc
 		return DG_STATE_VERIFYING;
 	}
 	i->phase = PHASE_LOOK;
+	/* Nobody could tell who is there; the machine may have been busy just then. */
+	if (i->blind && i->n_unmounts == 0)
+		i->by_proc = i->blind = false;
 	dg_start_job(i, DG_JOB_SYNC, now_us, fx);
 	dg_start_scan(i, now_us, fx);
 	return DG_STATE_UNMOUNTING;

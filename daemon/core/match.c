@@ -369,11 +369,26 @@ static enum dg_verdict check(const struct dg_condition *condition, const struct 
 	return DG_VERDICT_MATCHED;
 }
 
+bool dg_match_has_event(const struct dg_match *match, enum dg_rule_event event)
+{
+	const struct dg_condition *condition = dg_match_find(match, DG_KEY_EVENT);
+	const struct dg_device_facts device = {.event = event};
+	struct dg_subject subject = {.device = &device, .process = &no_process};
+	struct dg_reason reason;
+
+	if (condition)
+		return check(condition, &subject, &reason) == DG_VERDICT_MATCHED;
+	return match->n_conditions == 0 || event == DG_RULE_EVENT_PRE_REMOVE;
+}
+
 bool dg_match_holds(const struct dg_match *match, const struct dg_subject *subject, unsigned ask,
 		    struct dg_reason *ret_reason)
 {
 	struct dg_reason reason = {.verdict = DG_VERDICT_MATCHED};
 
+	if (ask & DG_ASK_DEVICE && subject->device->event != DG_RULE_EVENT_PRE_REMOVE &&
+	    !dg_match_has_event(match, subject->device->event))
+		reason = (struct dg_reason){DG_VERDICT_DIFFERS, DG_KEY_EVENT, 0};
 	for (size_t i = 0; i < match->n_conditions && reason.verdict == DG_VERDICT_MATCHED; i++) {
 		reason.key = match->conditions[i].key;
 		if (ask & (dg_key_is_device(reason.key) ? DG_ASK_DEVICE : DG_ASK_PROCESS))

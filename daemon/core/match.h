@@ -119,6 +119,12 @@ enum {
 	DG_ASK_ALL = DG_ASK_DEVICE | DG_ASK_PROCESS,
 };
 
+/*
+ * Whether it is for this event. Who names none is for removals alone, but for the built-in
+ * rules that ask for nothing at all.
+ */
+bool dg_match_has_event(const struct dg_match *match, enum dg_rule_event event);
+
 /* Conditions of that kind only; ret_reason may be NULL. */
 bool dg_match_holds(const struct dg_match *match, const struct dg_subject *subject, unsigned ask,
 		    struct dg_reason *ret_reason);

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/grow.h"
+
 #define USEC_PER_MSEC 1000ULL
 #define WHOLE 1000U /* permille */
 
@@ -172,19 +174,13 @@ static void remember(struct dg_plan_entry *entry, const struct dg_holder *holder
 
 static struct dg_plan_entry *append(struct dg_plan *plan)
 {
-	struct dg_plan_entry *entries;
+	struct dg_plan_entry *entry;
 
-	if ((plan->n_entries & (plan->n_entries - 1)) == 0) {
-		size_t n = plan->n_entries > 0 ? plan->n_entries * 2 : 1;
-
-		entries = reallocarray(plan->entries, n, sizeof(*entries));
-		if (!entries)
-			return NULL;
-		plan->entries = entries;
-	}
-	entries = &plan->entries[plan->n_entries++];
-	*entries = (struct dg_plan_entry){.permille = WHOLE};
-	return entries;
+	if (DG_GROW(plan->entries, plan->n_entries) < 0)
+		return NULL;
+	entry = &plan->entries[plan->n_entries++];
+	*entry = (struct dg_plan_entry){.permille = WHOLE};
+	return entry;
 }
 
 /* It was given up, perhaps, and now its end is known after all. */

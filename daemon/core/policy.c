@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/grow.h"
+
 static const struct dg_rule protected_rule = {
 	.name = "built-in:protected",
 	.exempt = true,
@@ -26,6 +28,20 @@ static struct dg_condition mapped_condition = {
 	.wants = true,
 };
 
+static struct dg_pattern failure_pattern = {
+	.text = "memory-failure",
+	.n = sizeof("memory-failure") - 1,
+	.id = DG_RULE_EVENT_MEMORY_FAILURE,
+	.kind = DG_PATTERN_ID,
+};
+
+static struct dg_condition failure_condition = {
+	.key = DG_KEY_EVENT,
+	.patterns = &failure_pattern,
+	.n_patterns = 1,
+	.wants = true,
+};
+
 /* Behind all others. */
 static const struct dg_rule last_rules[] = {
 	{
@@ -35,6 +51,12 @@ static const struct dg_rule last_rules[] = {
 			   {DG_ACTION_TERM, 3000},
 			   {DG_ACTION_KILL, 1000}},
 		.n_rungs = 3,
+	},
+	{
+		.name = "built-in:memory-failure",
+		.match = {&failure_condition, 1},
+		.ladder = {{DG_ACTION_SIGBUS, 0}},
+		.n_rungs = 1,
 	},
 	{
 		.name = "built-in:other",
@@ -85,30 +107,12 @@ const struct dg_policy *dg_policy_unref(const struct dg_policy *policy)
 	return NULL;
 }
 
-/* Room for one more behind n; arrays grow by doubling. */
-static int make_room(void **array, size_t n, size_t size)
-{
-	void *grown;
-
-	if (n >= DG_RULES_MAX)
-		return -E2BIG;
-	if ((n & (n - 1)) != 0)
-		return 0;
-	grown = reallocarray(*array, n > 0 ? n * 2 : 1, size);
-	if (!grown)
-		return -ENOMEM;
-	*array = grown;
-	return 0;
-}
-
 int dg_policy_add(struct dg_policy *policy, struct dg_rule *rule)
 {
-	void *rules = policy->rules;
-	int r = make_room(&rules, policy->n_rules, sizeof(*rule));
-
-	if (r < 0)
-		return r;
-	policy->rules = rules;
+	if (policy->n_rules >= DG_RULES_MAX)
+		return -E2BIG;
+	if (DG_GROW(policy->rules, policy->n_rules) < 0)
+		return -ENOMEM;
 	policy->rules[policy->n_rules++] = *rule;
 	*rule = (struct dg_rule){};
 	return 0;
@@ -116,12 +120,10 @@ int dg_policy_add(struct dg_policy *policy, struct dg_rule *rule)
 
 int dg_policy_add_device(struct dg_policy *policy, struct dg_device_rule *rule)
 {
-	void *rules = policy->device_rules;
-	int r = make_room(&rules, policy->n_device_rules, sizeof(*rule));
-
-	if (r < 0)
-		return r;
-	policy->device_rules = rules;
+	if (policy->n_device_rules >= DG_RULES_MAX)
+		return -E2BIG;
+	if (DG_GROW(policy->device_rules, policy->n_device_rules) < 0)
+		return -ENOMEM;
 	policy->device_rules[policy->n_device_rules++] = *rule;
 	*rule = (struct dg_device_rule){};
 	return 0;

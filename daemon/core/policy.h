@@ -3,9 +3,9 @@
  * The rules that are in force: what a holder gets, and the device.
  *
  * The first rule that matches is the one, in this order: built-in:protected,
- * which no file can override; the files by name; built-in:mapped and
- * built-in:other. So there is always an answer. Device rules likewise, with
- * built-in:device at the end.
+ * which no file can override; the files by name; built-in:mapped,
+ * built-in:memory-failure and built-in:other. So there is always an answer. Device rules likewise,
+ * with built-in:device at the end.
  *
  * A policy is made while no hold waits for it, and does not change any more
  * once somebody matches with it; who keeps it has a reference. What may block,

@@ -26,9 +26,6 @@ static const char *use_name(unsigned i)
 
 static int read_event(struct rule_parser *p, const struct dg_word *word, struct dg_pattern *pattern)
 {
-	if (strcmp(word->text, "memory-failure") == 0)
-		return dg_ini_error(&p->ini, word->at, &p->error,
-				    "memory-failure is not yet supported");
 	pattern->kind = DG_PATTERN_ID;
 	return rule_choose(p, word->at, dg_piece(word->text), "the event", event_name,
 			   _DG_RULE_EVENT_MAX, &pattern->id);

@@ -7,6 +7,8 @@
 #include "core/rule-private.h"
 
 #define MATCH "Match"
+#define POLICY (1U << DG_RULE_POLICY)
+#define DEVICE (1U << DG_RULE_DEVICE)
 
 static const char *const sections[_DG_RULE_KIND_MAX] = {
 	[DG_RULE_POLICY] = "Policy",
@@ -15,17 +17,21 @@ static const char *const sections[_DG_RULE_KIND_MAX] = {
 
 static const struct {
 	const char *name;
-	enum dg_rule_kind kind;
+	unsigned kinds; /* of files: bit per enum dg_rule_kind */
 	int (*read)(struct rule_parser *p, struct dg_piece value);
 } keys[_RULE_KEY_MAX] = {
-	[RULE_KEY_ACTION] = {"Action", DG_RULE_POLICY, rule_read_action},
-	[RULE_KEY_SIGNAL] = {"Signal", DG_RULE_POLICY, rule_read_signal},
-	[RULE_KEY_EXEC] = {"Exec", DG_RULE_POLICY, rule_read_exec},
-	[RULE_KEY_EXEC_TIMEOUT] = {"ExecTimeoutSec", DG_RULE_POLICY, rule_read_exec_timeout},
-	[RULE_KEY_SCOPE] = {"Scope", DG_RULE_POLICY, rule_read_scope},
-	[RULE_KEY_DRY_RUN] = {"DryRun", DG_RULE_POLICY, rule_read_dry_run},
-	[RULE_KEY_ON_BUSY] = {"OnBusy", DG_RULE_DEVICE, rule_read_on_busy},
-	[RULE_KEY_BUDGET] = {"Budget", DG_RULE_DEVICE, rule_read_budget},
+	[RULE_KEY_ACTION] = {"Action", POLICY, rule_read_action},
+	[RULE_KEY_SIGNAL] = {"Signal", POLICY, rule_read_signal},
+	[RULE_KEY_EXEC] = {"Exec", POLICY | DEVICE, rule_read_exec},
+	[RULE_KEY_EXEC_TIMEOUT] = {"ExecTimeoutSec", POLICY | DEVICE, rule_read_exec_timeout},
+	[RULE_KEY_SCOPE] = {"Scope", POLICY, rule_read_scope},
+	[RULE_KEY_DRY_RUN] = {"DryRun", POLICY, rule_read_dry_run},
+	[RULE_KEY_ON_BUSY] = {"OnBusy", DEVICE, rule_read_on_busy},
+	[RULE_KEY_BUDGET] = {"Budget", DEVICE, rule_read_budget},
+	[RULE_KEY_UNMAP_POISON] = {"UnmapPoison", DEVICE, rule_read_unmap_poison},
+	[RULE_KEY_METADATA_FAILURE] = {"MetadataFailure", DEVICE, rule_read_metadata_failure},
+	[RULE_KEY_FAILURE_LIMIT] = {"FailureLimit", DEVICE, rule_read_failure_limit},
+	[RULE_KEY_FAILURE_ACTION] = {"FailureAction", DEVICE, rule_read_failure_action},
 };
 
 static struct rule_place place_of(const struct rule_parser *p, const char *at)
@@ -92,14 +98,16 @@ static int fail_key(struct rule_parser *p, struct dg_piece name)
 			dg_nearest_try(&search, dg_key_name(i));
 	}
 	for (unsigned i = 0; i < _RULE_KEY_MAX; i++) {
-		bool here = keys[i].kind == p->kind;
+		bool here = keys[i].kinds & 1U << p->kind;
 
 		if (dg_piece_equals(name, keys[i].name))
 			return dg_ini_error(&p->ini, name.text, &p->error,
 					    here ? "%s= belongs into [%s]" : "%s= is for *%s files",
 					    keys[i].name,
 					    here ? sections[p->kind]
-						 : dg_rule_kind_suffix(keys[i].kind));
+						 : dg_rule_kind_suffix(p->kind == DG_RULE_POLICY
+									       ? DG_RULE_DEVICE
+									       : DG_RULE_POLICY));
 		if (p->in_other && here)
 			dg_nearest_try(&search, keys[i].name);
 	}
@@ -124,7 +132,7 @@ static int read_assignment(struct rule_parser *p, const struct dg_ini_line *line
 		    (p->kind == DG_RULE_POLICY || dg_key_is_device(i)))
 			return rule_read_match(p, i, line->value);
 	for (unsigned i = 0; p->in_other && i < _RULE_KEY_MAX; i++)
-		if (dg_piece_equals(line->key, keys[i].name) && p->kind == keys[i].kind) {
+		if (dg_piece_equals(line->key, keys[i].name) && keys[i].kinds & 1U << p->kind) {
 			p->places[i] = line->value.n > 0 ? place_of(p, line->key.text)
 							 : (struct rule_place){};
 			return keys[i].read(p, line->value);
@@ -185,6 +193,75 @@ static void check_policy(struct rule_parser *p)
 		tell_at(p, action, "freeze needs Scope=unit");
 }
 
+/* A failed page is told of, once; nobody climbs a ladder for it. */
+static void check_failure(struct rule_parser *p)
+{
+	static const uint32_t fit = 1U << DG_ACTION_LEAVE | 1U << DG_ACTION_NOTIFY |
+				    1U << DG_ACTION_SIGBUS | 1U << DG_ACTION_TERM |
+				    1U << DG_ACTION_KILL;
+	const struct rule_place action = p->places[RULE_KEY_ACTION];
+
+	if (p->rule.n_rungs > 1)
+		tell_at(p, action, "for memory-failure there is one action, not a ladder");
+	for (size_t i = 0; i < p->rule.n_rungs; i++)
+		if (!(fit & 1U << p->rule.ladder[i].action))
+			tell_at(p, action,
+				"for memory-failure the action is leave, notify, sigbus, term or "
+				"kill");
+	if (p->timed)
+		tell_at(p, action, "for memory-failure an action takes no time");
+	if (p->rule.scope != DG_SCOPE_PROCESS)
+		tell_at(p, p->places[RULE_KEY_SCOPE], "Scope=unit is for pre-remove");
+}
+
+/* A limit and what is done when it is reached. */
+static void check_limit(struct rule_parser *p)
+{
+	const struct rule_place *places = p->places, action = places[RULE_KEY_FAILURE_ACTION];
+	bool limit = p->device.limit.pages > 0, exec = p->device.reaction == DG_REACTION_EXEC;
+
+	if (limit && p->device.reaction == DG_REACTION_NONE)
+		tell_at(p, places[RULE_KEY_FAILURE_LIMIT],
+			"FailureLimit= needs a FailureAction=, remove or exec");
+	if (!limit && p->device.reaction != DG_REACTION_NONE)
+		tell_at(p, action, "FailureAction= needs a FailureLimit=");
+	if (exec && !p->rule.exec)
+		tell_at(p, action, "exec needs an Exec=");
+	if (!exec && p->rule.exec)
+		tell_at(p, places[RULE_KEY_EXEC],
+			"Exec= is for exec, which FailureAction= has not");
+	if (!exec && places[RULE_KEY_EXEC_TIMEOUT].line)
+		tell_at(p, places[RULE_KEY_EXEC_TIMEOUT],
+			"ExecTimeoutSec= is for exec, which FailureAction= has not");
+}
+
+/* Keys of [Device] are each for one event. */
+static void check_device(struct rule_parser *p)
+{
+	static const struct {
+		enum rule_key key;
+		enum dg_rule_event event;
+		const char *reason;
+	} events[] = {
+		{RULE_KEY_ON_BUSY, DG_RULE_EVENT_PRE_REMOVE,
+		 "OnBusy= is for pre-remove, which Event= has not"},
+		{RULE_KEY_BUDGET, DG_RULE_EVENT_PRE_REMOVE,
+		 "Budget= is for pre-remove, which Event= has not"},
+		{RULE_KEY_UNMAP_POISON, DG_RULE_EVENT_MEMORY_FAILURE,
+		 "UnmapPoison= needs Event=memory-failure in [" MATCH "]"},
+		{RULE_KEY_METADATA_FAILURE, DG_RULE_EVENT_MEMORY_FAILURE,
+		 "MetadataFailure= needs Event=memory-failure in [" MATCH "]"},
+		{RULE_KEY_FAILURE_LIMIT, DG_RULE_EVENT_MEMORY_FAILURE,
+		 "FailureLimit= needs Event=memory-failure in [" MATCH "]"},
+	};
+
+	for (size_t i = 0; i < sizeof(events) / sizeof(*events); i++)
+		if (p->places[events[i].key].line &&
+		    !dg_match_has_event(&p->match, events[i].event))
+			tell_at(p, p->places[events[i].key], events[i].reason);
+	check_limit(p);
+}
+
 static void tell_missing(struct rule_parser *p, const char *section)
 {
 	char reason[40];
@@ -203,6 +280,11 @@ static void check_whole(struct rule_parser *p)
 		tell_missing(p, sections[p->kind]);
 	else if (p->kind == DG_RULE_POLICY)
 		check_policy(p);
+	else
+		check_device(p);
+	if (p->kind == DG_RULE_POLICY &&
+	    dg_match_has_event(&p->match, DG_RULE_EVENT_MEMORY_FAILURE))
+		check_failure(p);
 }
 
 static int parse(struct rule_parser *p, const char *path, const char *text, size_t n_text)
@@ -255,10 +337,17 @@ int dg_rule_parse(const char *path, const char *text, size_t n_text, dg_rule_err
 int dg_device_rule_parse(const char *path, const char *text, size_t n_text, dg_rule_error_func func,
 			 void *userdata, struct dg_device_rule *ret)
 {
-	struct rule_parser p = {.kind = DG_RULE_DEVICE, .func = func, .userdata = userdata};
+	struct rule_parser p = {
+		.kind = DG_RULE_DEVICE,
+		.func = func,
+		.userdata = userdata,
+		.rule = {.exec_timeout_ms = DG_RULE_EXEC_TIMEOUT_MS},
+	};
 	int r = parse(&p, path, text, n_text);
 
 	p.device.match = p.match;
+	p.device.exec = p.rule.exec;
+	p.device.exec_timeout_ms = p.rule.exec_timeout_ms;
 	if (r < 0)
 		dg_device_rule_done(&p.device);
 	else

@@ -120,16 +120,32 @@ char *dg_match_text(const struct dg_match *match)
 
 static void put_ladder(struct text *text, const struct dg_rule *rule)
 {
+	bool timed = !dg_match_has_event(&rule->match, DG_RULE_EVENT_MEMORY_FAILURE) ||
+		     rule->match.n_conditions == 0;
+
 	put_text(text, "Action=");
 	for (size_t i = 0; i < rule->n_rungs; i++) {
 		if (i > 0)
 			put_text(text, " ");
 		put_text(text, dg_action_name(rule->ladder[i].action));
-		if (rule->ladder[i].action == DG_ACTION_LEAVE)
+		if (rule->ladder[i].action == DG_ACTION_LEAVE || !timed)
 			continue;
 		put_text(text, "@");
 		put_time(text, rule->ladder[i].grace_ms);
 	}
+	put_text(text, "\n");
+}
+
+static void put_exec(struct text *text, char **exec, uint32_t timeout_ms)
+{
+	put_text(text, "Exec=");
+	for (char **word = exec; *word; word++) {
+		if (word != exec)
+			put_text(text, " ");
+		put_word(text, *word);
+	}
+	put_text(text, "\nExecTimeoutSec=");
+	put_time(text, timeout_ms);
 	put_text(text, "\n");
 }
 
@@ -141,17 +157,8 @@ static void put_policy(struct text *text, const struct dg_rule *rule)
 		put_number(text, (unsigned)rule->signo);
 		put_text(text, "\n");
 	}
-	if (rule->exec) {
-		put_text(text, "Exec=");
-		for (char **word = rule->exec; *word; word++) {
-			if (word != rule->exec)
-				put_text(text, " ");
-			put_word(text, *word);
-		}
-		put_text(text, "\nExecTimeoutSec=");
-		put_time(text, rule->exec_timeout_ms);
-		put_text(text, "\n");
-	}
+	if (rule->exec)
+		put_exec(text, rule->exec, rule->exec_timeout_ms);
 	if (rule->scope != DG_SCOPE_PROCESS) {
 		put_text(text, "Scope=");
 		put_text(text, dg_scope_name(rule->scope));
@@ -169,18 +176,47 @@ char *dg_policy_section_text(const struct dg_rule *rule)
 	return finish(&text);
 }
 
+static void put_failures(struct text *text, const struct dg_device_rule *rule)
+{
+	const struct dg_limit *limit = &rule->limit;
+
+	if (rule->unmap_poison)
+		put_text(text, "UnmapPoison=yes\n");
+	if (rule->metadata != DG_REACTION_NONE) {
+		put_text(text, "MetadataFailure=");
+		put_text(text, dg_reaction_name(rule->metadata));
+		put_text(text, "\n");
+	}
+	if (limit->pages > 0) {
+		put_text(text, "FailureLimit=");
+		put_number(text, limit->pages);
+		if (limit->within_us > 0) {
+			put_text(text, " in ");
+			put_time(text, (uint32_t)(limit->within_us / 1000));
+		}
+		put_text(text, "\nFailureAction=");
+		put_text(text, dg_reaction_name(rule->reaction));
+		put_text(text, "\n");
+	}
+	if (rule->exec)
+		put_exec(text, rule->exec, rule->exec_timeout_ms);
+}
+
 char *dg_device_section_text(const struct dg_device_rule *rule)
 {
 	struct text text = {};
 
-	put_text(&text, "OnBusy=");
-	put_text(&text, dg_on_busy_name(rule->on_busy));
-	put_text(&text, "\n");
+	if (dg_match_has_event(&rule->match, DG_RULE_EVENT_PRE_REMOVE)) {
+		put_text(&text, "OnBusy=");
+		put_text(&text, dg_on_busy_name(rule->on_busy));
+		put_text(&text, "\n");
+	}
 	if (rule->budget_ms > 0) {
 		put_text(&text, "Budget=");
 		put_time(&text, rule->budget_ms);
 		put_text(&text, "\n");
 	}
+	put_failures(&text, rule);
 	return finish(&text);
 }
 

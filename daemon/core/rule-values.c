@@ -91,6 +91,7 @@ static int read_rung(struct rule_parser *p, const struct dg_word *word, struct d
 	ret->grace_ms = dg_action_grace_ms(ret->action);
 	if (grace.n == 0)
 		return 0;
+	p->timed = true;
 	if (ret->action == DG_ACTION_LEAVE)
 		return dg_ini_error(&p->ini, word->at + n_name, &p->error, "leave takes no time");
 	r = read_time(p, "a grace", dg_piece_skip(grace, 1), 0, DG_RULE_GRACE_MAX_MS,
@@ -107,6 +108,7 @@ int rule_read_action(struct rule_parser *p, struct dg_piece value)
 	size_t n = 0;
 	int r;
 
+	p->timed = false;
 	while ((r = dg_ini_word(&p->ini, &value, &word, &p->error)) > 0) {
 		enum dg_action last = n > 0 ? ladder[n - 1].action : _DG_ACTION_MAX;
 
@@ -190,7 +192,8 @@ int rule_read_exec(struct rule_parser *p, struct dg_piece value)
 	struct dg_word word;
 	int r;
 
-	rule_free_exec(&p->rule);
+	rule_free_exec(p->rule.exec);
+	p->rule.exec = NULL;
 	if (value.n == 0)
 		return 0;
 	p->rule.exec = calloc(DG_RULE_EXEC_MAX + 1, sizeof(*p->rule.exec));
@@ -248,23 +251,33 @@ int rule_read_on_busy(struct rule_parser *p, struct dg_piece value)
 	return r;
 }
 
-/* As systemd has it. */
-int rule_read_dry_run(struct rule_parser *p, struct dg_piece value)
+/* As systemd has it; empty is no. */
+static int read_bool(struct rule_parser *p, struct dg_piece value, bool *ret)
 {
 	static const char *const words[] = {"no", "yes", "n",   "y",  "false", "true",
 					    "f",  "t",   "off", "on", "0",     "1"};
 	char shown[DG_SHOWN_MAX];
 
-	p->rule.dry_run = false;
+	*ret = false;
 	if (value.n == 0)
 		return 0;
 	for (size_t i = 0; i < sizeof(words) / sizeof(*words); i++)
 		if (dg_piece_equals(value, words[i])) {
-			p->rule.dry_run = i % 2;
+			*ret = i % 2;
 			return 0;
 		}
 	return dg_ini_error(&p->ini, value.text, &p->error, "\"%s\" is neither yes nor no",
 			    dg_piece_shown(value, shown));
+}
+
+int rule_read_dry_run(struct rule_parser *p, struct dg_piece value)
+{
+	return read_bool(p, value, &p->rule.dry_run);
+}
+
+int rule_read_unmap_poison(struct rule_parser *p, struct dg_piece value)
+{
+	return read_bool(p, value, &p->device.unmap_poison);
 }
 
 int rule_read_budget(struct rule_parser *p, struct dg_piece value)

@@ -66,19 +66,18 @@ int dg_rule_kind_of(const char *name, enum dg_rule_kind *ret)
 	return 0;
 }
 
-void rule_free_exec(struct dg_rule *rule)
+void rule_free_exec(char **exec)
 {
-	for (size_t i = 0; rule->exec && rule->exec[i]; i++)
-		free(rule->exec[i]);
-	free(rule->exec);
-	rule->exec = NULL;
+	for (size_t i = 0; exec && exec[i]; i++)
+		free(exec[i]);
+	free(exec);
 }
 
 void dg_rule_done(struct dg_rule *rule)
 {
 	free(rule->path);
 	dg_match_done(&rule->match);
-	rule_free_exec(rule);
+	rule_free_exec(rule->exec);
 	*rule = (struct dg_rule){};
 }
 
@@ -86,6 +85,7 @@ void dg_device_rule_done(struct dg_device_rule *rule)
 {
 	free(rule->path);
 	dg_match_done(&rule->match);
+	rule_free_exec(rule->exec);
 	*rule = (struct dg_device_rule){};
 }
 

@@ -7,6 +7,7 @@
 
 #include "core/action.h"
 #include "core/ini.h"
+#include "core/limit.h"
 #include "core/match.h"
 
 /* Limits. A rule that exceeds them is an error, not cut. */
@@ -20,6 +21,7 @@
 #define DG_RULE_EXEC_TIMEOUT_MAX_MS 60000U /* likewise, at most */
 #define DG_RULE_BUDGET_MIN_MS 1000U
 #define DG_RULE_BUDGET_MAX_MS 3600000U
+#define DG_RULE_WITHIN_MAX_MIN 43200U /* 30 days; of FailureLimit= */
 
 enum dg_scope {
 	DG_SCOPE_PROCESS,
@@ -50,13 +52,29 @@ enum dg_on_busy {
 };
 const char *dg_on_busy_name(enum dg_on_busy on_busy); /* "unknown" outside the range */
 
+/* What is done about failures, when everybody has been told of them. */
+enum dg_reaction {
+	DG_REACTION_NONE,
+	DG_REACTION_REMOVE, /* the device, as when a user asks for it */
+	DG_REACTION_SYNC,   /* its file systems */
+	DG_REACTION_EXEC,
+	_DG_REACTION_MAX,
+};
+const char *dg_reaction_name(enum dg_reaction reaction); /* "unknown" outside the range */
+
 struct dg_device_rule {
 	char name[DG_NAME_MAX];
 	char *path;    /* NULL: built in */
 	unsigned line; /* of [Device]; 0: built in */
 	struct dg_match match;
 	enum dg_on_busy on_busy;
-	uint32_t budget_ms; /* 0: what the kernel gives */
+	uint32_t budget_ms;        /* 0: what the kernel gives */
+	bool unmap_poison;         /* failed pages are taken away from who maps them */
+	enum dg_reaction metadata; /* to failed metadata of a file system; not exec */
+	struct dg_limit limit;
+	enum dg_reaction reaction; /* when it is reached; not sync */
+	char **exec;               /* as above */
+	uint32_t exec_timeout_ms;
 };
 
 enum dg_rule_kind {

@@ -232,6 +232,8 @@ int dg_selection_init(const struct dg_policy *policy, const struct dg_device_fac
 	struct pick *picks;
 	int r;
 
+	if (device)
+		selection.event = device->event;
 	picks = calloc(policy->n_rules + 1, sizeof(*picks));
 	if (!picks)
 		return -ENOMEM;
@@ -361,10 +363,11 @@ const struct dg_rule *dg_selection_match(const struct dg_selection *selection,
 {
 	const struct dg_policy *policy = selection->policy ?: dg_policy_builtin();
 	struct search search = {.selection = selection, .best = policy->n_rules};
+	const struct dg_device_facts device = {.event = selection->event};
 	struct dg_reason reason;
 	const struct dg_rule *rule;
 
-	dg_subject_init(&search.subject, NULL, process);
+	dg_subject_init(&search.subject, &device, process);
 	if (policy->n_rules > 0 && process->exempt == DG_EXEMPT_NONE) {
 		try_anchors(&search);
 		for (size_t i = 0; i < selection->n_rest; i++)

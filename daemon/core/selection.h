@@ -26,6 +26,7 @@ enum dg_part {
 
 struct dg_selection {
 	const struct dg_policy *policy; /* NULL: the built-in rules alone */
+	enum dg_rule_event event;       /* of the device */
 	uint32_t *rest;                 /* rules without an anchor, ascending */
 	size_t n_rest;
 	struct dg_anchor *anchors;

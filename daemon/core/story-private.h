@@ -61,5 +61,17 @@ int dg_story_on_act(struct dg_story *story, event_t *event);
 int dg_story_on_acted(struct dg_story *story, event_t *event);
 int dg_story_on_freed(struct dg_story *story, event_t *event);
 int dg_story_on_unit(struct dg_story *story, event_t *event);
+/* Failed pages, and who was told of them. */
+int dg_story_on_failure(struct dg_story *story, event_t *event);
+int dg_story_on_tell(struct dg_story *story, event_t *event);
+int dg_story_on_told(struct dg_story *story, event_t *event);
+void dg_story_failures_done(struct dg_story *story);
+/* What they were used for. */
+int dg_story_on_place(struct dg_story *story, event_t *event);
+int dg_story_on_file(struct dg_story *story, event_t *event);
+void dg_story_places_done(struct dg_story *story);
+int dg_story_on_limit(struct dg_story *story, event_t *event);
+int dg_story_on_reaction(struct dg_story *story, event_t *event);
+void dg_story_reactions_done(struct dg_story *story);
 void dg_story_units_done(struct dg_story *story);
 void dg_story_holders_done(struct dg_story *story);

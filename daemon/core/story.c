@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/grow.h"
 #include "core/story-private.h"
 
 static bool truth(event_t *event, const char *key)
@@ -17,7 +18,6 @@ void *dg_story_grow(struct dg_story *story, void *array, size_t *n, size_t size,
 		    int *ret_error)
 {
 	char **items = array;
-	char *grown;
 
 	*ret_error = 0;
 	if (*n >= max) {
@@ -25,14 +25,9 @@ void *dg_story_grow(struct dg_story *story, void *array, size_t *n, size_t size,
 		*ret_error = DG_STORY_LEFT_OUT;
 		return NULL;
 	}
-	/* By doubling. */
-	if ((*n & (*n - 1)) == 0) {
-		grown = reallocarray(*items, *n > 0 ? 2 * *n : 1, size);
-		if (!grown) {
-			*ret_error = -ENOMEM;
-			return NULL;
-		}
-		*items = grown;
+	if (dg_grow_array(array, *n, size) < 0) {
+		*ret_error = -ENOMEM;
+		return NULL;
 	}
 	return memset(*items + (*n)++ * size, 0, size);
 }
@@ -40,8 +35,11 @@ void *dg_story_grow(struct dg_story *story, void *array, size_t *n, size_t size,
 static int on_begin(struct dg_story *story, event_t *event)
 {
 	uint64_t elapsed_us = number(event, "elapsed_ms") * 1000;
+	const char *kind = dg_history_get(event, "kind");
 
 	story->id = number(event, "id");
+	if (kind && strcmp(kind, dg_story_kind_name(DG_STORY_FAILURE)) == 0)
+		story->kind = DG_STORY_FAILURE;
 	TEXT(event, "boot_id", story->boot_id);
 	TEXT(event, "device", story->device);
 	TEXT(event, "bus", story->bus);
@@ -327,6 +325,15 @@ static const struct {
 	{"act", dg_story_on_act},
 	{"acted", dg_story_on_acted},
 	{"freed", dg_story_on_freed},
+	{"failure", dg_story_on_failure},
+	{"tell", dg_story_on_tell},
+	{"told", dg_story_on_told},
+	{"missed", dg_story_on_told},
+	{"place", dg_story_on_place},
+	{"file", dg_story_on_file},
+	{"limit", dg_story_on_limit},
+	{"reaction", dg_story_on_reaction},
+	{"untold", dg_story_on_told},
 	{"unit", dg_story_on_unit},
 	{"kernel", on_kernel},
 	{"mark", on_mark},
@@ -343,27 +350,25 @@ int dg_story_add(struct dg_story *story, event_t *event)
 	return 0;
 }
 
+const char *dg_story_namespace(const struct dg_story *story)
+{
+	const struct dg_story_target *target = story->targets;
+
+	if (story->n_targets == 0)
+		return NULL;
+	return target->uuid[0] ? target->uuid : target->name;
+}
+
 int dg_story_read(const char *record, size_t n_record, struct dg_story *ret)
 {
 	const char *end = record + n_record;
+	struct dg_history_event event;
 	struct dg_story story = {};
 	char line[DG_HISTORY_LINE_MAX];
 	int r = 0;
 
-	while (record < end && r >= 0) {
-		const char *newline = memchr(record, '\n', (size_t)(end - record));
-		size_t n = (size_t)((newline ?: end) - record);
-		struct dg_history_event event;
-
-		/* A line that was cut when the daemon died has no newline: not to be believed. */
-		if (newline && n < sizeof(line) && !memchr(record, 0, n)) {
-			memcpy(line, record, n);
-			line[n] = '\0';
-			if (dg_history_parse(line, &event) >= 0)
-				r = dg_story_add(&story, &event);
-		}
-		record += newline ? n + 1 : n;
-	}
+	while (r >= 0 && dg_history_next(&record, end, line, &event))
+		r = dg_story_add(&story, &event);
 	if (r < 0) {
 		dg_story_done(&story);
 		return r;
@@ -386,6 +391,9 @@ void dg_story_done(struct dg_story *story)
 	dg_story_rules_done(story);
 	dg_story_holders_done(story);
 	dg_story_units_done(story);
+	dg_story_failures_done(story);
+	dg_story_places_done(story);
+	dg_story_reactions_done(story);
 	free(story->mounts);
 	free(story->notes);
 	*story = (struct dg_story){};

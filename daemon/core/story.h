@@ -9,7 +9,7 @@
  *
  * Kinds and keys of events:
  *
- *	begin    id boot_id device bus driver surprise taken_over unbinder
+ *	begin    id kind boot_id device bus driver surprise taken_over unbinder
  *	         unbinder_start_ns elapsed_ms deadline_us cap_ms reserve_us
  *	         by_user forced
  *	target   name ns_device mode dev uuid in_use
@@ -34,11 +34,30 @@
  *	note     text
  *	done     result revoke inodes entries vmas pinned shutdowns held_us revoke_us
  *	end      state outcome
+ *
+ * … and of a memory failure alone:
+ *
+ *	failure  serial source flags type result start len disk_offset fs_dev ino
+ *	         generation file_offset count told time_ns
+ *	tell     pid start_ns action addr start len map…   before it is done: where it maps
+ *	                                       the pages, each as address:length
+ *	told     pid start_ns addr outcome
+ *	place    offset len kind what fs_dev ino file_offset   what lies there on the disk
+ *	file     fs_dev ino path no_path deleted elsewhere     of those places; see place.h
+ *	untold   pid start_ns addr outcome     it was not: left alone, gone, or it failed
+ *	missed   pid start_ns addr outcome start len map…  likewise: it is told again
+ *	limit    bad new count pages within_us reached   how many pages are bad, and the limit
+ *	reaction cause action rule outcome removal       waiting; begun, before it is done; and
+ *	         status took_us output                   again when it is known what came of it
  */
 #pragma once
 
+#include "core/failure.h"
 #include "core/history.h"
+#include "core/place.h"
 #include "core/plan.h"
+#include "core/rule.h"
+#include "core/told.h"
 
 /* The states of an incident; the table is in incident.c. */
 enum dg_state {
@@ -86,8 +105,17 @@ const char *dg_mark_name(enum dg_mark mark);
 int dg_mark_from_name(const char *name, enum dg_mark *ret); /* -EINVAL */
 
 #define DG_STORY_HOLDERS_MAX 4096
+#define DG_STORY_FAILURES_MAX 4096
+#define DG_STORY_PLACES_MAX 1024
 #define DG_STORY_PARTS_MAX 512 /* of each other kind */
 #define DG_STORY_WORD 32
+
+enum dg_story_kind {
+	DG_STORY_REMOVAL,
+	DG_STORY_FAILURE, /* of memory */
+	_DG_STORY_KIND_MAX,
+};
+const char *dg_story_kind_name(enum dg_story_kind kind); /* "unknown" outside the range */
 
 struct dg_story_state {
 	enum dg_state state;
@@ -117,6 +145,7 @@ struct dg_story_action {
 	uint32_t grace_ms;
 	size_t rung;
 	uint64_t at_us;
+	uint64_t addr;               /* that a signal of a memory failure bears */
 	char outcome[DG_STORY_WORD]; /* sent, no-handler, blocked, ESRCH…; empty: not known */
 	char *unit;                  /* that it was done to; NULL: none */
 	int status;                  /* of exec: its exit status, or signal */
@@ -146,6 +175,7 @@ struct dg_story_holder {
 	uint64_t at_us;
 	struct dg_story_action actions[DG_LADDER_MAX];
 	size_t n_actions;
+	uint64_t n_told;         /* of a memory failure: how often something was done */
 	char how[DG_STORY_WORD]; /* as above; empty: not over */
 	uint64_t over_us;
 };
@@ -167,8 +197,69 @@ struct dg_story_target {
 	char uuid[DG_BOOT_ID_LEN]; /* empty: none */
 };
 
+/* A range as the kernel has told of it. */
+struct dg_story_failure {
+	uint64_t serial;
+	enum dg_failure_source source;
+	uint32_t flags; /* DG_FAIL_* */
+	char type[DG_FAILURE_WORD], result[DG_FAILURE_WORD];
+	struct dg_range range;
+	bool unaddressed; /* its begin is not known */
+	bool has_disk_offset;
+	uint64_t disk_offset;
+	dg_dev_t fs_dev;           /* of the file */
+	uint64_t ino, file_offset; /* ino 0: no file */
+	uint64_t at_us;
+};
+
+/* Neighbours of which the same is known are one. */
+struct dg_story_place {
+	uint64_t offset, len; /* on the disk */
+	enum dg_place_kind kind;
+	char what[DG_STORY_WORD];
+	dg_dev_t fs_dev;           /* 0: not known */
+	uint64_t ino, file_offset; /* ino 0: no file */
+};
+
+struct dg_story_file {
+	dg_dev_t fs_dev;
+	uint64_t ino;
+	char *path; /* bytes; NULL: none is known, and why: */
+	char no_path[DG_STORY_WORD];
+	bool deleted, elsewhere; /* see struct dg_place_file */
+};
+
+/* Pages of the namespace, for a device whose rule has a limit. */
+struct dg_story_limit {
+	bool known;
+	uint64_t bad, new;     /* that are bad; that have become so in this incident */
+	uint64_t count;        /* what is compared with the limit */
+	struct dg_limit limit; /* of the rule */
+	bool reached;          /* and so it remains until there are fewer */
+	uint64_t at_us;
+};
+
+/* Why something is done about a memory failure. */
+enum dg_cause {
+	DG_CAUSE_METADATA, /* of a file system has failed */
+	DG_CAUSE_LIMIT,    /* is reached */
+	_DG_CAUSE_MAX,
+};
+const char *dg_cause_name(enum dg_cause cause); /* "unknown" outside the range */
+
+struct dg_story_reaction {
+	enum dg_reaction action;
+	char rule[DG_NAME_MAX];
+	char outcome[DG_STORY_WORD]; /* waiting, begun, asked, ok…; empty: nothing is done */
+	uint64_t removal; /* the incident that was begun, or stands in the way; 0: none */
+	int status;       /* of exec: its exit status, or signal */
+	uint64_t took_us;
+	char *output; /* bytes that exec printed, or why it failed; may be NULL */
+};
+
 struct dg_story {
 	uint64_t id;
+	enum dg_story_kind kind;
 	char boot_id[DG_BOOT_ID_LEN];
 	char device[DG_NAME_MAX], bus[DG_NAME_MAX], driver[DG_NAME_MAX];
 	bool surprise, taken_over;
@@ -207,6 +298,15 @@ struct dg_story {
 	size_t n_units;
 	char **notes;
 	size_t n_notes;
+	struct dg_story_failure *failures; /* the first of them */
+	size_t n_failures;
+	uint64_t n_failed, failed_bytes; /* all of them */
+	struct dg_story_place *places;   /* the first of them */
+	size_t n_places;
+	struct dg_story_file *files; /* likewise */
+	size_t n_files;
+	struct dg_story_limit limit;
+	struct dg_story_reaction reactions[_DG_CAUSE_MAX];
 };
 
 /*
@@ -220,12 +320,22 @@ int dg_story_add(struct dg_story *story, const struct dg_history_event *event);
 int dg_story_read(const char *text, size_t n_text, struct dg_story *ret);
 void dg_story_done(struct dg_story *story);
 
+/* What the ledger calls the namespace of the first target. NULL: there is none. */
+const char *dg_story_namespace(const struct dg_story *story);
+
+/* Who was told, by the record of a memory failure. -ENOMEM. */
+int dg_told_read(struct dg_told_list *told, const char *text, size_t n_text);
+
 /* NULL: not in it. */
 const struct dg_story_rule *dg_story_find_rule(const struct dg_story *story, const char *name);
 
 /* NULL: not in it (there may have been too many). */
 const struct dg_story_holder *dg_story_find_holder(const struct dg_story *story,
 						   struct dg_process process);
+
+/* NULL: not in it (likewise). */
+const struct dg_story_file *dg_story_find_file(const struct dg_story *story, dg_dev_t fs_dev,
+					       uint64_t ino);
 
 /* The last time that this was done to this unit, or NULL. */
 const struct dg_story_unit *dg_story_find_unit(const struct dg_story *story, const char *cgroup,

@@ -4,10 +4,11 @@
  *
  * Owns: two libudev monitors. Must not own: conclusions. Both are hints:
  *
- *	hold	  the module rang, on its misc device. Straight from the
+ *	hold	  the module rang, on its misc device, for a removal or for
+ *		  memory that has failed. Straight from the
  *		  kernel, since udevd may be stopped, or wait for the very
  *		  device that is held. The netlink EVENT says the same; ask
- *		  klink_get_pending().
+ *		  klink_get_pending() and klink_get_failures().
  *	topology  an nd, dax or block device came, went or changed. From udevd,
  *		  after its rules, so that links and names are there when the
  *		  topology step looks. Many come at once: wait a little.

@@ -9,17 +9,9 @@
 #include "io/klink-internal.h"
 #include "uapi/daxguard.h"
 
-/* What becomes of the messages of an answer. decode() may be NULL: only the ack counts. */
-struct answer {
-	struct klink *link;
-	int (*decode)(void *to, const void *data, size_t len);
-	void *to;
-	size_t n_messages;
-};
-
 static int answer_message(void *userdata, const struct nlmsghdr *header, bool ours)
 {
-	struct answer *answer = userdata;
+	struct klink_answer *answer = userdata;
 	const struct genlmsghdr *message = nlmsg_data(header);
 
 	if (nlmsg_datalen(header) < (int)GENL_HDRLEN)
@@ -35,7 +27,7 @@ static int answer_message(void *userdata, const struct nlmsghdr *header, bool ou
 	return answer->decode(answer->to, message, (size_t)nlmsg_datalen(header));
 }
 
-static struct nl_msg *command_new(struct klink *link, uint8_t command, int flags)
+struct nl_msg *klink_command_new(struct klink *link, uint8_t command, int flags)
 {
 	struct nl_msg *msg = nlmsg_alloc();
 
@@ -47,8 +39,7 @@ static struct nl_msg *command_new(struct klink *link, uint8_t command, int flags
 	return msg;
 }
 
-/* Consumes msg; NULL is -ENOMEM, so that a chain of puts is checked once. */
-static int ask(struct klink *link, struct nl_msg *msg, struct answer *answer)
+int klink_ask(struct klink *link, struct nl_msg *msg, struct klink_answer *answer)
 {
 	bool dump;
 	int r;
@@ -67,7 +58,7 @@ static int ask(struct klink *link, struct nl_msg *msg, struct answer *answer)
 	return r;
 }
 
-static bool module_there(struct klink *link)
+bool klink_is_there(struct klink *link)
 {
 	if (link->family != 0)
 		return true;
@@ -79,7 +70,7 @@ static bool module_there(struct klink *link)
 static struct nl_msg *command_for(struct klink *link, uint8_t command, uint64_t id,
 				  const uint8_t *cookie)
 {
-	struct nl_msg *msg = command_new(link, command, 0);
+	struct nl_msg *msg = klink_command_new(link, command, 0);
 
 	if (!msg)
 		return NULL;
@@ -104,12 +95,12 @@ static int decode_token(void *to, const void *data, size_t len)
 int klink_register(struct klink *link, struct klink_info *ret)
 {
 	struct klink_info info;
-	struct answer answer = {.decode = decode_info, .to = &info};
+	struct klink_answer answer = {.decode = decode_info, .to = &info};
 	int r;
 
-	if (!module_there(link))
+	if (!klink_is_there(link))
 		return -ENOENT;
-	r = ask(link, command_new(link, DAXGUARD_CMD_REGISTER, 0), &answer);
+	r = klink_ask(link, klink_command_new(link, DAXGUARD_CMD_REGISTER, 0), &answer);
 	if (r < 0)
 		return r;
 	*ret = info;
@@ -153,14 +144,15 @@ int klink_get_pending(struct klink *link,
 	struct requests requests = {0};
 	int r = -EAGAIN;
 
-	if (!module_there(link))
+	if (!klink_is_there(link))
 		return -ENOENT;
 	/* A dump that changes under our hands is begun again, not for ever. */
 	for (int attempt = 0; r == -EAGAIN && attempt < 3; attempt++) {
-		struct answer answer = {.decode = decode_pending, .to = &requests};
+		struct klink_answer answer = {.decode = decode_pending, .to = &requests};
 
 		requests_done(&requests);
-		r = ask(link, command_new(link, DAXGUARD_CMD_GET_PENDING, NLM_F_DUMP), &answer);
+		r = klink_ask(link, klink_command_new(link, DAXGUARD_CMD_GET_PENDING, NLM_F_DUMP),
+			      &answer);
 	}
 	/* All of it first: func will TAKE, on this very socket. */
 	for (size_t i = 0; r == 0 && i < requests.n_items; i++)
@@ -171,11 +163,11 @@ int klink_get_pending(struct klink *link,
 
 static int simple(struct klink *link, uint8_t command, uint64_t id, const uint8_t *cookie)
 {
-	struct answer answer = {0};
+	struct klink_answer answer = {0};
 
-	if (!module_there(link))
+	if (!klink_is_there(link))
 		return -ENOENT;
-	return ask(link, command_for(link, command, id, cookie), &answer);
+	return klink_ask(link, command_for(link, command, id, cookie), &answer);
 }
 
 int klink_take(struct klink *link, uint64_t id)
@@ -195,27 +187,26 @@ int klink_release(struct klink *link, uint64_t id, const uint8_t cookie[DG_COOKI
 
 int klink_extend(struct klink *link, uint64_t id, const uint8_t cookie[DG_COOKIE_LEN], uint32_t ms)
 {
-	struct answer answer = {0};
+	struct klink_answer answer = {0};
 	struct nl_msg *msg;
 
-	if (!module_there(link))
+	if (!klink_is_there(link))
 		return -ENOENT;
 	msg = command_for(link, DAXGUARD_CMD_EXTEND, id, cookie);
 	if (msg && nla_put_u32(msg, DAXGUARD_A_MS, ms) < 0) {
 		nlmsg_free(msg);
 		msg = NULL;
 	}
-	return ask(link, msg, &answer);
+	return klink_ask(link, msg, &answer);
 }
 
-/* A command that is answered by a token now and by COMPLETED later. */
-static int queued(struct klink *link, struct nl_msg *msg, uint32_t *ret_token)
+int klink_ask_token(struct klink *link, struct nl_msg *msg, uint32_t *ret_token)
 {
 	uint32_t token = 0;
-	struct answer answer = {.decode = decode_token, .to = &token};
+	struct klink_answer answer = {.decode = decode_token, .to = &token};
 	int r;
 
-	r = ask(link, msg, &answer);
+	r = klink_ask(link, msg, &answer);
 	if (r < 0)
 		return r;
 	*ret_token = token;
@@ -224,37 +215,37 @@ static int queued(struct klink *link, struct nl_msg *msg, uint32_t *ret_token)
 
 int klink_scan_request(struct klink *link, uint64_t id, uint32_t *ret_token)
 {
-	if (!module_there(link))
+	if (!klink_is_there(link))
 		return -ENOENT;
-	return queued(link, command_for(link, DAXGUARD_CMD_SCAN, id, NULL), ret_token);
+	return klink_ask_token(link, command_for(link, DAXGUARD_CMD_SCAN, id, NULL), ret_token);
 }
 
 int klink_scan_device(struct klink *link, dg_dev_t dev, uint32_t *ret_token)
 {
 	struct nl_msg *msg;
 
-	if (!module_there(link))
+	if (!klink_is_there(link))
 		return -ENOENT;
-	msg = command_new(link, DAXGUARD_CMD_SCAN, 0);
+	msg = klink_command_new(link, DAXGUARD_CMD_SCAN, 0);
 	if (msg && nla_put_u64(msg, DAXGUARD_A_DEV, dev) < 0) {
 		nlmsg_free(msg);
 		msg = NULL;
 	}
-	return queued(link, msg, ret_token);
+	return klink_ask_token(link, msg, ret_token);
 }
 
 int klink_sync(struct klink *link, uint64_t id, uint32_t *ret_token)
 {
-	if (!module_there(link))
+	if (!klink_is_there(link))
 		return -ENOENT;
-	return queued(link, command_for(link, DAXGUARD_CMD_SYNC, id, NULL), ret_token);
+	return klink_ask_token(link, command_for(link, DAXGUARD_CMD_SYNC, id, NULL), ret_token);
 }
 
 int klink_shutdown(struct klink *link, uint64_t id, uint32_t *ret_token)
 {
-	if (!module_there(link))
+	if (!klink_is_there(link))
 		return -ENOENT;
-	return queued(link, command_for(link, DAXGUARD_CMD_SHUTDOWN, id, NULL), ret_token);
+	return klink_ask_token(link, command_for(link, DAXGUARD_CMD_SHUTDOWN, id, NULL), ret_token);
 }
 
 static int decode_usages(void *to, const void *data, size_t len)
@@ -293,7 +284,7 @@ static int decode_fses(void *to, const void *data, size_t len)
 
 static struct nl_msg *dump_of(struct klink *link, uint8_t command, uint32_t token)
 {
-	struct nl_msg *msg = command_new(link, command, NLM_F_DUMP);
+	struct nl_msg *msg = klink_command_new(link, command, NLM_F_DUMP);
 
 	if (msg && nla_put_u32(msg, DAXGUARD_A_TOKEN, token) < 0) {
 		nlmsg_free(msg);
@@ -305,12 +296,12 @@ static struct nl_msg *dump_of(struct klink *link, uint8_t command, uint32_t toke
 int klink_get_holders(struct klink *link, uint32_t token, struct dg_usage_list *ret)
 {
 	struct dg_usage_list list = {0};
-	struct answer answer = {.decode = decode_usages, .to = &list};
+	struct klink_answer answer = {.decode = decode_usages, .to = &list};
 	int r;
 
-	if (!module_there(link))
+	if (!klink_is_there(link))
 		return -ENOENT;
-	r = ask(link, dump_of(link, DAXGUARD_CMD_GET_HOLDERS, token), &answer);
+	r = klink_ask(link, dump_of(link, DAXGUARD_CMD_GET_HOLDERS, token), &answer);
 	if (r < 0) {
 		dg_usage_list_done(&list);
 		return r;
@@ -322,12 +313,12 @@ int klink_get_holders(struct klink *link, uint32_t token, struct dg_usage_list *
 int klink_get_fs(struct klink *link, uint32_t token, struct dg_fs_list *ret)
 {
 	struct dg_fs_list list = {0};
-	struct answer answer = {.decode = decode_fses, .to = &list};
+	struct klink_answer answer = {.decode = decode_fses, .to = &list};
 	int r;
 
-	if (!module_there(link))
+	if (!klink_is_there(link))
 		return -ENOENT;
-	r = ask(link, dump_of(link, DAXGUARD_CMD_GET_FS, token), &answer);
+	r = klink_ask(link, dump_of(link, DAXGUARD_CMD_GET_FS, token), &answer);
 	if (r < 0) {
 		dg_fs_list_done(&list);
 		return r;
@@ -339,10 +330,10 @@ int klink_get_fs(struct klink *link, uint32_t token, struct dg_fs_list *ret)
 int klink_sigbus(struct klink *link, uint64_t id, pid_t pid, uint64_t start_ns, uint64_t addr,
 		 uint8_t lsb, int code)
 {
-	struct answer answer = {0};
+	struct klink_answer answer = {0};
 	struct nl_msg *msg;
 
-	if (!module_there(link))
+	if (!klink_is_there(link))
 		return -ENOENT;
 	msg = command_for(link, DAXGUARD_CMD_SIGBUS, id, NULL);
 	if (msg && (nla_put_u32(msg, DAXGUARD_A_PID, (uint32_t)pid) < 0 ||
@@ -353,5 +344,5 @@ int klink_sigbus(struct klink *link, uint64_t id, pid_t pid, uint64_t start_ns, 
 		nlmsg_free(msg);
 		msg = NULL;
 	}
-	return ask(link, msg, &answer);
+	return klink_ask(link, msg, &answer);
 }

@@ -30,6 +30,14 @@ static_assert(DG_FS_LIVE == DAXGUARD_FS_LIVE && DG_FS_MOUNTED == DAXGUARD_FS_MOU
 		      DG_FS_RDONLY == DAXGUARD_FS_RDONLY && DG_FS_DAX == DAXGUARD_FS_DAX &&
 		      DG_FS_UNKNOWN == DAXGUARD_FS_UNKNOWN,
 	      "DG_FS_*");
+static_assert((int)DG_FAILURE_BADBLOCKS == (int)DAXGUARD_SOURCE_BADBLOCKS,
+	      "enum dg_failure_source");
+static_assert(DG_FAIL_NO_FILE == DAXGUARD_FAIL_NO_FILE && DG_FAIL_SHARED == DAXGUARD_FAIL_SHARED &&
+		      DG_FAIL_WIDENED == DAXGUARD_FAIL_WIDENED &&
+		      DG_FAIL_REMOVING == DAXGUARD_FAIL_REMOVING &&
+		      DG_FAIL_TOLD_MORE == DAXGUARD_FAIL_TOLD_MORE &&
+		      DG_FAIL_MORE == DAXGUARD_FAIL_MORE,
+	      "DG_FAIL_*");
 static_assert(DG_NAME_MAX == DAXGUARD_NAME_MAX && DG_COOKIE_LEN == DAXGUARD_COOKIE_LEN &&
 		      DG_UUID_LEN == DAXGUARD_UUID_LEN,
 	      "lengths");
@@ -315,8 +323,122 @@ int klink_decode_token(const void *data, size_t len, uint32_t *ret)
 	return 0;
 }
 
+static int failure_start(void *base, const struct nlattr *attr)
+{
+	struct dg_failure_record *record = base;
+
+	if (nla_type(attr) != DAXGUARD_A_START)
+		return 0;
+	if (nla_len(attr) != sizeof(record->range.start))
+		return -EBADMSG;
+	memcpy(&record->range.start, nla_data(attr), sizeof(record->range.start));
+	record->unaddressed = false;
+	return 0;
+}
+
+static int failure_range(struct dg_failure_record *record, const struct nlattr *nest)
+{
+	static const struct klink_field fields[] = {
+		KLINK_FIELD(LEN, U64, true, dg_failure_record, range.len, 0),
+	};
+	static const struct klink_layout layout = KLINK_LAYOUT(fields);
+
+	record->range = (struct dg_range){};
+	record->unaddressed = true;
+	return klink_attr_decode_nest(nest, &layout, record, failure_start);
+}
+
+static int failure_told(struct dg_failure_record *record, const struct nlattr *nest)
+{
+	static const struct klink_field fields[] = {
+		KLINK_FIELD(PID, U32, true, dg_failure_told, process.pid, 0),
+		KLINK_FIELD(START_NS, U64, true, dg_failure_told, process.start_ns, 0),
+		KLINK_FIELD(ADDR, U64, true, dg_failure_told, addr, 0),
+		KLINK_FIELD(LEN, U64, true, dg_failure_told, len, 0),
+	};
+	static const struct klink_layout layout = KLINK_LAYOUT(fields);
+	struct dg_failure_told *told;
+	int r;
+
+	told = array_grow(record->told, record->n_told, sizeof(*told));
+	if (!told)
+		return -ENOMEM;
+	record->told = told;
+	told += record->n_told++;
+	r = klink_attr_decode_nest(nest, &layout, told, NULL);
+	if (r < 0)
+		return r;
+	return told->process.pid > 0 && told->len <= UINT64_MAX - told->addr ? 0 : -EBADMSG;
+}
+
+static int failure_other(void *base, const struct nlattr *attr)
+{
+	struct dg_failure_record *record = base;
+
+	switch (nla_type(attr)) {
+	case DAXGUARD_A_RANGE:
+		return failure_range(record, attr);
+	case DAXGUARD_A_TOLD:
+		return failure_told(record, attr);
+	case DAXGUARD_A_DISK_OFFSET:
+		if (nla_len(attr) != sizeof(record->disk_offset))
+			return -EBADMSG;
+		memcpy(&record->disk_offset, nla_data(attr), sizeof(record->disk_offset));
+		record->has_disk_offset = true;
+		return 0;
+	case DAXGUARD_A_NS_UUID:
+		if (nla_len(attr) != DG_UUID_LEN)
+			return -EBADMSG;
+		memcpy(record->uuid, nla_data(attr), DG_UUID_LEN);
+		record->has_uuid = true;
+		return 0;
+	default:
+		return 0;
+	}
+}
+
+int klink_decode_failure(const void *data, size_t len, struct dg_failure_record *ret)
+{
+	static const struct klink_field fields[] = {
+		KLINK_FIELD(FAILURE, U64, true, dg_failure_record, serial, 0),
+		KLINK_FIELD(SOURCE, U8_ENUM, true, dg_failure_record, source,
+			    _DG_FAILURE_SOURCE_MAX),
+		KLINK_FIELD(MF_TYPE, STRING, false, dg_failure_record, type, DG_FAILURE_WORD),
+		KLINK_FIELD(MF_RESULT, STRING, false, dg_failure_record, result, DG_FAILURE_WORD),
+		KLINK_FIELD(FAILURE_FLAGS, U32, false, dg_failure_record, flags, 0),
+		KLINK_FIELD(NAME, STRING, true, dg_failure_record, name, DG_NAME_MAX),
+		KLINK_FIELD(DEV, U64, true, dg_failure_record, dev, 0),
+		KLINK_FIELD(MODE, U8_MODE, false, dg_failure_record, mode, _DG_MODE_MAX),
+		KLINK_FIELD(NS_DEVICE, STRING, false, dg_failure_record, ns_device, DG_NAME_MAX),
+		KLINK_FIELD(COUNT, U32, false, dg_failure_record, count, 0),
+		KLINK_FIELD(TIME_NS, U64, false, dg_failure_record, time_ns, 0),
+		KLINK_FIELD(FS_DEV, U64, false, dg_failure_record, fs_dev, 0),
+		KLINK_FIELD(INO, U64, false, dg_failure_record, ino, 0),
+		KLINK_FIELD(GENERATION, U32, false, dg_failure_record, generation, 0),
+		KLINK_FIELD(OFFSET, U64, false, dg_failure_record, file_offset, 0),
+	};
+	static const struct klink_layout layout = KLINK_LAYOUT(fields);
+	struct dg_failure_record record = {};
+	int r;
+
+	r = decode_message(data, len, &layout, &record, failure_other);
+	if (r == 0 && (record.serial == 0 || record.range.len == 0 ||
+		       record.range.len > UINT64_MAX - record.range.start))
+		r = -EBADMSG;
+	if (r < 0) {
+		dg_failure_record_done(&record);
+		return r;
+	}
+	/* There is no inode 0. */
+	record.has_file = record.ino != 0;
+	dg_failure_clean_words(&record);
+	*ret = record;
+	return 0;
+}
+
 static int decode_any(const void *data, size_t len)
 {
+	struct dg_failure_record failure;
 	struct dg_request request;
 	struct klink_completed completed;
 	struct dg_usage usage;
@@ -343,9 +465,17 @@ static int decode_any(const void *data, size_t len)
 		return klink_decode_fs(data, len, &fs);
 	case DAXGUARD_CMD_REGISTER:
 		return klink_decode_info(data, len, &info);
+	case DAXGUARD_CMD_FAILURE:
+	case DAXGUARD_CMD_GET_FAILURES:
+		r = klink_decode_failure(data, len, &failure);
+		if (r == 0)
+			dg_failure_record_done(&failure);
+		return r;
 	case DAXGUARD_CMD_SCAN:
 	case DAXGUARD_CMD_SYNC:
 	case DAXGUARD_CMD_SHUTDOWN:
+	case DAXGUARD_CMD_UNMAP:
+	case DAXGUARD_CMD_CHECK:
 		return klink_decode_token(data, len, &number);
 	default:
 		return -EOPNOTSUPP;

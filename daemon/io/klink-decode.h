@@ -31,8 +31,10 @@ int klink_decode_completed(const void *data, size_t len, struct klink_completed 
 int klink_decode_usage(const void *data, size_t len, struct dg_usage *ret);
 int klink_decode_fs(const void *data, size_t len, struct dg_fs *ret);
 int klink_decode_info(const void *data, size_t len, struct klink_info *ret);
+/* Free with dg_failure_record_done(). */
+int klink_decode_failure(const void *data, size_t len, struct dg_failure_record *ret);
 
-/* The reply to SCAN, SYNC and SHUTDOWN. */
+/* The reply to SCAN, SYNC, SHUTDOWN, UNMAP and CHECK. */
 int klink_decode_token(const void *data, size_t len, uint32_t *ret);
 
 /*

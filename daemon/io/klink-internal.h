@@ -32,6 +32,20 @@ struct klink {
 	bool lost;
 };
 
+/* What becomes of the messages of an answer. decode() may be NULL: only the ack counts. */
+struct klink_answer {
+	struct klink *link;
+	int (*decode)(void *to, const void *data, size_t len);
+	void *to;
+	size_t n_messages;
+};
+bool klink_is_there(struct klink *link); /* or says why not */
+struct nl_msg *klink_command_new(struct klink *link, uint8_t command, int flags); /* or NULL */
+/* Consumes msg; NULL is -ENOMEM, so that a chain of puts is checked once. */
+int klink_ask(struct klink *link, struct nl_msg *msg, struct klink_answer *answer);
+/* A command that is answered by a token now and by COMPLETED later; likewise. */
+int klink_ask_token(struct klink *link, struct nl_msg *msg, uint32_t *ret_token);
+
 /* Keep COMPLETED for the event loop. -ENOMEM also marks something as lost. */
 int klink_queue_completed(struct klink *link, const struct nlmsghdr *header);
 void klink_queue_lost(struct klink *link);

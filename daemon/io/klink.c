@@ -191,6 +191,7 @@ static void event_message(void *userdata, const struct nlmsghdr *header)
 	struct klink *link = userdata;
 	const void *data = nlmsg_data(header);
 	size_t len = (size_t)nlmsg_datalen(header);
+	struct dg_failure_record failure;
 	struct dg_request request;
 	struct dg_done done;
 
@@ -220,6 +221,14 @@ static void event_message(void *userdata, const struct nlmsghdr *header)
 			return;
 		}
 		link->ops.done(link->userdata, &done);
+		break;
+	case DAXGUARD_CMD_FAILURE:
+		if (klink_decode_failure(data, len, &failure) < 0) {
+			klink_queue_lost(link);
+			return;
+		}
+		link->ops.failure(link->userdata, &failure);
+		dg_failure_record_done(&failure);
 		break;
 	default: /* of a newer module */
 		break;

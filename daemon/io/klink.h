@@ -12,7 +12,7 @@
 
 #include <systemd/sd-event.h>
 
-#include "core/event.h"
+#include "core/failure.h"
 
 struct klink;
 
@@ -34,7 +34,10 @@ struct klink_ops {
 	void (*done)(void *userdata, const struct dg_done *done);
 	/* error: positive errno or 0 */
 	void (*completed)(void *userdata, uint32_t token, int error, bool truncated);
-	/* messages were lost (ENOBUFS): call klink_register() and klink_get_pending() */
+	/* a copy of what klink_get_failures() has */
+	void (*failure)(void *userdata, const struct dg_failure_record *record);
+	/* messages were lost (ENOBUFS): call klink_register(), klink_get_pending() and
+	 * klink_get_failures() */
 	void (*lost)(void *userdata);
 	/* the module came (true: not registered yet) or went (false) */
 	void (*module)(void *userdata, bool present);
@@ -71,3 +74,22 @@ int klink_sync(struct klink *link, uint64_t id, uint32_t *ret_token);
 int klink_shutdown(struct klink *link, uint64_t id, uint32_t *ret_token);
 int klink_sigbus(struct klink *link, uint64_t id, pid_t pid, uint64_t start_ns, uint64_t addr,
 		 uint8_t lsb, int code);
+
+/*
+ * Memory failures. -EOPNOTSUPP: the module is an older one, and knows none. Func is called
+ * for each record while the dump is read, and must say nothing to the kernel; after an
+ * error some may be missing, after a dump that was begun again some come twice.
+ */
+int klink_get_failures(struct klink *link,
+		       void (*func)(void *userdata, const struct dg_failure_record *record),
+		       void *userdata);
+int klink_forget(struct klink *link, uint64_t serial); /* all records up to it */
+/* As klink_scan_device(), but of these physical pages alone. */
+int klink_scan_range(struct klink *link, dg_dev_t dev, const struct dg_range *range,
+		     uint32_t *ret_token);
+int klink_sigbus_device(struct klink *link, dg_dev_t dev, struct dg_process process, uint64_t addr,
+			uint8_t lsb, int code);
+/* badblocks: the disk's list is to have it as well. */
+int klink_unmap(struct klink *link, dg_dev_t dev, const struct dg_range *range, bool badblocks,
+		uint32_t *ret_token);
+int klink_check(struct klink *link, dg_dev_t dev, uint32_t *ret_token);

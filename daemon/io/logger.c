@@ -22,6 +22,7 @@
 #define RETRY_LAST_US 1000000ULL
 #define KMSG_WINDOW_US 5000000ULL
 #define IDENTIFIER "daxguardd"
+#define UNIT_MAX 255 /* of a unit's name: systemd.unit(5) */
 
 struct line {
 	char *data; /* a datagram of the native protocol */
@@ -34,6 +35,7 @@ struct logger {
 	struct sockaddr_un journal;
 	int journal_fd, kmsg_fd;
 	struct logger_limits limits;
+	char *unit; /* or NULL */
 	struct line *ring;
 	size_t first, n_lines;
 	uint64_t dropped, dropped_said, retry_us;
@@ -45,16 +47,18 @@ struct logger {
 static int on_timer(sd_event_source *source, uint64_t usec, void *userdata);
 static bool send_line(struct logger *logger, const struct line *line);
 
-int logger_new(sd_event *event, const char *journal, const char *kmsg,
+int logger_new(sd_event *event, const char *journal, const char *kmsg, const char *unit,
 	       const struct logger_limits *limits, struct logger **ret)
 {
 	struct logger *logger = calloc(1, sizeof(*logger));
 	struct line *ring = calloc(limits->ring_max, sizeof(*ring));
+	char *name = unit ? strdup(unit) : NULL;
 	int r;
 
-	if (!logger || !ring) {
+	if (!logger || !ring || (unit && !name)) {
 		free(logger);
 		free(ring);
+		free(name);
 		return -ENOMEM;
 	}
 	logger->kmsg_fd = open(kmsg, O_WRONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
@@ -64,6 +68,7 @@ int logger_new(sd_event *event, const char *journal, const char *kmsg,
 	logger->limits = *limits;
 	logger->retry_us = RETRY_FIRST_US;
 	logger->ring = ring;
+	logger->unit = name;
 	r = sd_event_add_time(event, &logger->timer, CLOCK_MONOTONIC, 0, 0, on_timer, logger);
 	if (r >= 0)
 		r = sd_event_source_set_enabled(logger->timer, SD_EVENT_OFF);
@@ -110,6 +115,7 @@ struct logger *logger_free(struct logger *logger)
 		return NULL;
 	send_last(logger);
 	free(logger->ring);
+	free(logger->unit);
 	sd_event_source_disable_unref(logger->timer);
 	sd_event_unref(logger->event);
 	if (logger->journal_fd >= 0)
@@ -150,6 +156,8 @@ static int encode(const struct logger *logger, const struct logger_message *mess
 	fprintf(to, "PRIORITY=%d\nSYSLOG_IDENTIFIER=" IDENTIFIER "\n", message->priority & 7);
 	if (message->id)
 		put_field(to, "MESSAGE_ID", message->id, 64);
+	if (logger->unit)
+		put_field(to, "OBJECT_SYSTEMD_UNIT", logger->unit, UNIT_MAX);
 	for (size_t i = 0; i < message->n_fields; i++)
 		if (message->fields[i].value)
 			put_field(to, message->fields[i].name, message->fields[i].value,

@@ -12,6 +12,11 @@
  * later. That is why this speaks journald's native protocol
  * (https://systemd.io/JOURNAL_NATIVE_PROTOCOL) by itself: sd_journal_sendv()
  * waits for a full queue to be read.
+ *
+ * journald learns a sender's unit from /proc when it reads the message. What is
+ * said last, often all that was held back, may be read after we are gone: so each
+ * message names our unit itself, in the field that journalctl -u looks at too
+ * (OBJECT_SYSTEMD_UNIT=, systemd.journal-fields(7)).
  */
 #pragma once
 
@@ -40,8 +45,11 @@ struct logger_limits {
 	unsigned kmsg_burst; /* lines in 5 s */
 };
 
-/* journal: path of its socket; kmsg: of the kernel's log. Neither need be there. -ENOMEM. */
-int logger_new(sd_event *event, const char *journal, const char *kmsg,
+/*
+ * journal: path of its socket; kmsg: of the kernel's log. Neither need be there.
+ * unit: the one we run in, or NULL. -ENOMEM.
+ */
+int logger_new(sd_event *event, const char *journal, const char *kmsg, const char *unit,
 	       const struct logger_limits *limits, struct logger **ret);
 /* What can be written at once is, even in a hold; how much was lost the kernel's log is told. */
 struct logger *logger_free(struct logger *logger);

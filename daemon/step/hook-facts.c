@@ -39,6 +39,9 @@ static const struct {
 	{"RULE", "Rule", KIND_TEXT},
 	{"GRACE_MSEC", "GraceMsec", KIND_NUMBER},
 	{"TIMEOUT_MSEC", "TimeoutMsec", KIND_NUMBER},
+	{"NAMESPACE", "Namespace", KIND_TEXT},
+	{"FAILED_PAGES", "FailedPages", KIND_NUMBER},
+	{"FAILURE_LIMIT", "FailureLimit", KIND_NUMBER},
 	{"TARGETS", "Targets", KIND_LIST},
 	{"MOUNTS", "Mounts", KIND_LIST},
 };

@@ -79,6 +79,33 @@
  *   stop		asks the service manager to stop a unit
  *	ADDRESS UNIT		    where it listens, as in sd_bus_set_address(3)
  *
+ * The ledger of failures (core/ledger-record.h), a file in DIR:
+ *
+ *   ledger DIR read OFFSET	its bytes from OFFSET on, 1 MiB or all
+ *   ledger DIR append		the lines on stdin, written and on the medium
+ *   ledger DIR begin		the next file, with these lines
+ *   ledger DIR go-on		more of it
+ *   ledger DIR replace		it is the file now, and on the medium
+ *	ERRNO			    if it failed; then nothing else is said
+ *
+ * Verbs of failed memory, which only look; read from stdin, as records, are
+ *	DEV TIMEOUT_MSEC	    the first: the disk; after how long to give up
+ *	OFFSET LEN		    each other one: a range of the disk, in bytes
+ *
+ *   place		what lies there, of the file system that is mounted from it
+ *	FS_DEV INO GENERATION FILE_OFFSET   to a range: the file, if it is known
+ *     and says, as often as it takes,
+ *	RANGE OFFSET LEN KIND WHAT	    RANGE: which one, from 0 on; see core/place.h
+ *	FS_DEV INO FILE_OFFSET TOLD UNWRITTEN
+ *     for each file, once, and at the end
+ *	FILE FS_DEV GENERATION LINKS DELETED ELSEWHERE PATH NO_PATH
+ *	END			    "ok", or "cut": there was more
+ *   repaired		which of them are good again
+ *	SOURCE LISTED SEEN	    to a range: how it was found, see step/ranges.h
+ *     and says
+ *	RANGE RESULT WHY	    see core/repair.h
+ *	RANGE GOOD_OFFSET GOOD_LEN  of one that is listed in part: what is not
+ *
  * Those that act include what is made of files on DEV: file systems on loop
  * devices, which are given back as well, and (mounts, unmount, detach) overlays.
  *
@@ -106,13 +133,23 @@ static const struct {
 	int (*func)(struct step *step);
 	enum { TAKES_NOTHING, TAKES_DEVS, TAKES_WORDS } takes;
 } verbs[] = {
-	{"claim", verb_claim, TAKES_DEVS},       {"detach", verb_detach, TAKES_DEVS},
-	{"hook", verb_hook, TAKES_NOTHING},      {"mounts", verb_mounts, TAKES_DEVS},
-	{"names", verb_names, TAKES_WORDS},      {"processes", verb_processes, TAKES_WORDS},
-	{"procscan", verb_procscan, TAKES_DEVS}, {"protected", verb_protected, TAKES_NOTHING},
-	{"shutdown", verb_shutdown, TAKES_DEVS}, {"stop", verb_stop, TAKES_NOTHING},
-	{"sync", verb_sync, TAKES_DEVS},         {"topology", verb_topology, TAKES_NOTHING},
-	{"unbind", verb_unbind, TAKES_WORDS},    {"unmount", verb_unmount, TAKES_DEVS},
+	{"claim", verb_claim, TAKES_DEVS},
+	{"detach", verb_detach, TAKES_DEVS},
+	{"hook", verb_hook, TAKES_NOTHING},
+	{"ledger", verb_ledger, TAKES_WORDS},
+	{"mounts", verb_mounts, TAKES_DEVS},
+	{"names", verb_names, TAKES_WORDS},
+	{"place", verb_place, TAKES_NOTHING},
+	{"processes", verb_processes, TAKES_WORDS},
+	{"procscan", verb_procscan, TAKES_DEVS},
+	{"protected", verb_protected, TAKES_NOTHING},
+	{"repaired", verb_repaired, TAKES_NOTHING},
+	{"shutdown", verb_shutdown, TAKES_DEVS},
+	{"stop", verb_stop, TAKES_NOTHING},
+	{"sync", verb_sync, TAKES_DEVS},
+	{"topology", verb_topology, TAKES_NOTHING},
+	{"unbind", verb_unbind, TAKES_WORDS},
+	{"unmount", verb_unmount, TAKES_DEVS},
 	{"who", verb_who, TAKES_WORDS},
 };
 

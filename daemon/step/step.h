@@ -51,11 +51,14 @@ const char *step_result(int r);
 int verb_claim(struct step *step); /* does not return */
 int verb_detach(struct step *step);
 int verb_hook(struct step *step);
+int verb_ledger(struct step *step);
 int verb_mounts(struct step *step);
 int verb_names(struct step *step);
+int verb_place(struct step *step);
 int verb_processes(struct step *step);
 int verb_procscan(struct step *step);
 int verb_protected(struct step *step);
+int verb_repaired(struct step *step);
 int verb_shutdown(struct step *step);
 int verb_stop(struct step *step);
 int verb_sync(struct step *step);

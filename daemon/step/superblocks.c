@@ -104,9 +104,13 @@ static int visit_namespace(struct visit *visit, const struct mount_namespace *sp
 			: mount_namespace_own_table(proc_fd, space, &table);
 	if (r < 0)
 		return entered < 0 || r == -E2BIG ? 0 : r;
-	for (size_t i = 0; i < table.n_items && r == 0 && mount_namespace_has_time(space); i++)
-		if (step_has_dev(visit->step, table.items[i].dev))
-			r = visit_mount(visit, &table.items[i], entered);
+	/* Those first that show all of it: names are looked for in them. */
+	for (int whole = 1; whole >= 0; whole--)
+		for (size_t i = 0; i < table.n_items && r == 0 && mount_namespace_has_time(space);
+		     i++)
+			if (step_has_dev(visit->step, table.items[i].dev) &&
+			    (strcmp(table.items[i].root, "/") == 0) == whole)
+				r = visit_mount(visit, &table.items[i], entered);
 	mount_table_done(&table);
 	return r;
 }
@@ -137,6 +141,16 @@ static int visit_all(struct visit *visit)
 	return r;
 }
 
+int superblocks_visit_own(struct step *step,
+			  int (*func)(struct step *step, const struct mount *mount, int fd,
+				      void *userdata),
+			  void *userdata)
+{
+	struct visit visit = {.step = step, .func = func, .userdata = userdata};
+
+	return visit_all(&visit);
+}
+
 int superblocks_visit(struct step *step,
 		      int (*func)(struct step *step, const struct mount *mount, int fd,
 				  void *userdata),
@@ -161,11 +175,8 @@ int superblocks_visit(struct step *step,
 	}
 	step->devs = all;
 	step->n_devs = n_own;
-	if (r == 0) {
-		struct visit visit = {.step = step, .func = func, .userdata = userdata};
-
-		r = visit_all(&visit);
-	}
+	if (r == 0)
+		r = superblocks_visit_own(step, func, userdata);
 	step->n_devs = n_all;
 	return r;
 }

@@ -16,5 +16,11 @@ int superblocks_visit(struct step *step,
 				  void *userdata),
 		      void *userdata);
 
+/* The same, without what is made of files on them (step/nested.h). */
+int superblocks_visit_own(struct step *step,
+			  int (*func)(struct step *step, const struct mount *mount, int fd,
+				      void *userdata),
+			  void *userdata);
+
 /* The record of one; left counts those that could not be dealt with. */
 int superblock_report(struct step *step, const struct mount *mount, int result, int *left);

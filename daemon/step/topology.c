@@ -149,6 +149,12 @@ static int emit_mounts(struct topology *topology, const char *name)
 	return r;
 }
 
+/* Which of those that had its number since boot it is; the kernel says so since 5.15. */
+static void field_diskseq(struct dg_record_writer *writer, struct udev_device *node)
+{
+	field_if(writer, "DISKSEQ", udev_device_get_sysattr_value(node, "diskseq"));
+}
+
 static int emit_device(struct topology *topology, const struct device *device)
 {
 	struct dg_record_writer *writer = &topology->step->writer;
@@ -161,6 +167,7 @@ static int emit_device(struct topology *topology, const struct device *device)
 		return 0; /* disabled, or gone since it was listed */
 	dg_record_field(writer, "NAME", device->name);
 	dg_record_field_dev(writer, "DEV", step_dev(udev_device_get_devnum(node)));
+	field_diskseq(writer, node);
 	dg_record_field(writer, "MODE", device->mode);
 	dg_record_field_u64(writer, "SIZE", device->size);
 	field_if(writer, "NS_DEVICE", device->ns_device);

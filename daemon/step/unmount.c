@@ -24,7 +24,7 @@
  * of udev's: no longer than that lasts.
  */
 #define LEAVING_NS 50000000
-#define LEAVING_MAX 10
+#define LEAVING_MAX 20
 
 /* In the pass that looked there last. */
 struct left {

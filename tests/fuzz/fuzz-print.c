@@ -13,8 +13,9 @@
 #include "fuzz.h"
 
 static int (*const prints[])(FILE *, const struct table_style *, json_object *) = {
-	print_status, print_devices, print_holders,    print_incidents, print_story,
-	print_signal, print_check,   print_simulation, print_process,
+	print_status,  print_devices,  print_holders,       print_incidents,
+	print_story,   print_signal,   print_check,         print_simulation,
+	print_process, print_failures, print_failures_each,
 };
 #define N_PRINTS (sizeof(prints) / sizeof(*prints))
 

@@ -108,6 +108,37 @@ static void check_text(const struct dg_rule *rule)
 	free(match);
 }
 
+static void check_device(const struct dg_device_rule *rule)
+{
+	char *match = dg_match_text(&rule->match), *section = dg_device_section_text(rule);
+	char *whole, *again;
+	struct dg_device_rule copy;
+	size_t n;
+
+	check_match(&rule->match);
+	if (!match || !section)
+		abort();
+	if (rule->limit.pages > DG_LIMIT_MAX || (rule->exec && rule->exec[0][0] != '/'))
+		abort();
+	if ((rule->limit.pages > 0) != (rule->reaction != DG_REACTION_NONE))
+		abort();
+	n = strlen(match) + strlen(section) + 32;
+	whole = malloc(n);
+	if (!whole)
+		abort();
+	snprintf(whole, n, "[Match]\n%s[Device]\n%s", match, section);
+	if (dg_device_rule_parse("fuzz.device", whole, strlen(whole), no_error, NULL, &copy) < 0)
+		abort();
+	again = dg_device_section_text(&copy);
+	if (!again || strcmp(again, section) != 0)
+		abort();
+	dg_device_rule_done(&copy);
+	free(again);
+	free(whole);
+	free(section);
+	free(match);
+}
+
 /* Errors and only errors are told. */
 static void check_result(int r, const struct input *input)
 {
@@ -138,7 +169,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	r = dg_device_rule_parse("fuzz.device", text, size, check_error, &again, &device);
 	check_result(r, &again);
 	if (r >= 0) {
-		check_match(&device.match);
+		check_device(&device);
 		dg_device_rule_done(&device);
 	}
 	return 0;

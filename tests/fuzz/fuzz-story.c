@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/counted.h"
 #include "core/incident.h"
 #include "fuzz.h"
 
@@ -45,12 +46,38 @@ static void go_on(const struct dg_story *story)
 	dg_incident_done(&incident);
 }
 
+/* In order; and of what has been counted there is no news. */
+static void check_counted(const struct dg_counted_list *list)
+{
+	struct dg_counted_news news;
+
+	for (size_t i = 0; i < list->n_items; i++) {
+		const struct dg_counted *item = list->items[i];
+
+		if (i > 0 && (strcmp(list->items[i - 1]->ns, item->ns) > 0 ||
+			      (strcmp(list->items[i - 1]->ns, item->ns) == 0 &&
+			       list->items[i - 1]->offset > item->offset)))
+			abort();
+		dg_counted_compare(list, item, &news);
+		if (news.count > 0 || news.told > 0)
+			abort();
+	}
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	const char *newline = memchr(data, '\n', size);
+	struct dg_counted_list counted = {};
+	struct dg_told_list told;
 	struct dg_story story;
 
 	and_back((const char *)data, newline ? (size_t)(newline - (const char *)data) : size);
+	dg_told_init(&told, 8);
+	(void)!dg_told_read(&told, (const char *)data, size);
+	dg_told_done(&told);
+	(void)!dg_counted_read(&counted, (const char *)data, size);
+	check_counted(&counted);
+	dg_counted_done(&counted);
 	if (dg_story_read((const char *)data, size, &story) < 0)
 		return 0;
 	go_on(&story);

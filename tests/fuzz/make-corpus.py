@@ -76,6 +76,16 @@ MESSAGES = {
                   u64("INODES", 1), u64("ENTRIES", 8)),
     "info": message("REGISTER", text("VERSION", "1"), text("BOOT_ID", "01234567-89ab-cdef-0123-456789abcdef"),
                     u32("HOLD_MS", 20000), u32("CAP_MS", 60000), u32("ACTIVATION_MS", 3000)),
+    "failure": message("FAILURE", u64("FAILURE", 3), u8("SOURCE", 0), text("MF_TYPE", "dax page"),
+                       text("MF_RESULT", "Recovered"), u32("FAILURE_FLAGS", 32), text("NAME", "pmem0"), u64("DEV", DEV),
+                       u8("MODE", 3), text("NS_DEVICE", "pfn0.0"), attr("NS_UUID", bytes(range(16))),
+                       nest("RANGE", u64("START", 1 << 32), u64("LEN", 4096)), u64("DISK_OFFSET", 8192),
+                       u32("COUNT", 2), u64("TIME_NS", 99), u64("FS_DEV", DEV), u64("INO", 12),
+                       u32("GENERATION", 1), u64("OFFSET", 4096),
+                       nest("TOLD", u32("PID", 10), u64("START_NS", 5), u64("ADDR", 0x7F0000000000), u64("LEN", 4096)),
+                       nest("TOLD", u32("PID", 11), u64("START_NS", 6), u64("ADDR", 0x7E0000000000), u64("LEN", 4096))),
+    "bad-block": message("GET_FAILURES", u64("FAILURE", 4), u8("SOURCE", 1), u32("FAILURE_FLAGS", 1),
+                         text("NAME", "pmem0"), u64("DEV", DEV), nest("RANGE", u64("START", 512), u64("LEN", 512))),
     "token": message("SCAN", u32("TOKEN", 5)),
 }
 for name, data in MESSAGES.items():

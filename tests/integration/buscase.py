@@ -138,15 +138,6 @@ class BusCase(DaemonCase):
         answer = self.call(NAME, ROOT_PATH, "org.freedesktop.DBus.ObjectManager", "GetManagedObjects", uid=uid)
         return plain(answer[0])
 
-    def topology(self, *records):
-        """What the step of that name will find: dicts."""
-        text = "".join("".join(f"{key}={value}\0" for key, value in record.items()) + "\0" for record in records)
-        self.write("output-topology", text, 0o600)
-
-    def pmem0(self, **more):
-        return {"NAME": "pmem0", "NS_DEVICE": "pfn0.0", "NAMESPACE": "namespace0.0", "MODE": "fsdax", "BUS": "nd",
-                "DEV": f"{os.major(self.dev)}:{os.minor(self.dev)}", "SIZE": 65536, **more}
-
 
 def plain(value):
     """busctl's {"type": …, "data": …} of each variant is not of interest."""

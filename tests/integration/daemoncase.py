@@ -89,6 +89,18 @@ def eventually(what, timeout=10):
         time.sleep(0.02)
 
 
+def doing(pid):
+    """What a process hangs in, for who has to find out why."""
+    parts = []
+    for name in ("wchan", "syscall", "stack"):
+        try:
+            with open(f"/proc/{pid}/{name}", encoding="ascii") as file:
+                parts.append(f"{name}: {file.read().strip()}")
+        except OSError as e:
+            parts.append(f"{name}: {e}")
+    return "; ".join(parts)
+
+
 class DaemonCase(unittest.TestCase):
     # Paths, set by main().
     daemon = step = tool = header = None
@@ -102,6 +114,7 @@ class DaemonCase(unittest.TestCase):
         if libc.mount(b"none", self.pmem.encode(), b"tmpfs", 0, None) < 0:
             raise OSError(ctypes.get_errno(), "mount tmpfs")
         self.dev = os.stat(self.pmem).st_dev
+        self.number = f"{os.major(self.dev)}:{os.minor(self.dev)}"
         self.addCleanup(libc.umount2, self.pmem.encode(), 2)
         with open(self.pmem + "/data", "wb") as file:
             file.truncate(65536)
@@ -174,6 +187,29 @@ class DaemonCase(unittest.TestCase):
         os.makedirs(self.path("policy." + where), exist_ok=True)
         self.write(f"policy.{where}/{name}", f"[Match]\n{match}\n[{section}]\n{what}\n", mode)
 
+    def pmem0(self, **more):
+        """What there is, as the step topology says it."""
+        return {"NAME": "pmem0", "NS_DEVICE": "pfn0.0", "NAMESPACE": "namespace0.0", "MODE": "fsdax", "BUS": "ndbus0",
+                "DRIVER": "nd_pmem", "DEV": self.number, "SIZE": 65536, **more}
+
+    def topology(self, *records):
+        """What that step will say: dicts."""
+        text = "".join("".join(f"{key}={value}\0" for key, value in record.items()) + "\0" for record in records)
+        self.write("output-topology", text, 0o600)
+
+    def make_sysfs(self):
+        """In which pmem0 can be unbound."""
+        for name in ("bus/nd/devices", "bus/nd/drivers/nd_pmem", "devices/pfn0.0/block/pmem0", "dev/block"):
+            os.makedirs(self.path("sys/" + name))
+        os.symlink("../../../devices/pfn0.0", self.path("sys/bus/nd/devices/pfn0.0"))
+        os.symlink("../../bus/nd/drivers/nd_pmem", self.path("sys/devices/pfn0.0/driver"))
+        os.symlink("../../devices/pfn0.0/block/pmem0", self.path("sys/dev/block/" + self.number))
+        self.write("sys/bus/nd/drivers/nd_pmem/unbind", "", 0o600)
+
+    def unbound(self):
+        with open(self.path("sys/bus/nd/drivers/nd_pmem/unbind"), encoding="ascii") as file:
+            return file.read()
+
     def start(self, wait=True, notify=False, **more):
         env = dict(os.environ, DAXGUARD_TEST_DIR=self.dir, DAXGUARD_FAKE_KLINK=self.path("klink"), **more)
         env.pop("NOTIFY_SOCKET", None)
@@ -186,7 +222,11 @@ class DaemonCase(unittest.TestCase):
         self.processes.append(daemon)
         self.daemons.append(daemon)
         if wait:
-            eventually(lambda: len(self.module.said("GET_PENDING")) > n or daemon.poll() is not None)
+            try:
+                eventually(lambda: len(self.module.said("GET_PENDING")) > n or daemon.poll() is not None)
+            except TimeoutError:
+                self.fail(f"the daemon asks for nothing; {doing(daemon.pid)}; journal: {self.journal.texts()[-9:]}; "
+                          f"module: {self.module.state()}")
             if daemon.poll() is not None:
                 self.fail(f"the daemon ended with {daemon.returncode}: {daemon.stderr.read().decode()}")
         return daemon
@@ -222,11 +262,24 @@ class DaemonCase(unittest.TestCase):
     def unblock(self, verb):
         os.unlink(self.path("block-" + verb))
 
+    @staticmethod
+    def sleeps(daemon):
+        """It waits for what wakes it: now and then it is left alone for half a second.
+        Who looks ten times a second never is, however busy the machine."""
+        def naps():
+            with open(f"/proc/{daemon.pid}/status", encoding="ascii", errors="replace") as file:
+                return next(int(line.split()[1]) for line in file if line.startswith("voluntary_ctxt"))
+        n = naps()
+        time.sleep(0.5)
+        return naps() - n <= 2
+
     def record(self, number=7):
         """The events of an incident: (kind, {key: value})."""
         events = []
         with open(self.path(f"run/incidents/{number}"), encoding="ascii") as file:
             for line in file:
+                if not line.endswith("\n"):
+                    break	# is being written
                 words = line.split()
                 events.append((words[2], dict(w.split("=", 1) for w in words[3:])))
         return events
@@ -256,6 +309,12 @@ class DaemonCase(unittest.TestCase):
         if done.returncode != status:
             raise AssertionError(f"{args}: exit {done.returncode}: {done.stderr!r}")
         return json.loads(done.stdout)[key]
+
+    def text(self, *args, columns=120):
+        """What daxguardctl says to people, on a terminal of that width."""
+        return subprocess.run([self.tool, "--socket=" + self.path("run/control"), *args],
+                              env=dict(os.environ, COLUMNS=str(columns)), stdout=subprocess.PIPE, timeout=20,
+                              check=True).stdout.decode()
 
     def assert_order(self, *words):
         """These commands were said in this order, others between them."""

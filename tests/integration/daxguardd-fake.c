@@ -45,6 +45,7 @@ int main(int argc, char *argv[])
 	policy_dirs[2] = below(dir, "policy.usr");
 	paths = (struct manager_paths){
 		.run_dir = below(dir, "run"),
+		.state_dir = below(dir, "state"),
 		.step = below(dir, "step"),
 		.config = below(dir, "daxguardd.conf"),
 		.journal = below(dir, "journal"),

@@ -24,16 +24,11 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "fake-klink.h"
 #include "io/klink-decode.h"
 #include "uapi/daxguard.h"
 
 #define PACKET_MAX (256U * 1024)
-
-struct packet {
-	struct packet *next;
-	size_t n;
-	char data[];
-};
 
 struct klink {
 	struct klink_ops ops;
@@ -49,6 +44,7 @@ struct klink {
 static void deliver_message(struct klink *link, const void *data, size_t n)
 {
 	struct klink_completed completed;
+	struct dg_failure_record failure;
 	struct dg_request request;
 	struct dg_done done;
 
@@ -63,6 +59,12 @@ static void deliver_message(struct klink *link, const void *data, size_t n)
 		if (klink_decode_done(data, n, &done) < 0)
 			break;
 		link->ops.done(link->userdata, &done);
+		return;
+	case DAXGUARD_CMD_FAILURE:
+		if (klink_decode_failure(data, n, &failure) < 0)
+			break;
+		link->ops.failure(link->userdata, &failure);
+		dg_failure_record_done(&failure);
 		return;
 	case DAXGUARD_CMD_COMPLETED:
 		if (klink_decode_completed(data, n, &completed) < 0)
@@ -159,17 +161,9 @@ static int on_readable(sd_event_source *source, int fd, uint32_t revents, void *
 	return 0;
 }
 
-struct answer {
-	struct packet *packet;
-	size_t offset;
-};
-
-/* Say it and wait for the answer, at most 5 s. */
-static int ask(struct klink *link, struct answer *ret, const char *format, ...)
-	__attribute__((format(printf, 3, 4)));
-static int ask(struct klink *link, struct answer *ret, const char *format, ...)
+int fake_ask(struct klink *link, struct fake_answer *ret, const char *format, ...)
 {
-	struct answer answer = {.offset = 9};
+	struct fake_answer answer = {.offset = 9};
 	uint32_t n_text;
 	char line[512];
 	va_list args;
@@ -202,8 +196,7 @@ static int ask(struct klink *link, struct answer *ret, const char *format, ...)
 	return 0;
 }
 
-/* A copy of the next message, or NULL at the end. */
-static void *next_message(struct answer *answer, size_t *ret_n)
+void *fake_next_message(struct fake_answer *answer, size_t *ret_n)
 {
 	uint32_t n;
 	void *copy;
@@ -220,11 +213,11 @@ static void *next_message(struct answer *answer, size_t *ret_n)
 	return copy;
 }
 
-static int only_message(struct answer *answer, int (*decode)(const void *, size_t, uint32_t *),
-			uint32_t *ret)
+int fake_only_message(struct fake_answer *answer, int (*decode)(const void *, size_t, uint32_t *),
+		      uint32_t *ret)
 {
 	size_t n;
-	void *message = next_message(answer, &n);
+	void *message = fake_next_message(answer, &n);
 	int r = message ? decode(message, n, ret) : -EBADMSG;
 
 	free(message);
@@ -296,15 +289,15 @@ const char *klink_error(struct klink *link)
 
 int klink_register(struct klink *link, struct klink_info *ret)
 {
-	struct answer answer;
+	struct fake_answer answer;
 	void *message;
 	size_t n;
 	int r;
 
-	r = ask(link, &answer, "REGISTER");
+	r = fake_ask(link, &answer, "REGISTER");
 	if (r < 0)
 		return r;
-	message = next_message(&answer, &n);
+	message = fake_next_message(&answer, &n);
 	r = message ? klink_decode_info(message, n, ret) : -EBADMSG;
 	free(message);
 	free(answer.packet);
@@ -315,15 +308,15 @@ int klink_get_pending(struct klink *link,
 		      void (*func)(void *userdata, const struct dg_request *request),
 		      void *userdata)
 {
-	struct answer answer;
+	struct fake_answer answer;
 	void *message;
 	size_t n;
 	int r;
 
-	r = ask(link, &answer, "GET_PENDING");
+	r = fake_ask(link, &answer, "GET_PENDING");
 	if (r < 0)
 		return r;
-	while (r == 0 && (message = next_message(&answer, &n))) {
+	while (r == 0 && (message = fake_next_message(&answer, &n))) {
 		struct dg_request request;
 
 		r = klink_decode_request(message, n, &request);
@@ -339,7 +332,7 @@ int klink_get_pending(struct klink *link,
 
 int klink_take(struct klink *link, uint64_t id)
 {
-	return ask(link, NULL, "TAKE %" PRIu64, id);
+	return fake_ask(link, NULL, "TAKE %" PRIu64, id);
 }
 
 static const char *hex(const uint8_t cookie[DG_COOKIE_LEN])
@@ -353,26 +346,26 @@ static const char *hex(const uint8_t cookie[DG_COOKIE_LEN])
 
 int klink_ack(struct klink *link, uint64_t id, const uint8_t cookie[DG_COOKIE_LEN])
 {
-	return ask(link, NULL, "ACK %" PRIu64 " %s", id, hex(cookie));
+	return fake_ask(link, NULL, "ACK %" PRIu64 " %s", id, hex(cookie));
 }
 
 int klink_release(struct klink *link, uint64_t id, const uint8_t cookie[DG_COOKIE_LEN])
 {
-	return ask(link, NULL, "RELEASE %" PRIu64 " %s", id, hex(cookie));
+	return fake_ask(link, NULL, "RELEASE %" PRIu64 " %s", id, hex(cookie));
 }
 
 int klink_extend(struct klink *link, uint64_t id, const uint8_t cookie[DG_COOKIE_LEN], uint32_t ms)
 {
-	return ask(link, NULL, "EXTEND %" PRIu64 " %s %" PRIu32, id, hex(cookie), ms);
+	return fake_ask(link, NULL, "EXTEND %" PRIu64 " %s %" PRIu32, id, hex(cookie), ms);
 }
 
 static int queued(struct klink *link, const char *command, uint64_t what, uint32_t *ret_token)
 {
-	struct answer answer;
+	struct fake_answer answer;
 	int r;
 
-	r = ask(link, &answer, "%s %" PRIu64, command, what);
-	return r < 0 ? r : only_message(&answer, klink_decode_token, ret_token);
+	r = fake_ask(link, &answer, "%s %" PRIu64, command, what);
+	return r < 0 ? r : fake_only_message(&answer, klink_decode_token, ret_token);
 }
 
 int klink_scan_request(struct klink *link, uint64_t id, uint32_t *ret_token)
@@ -398,15 +391,15 @@ int klink_shutdown(struct klink *link, uint64_t id, uint32_t *ret_token)
 int klink_get_holders(struct klink *link, uint32_t token, struct dg_usage_list *ret)
 {
 	struct dg_usage_list list = {0};
-	struct answer answer;
+	struct fake_answer answer;
 	void *message;
 	size_t n;
 	int r;
 
-	r = ask(link, &answer, "GET_HOLDERS %" PRIu32, token);
+	r = fake_ask(link, &answer, "GET_HOLDERS %" PRIu32, token);
 	if (r < 0)
 		return r;
-	while (r == 0 && (message = next_message(&answer, &n))) {
+	while (r == 0 && (message = fake_next_message(&answer, &n))) {
 		list.items = reallocarray(list.items, list.n_items + 1, sizeof(*list.items));
 		if (!list.items)
 			abort();
@@ -425,15 +418,15 @@ int klink_get_holders(struct klink *link, uint32_t token, struct dg_usage_list *
 int klink_get_fs(struct klink *link, uint32_t token, struct dg_fs_list *ret)
 {
 	struct dg_fs_list list = {0};
-	struct answer answer;
+	struct fake_answer answer;
 	void *message;
 	size_t n;
 	int r;
 
-	r = ask(link, &answer, "GET_FS %" PRIu32, token);
+	r = fake_ask(link, &answer, "GET_FS %" PRIu32, token);
 	if (r < 0)
 		return r;
-	while (r == 0 && (message = next_message(&answer, &n))) {
+	while (r == 0 && (message = fake_next_message(&answer, &n))) {
 		list.items = reallocarray(list.items, list.n_items + 1, sizeof(*list.items));
 		if (!list.items)
 			abort();
@@ -452,6 +445,6 @@ int klink_get_fs(struct klink *link, uint32_t token, struct dg_fs_list *ret)
 int klink_sigbus(struct klink *link, uint64_t id, pid_t pid, uint64_t start_ns, uint64_t addr,
 		 uint8_t lsb, int code)
 {
-	return ask(link, NULL, "SIGBUS %" PRIu64 " %d %" PRIu64 " %" PRIu64 " %u %d", id, pid,
-		   start_ns, addr, lsb, code);
+	return fake_ask(link, NULL, "SIGBUS %" PRIu64 " %d %" PRIu64 " %" PRIu64 " %u %d", id, pid,
+			start_ns, addr, lsb, code);
 }

@@ -6,7 +6,6 @@ what is really mounted and really mapped in this pid and mount namespace: a
 scan reads /proc, and an ACK is refused while the file system is mounted.
 """
 
-import ctypes
 import errno
 import os
 import re
@@ -18,9 +17,9 @@ import struct
 import threading
 import time
 
+from procfs import is_mounted, same_memory, scan, start_ns, status_of
+
 TAKEOVER_S = 2.0
-TICKS_NS = 10**7
-LIBC = ctypes.CDLL(None, use_errno=True)
 
 
 def _enums(header):
@@ -67,56 +66,6 @@ class Encoder:
 
 def dev_u64(dev):
     return os.major(dev) << 32 | os.minor(dev)
-
-
-def status_of(pid):
-    with open(f"/proc/{pid}/status", encoding="ascii", errors="replace") as file:
-        return dict(line.rstrip("\n").split(":\t", 1) for line in file if ":\t" in line)
-
-
-def start_ns(pid):
-    """As exact as the module's: /proc cuts it to ticks, so something is added."""
-    with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as file:
-        return int(file.read().rsplit(") ", 1)[1].split()[19]) * TICKS_NS + 1234567
-
-
-def scan(dev):
-    """Who uses files of this device: (pid, use, address, length, inode)."""
-    want = f"{os.major(dev):02x}:{os.minor(dev):02x}"
-    found = []
-    for name in os.listdir("/proc"):
-        if not name.isdigit() or int(name) == os.getpid():
-            continue
-        try:
-            with open(f"/proc/{name}/maps", encoding="utf-8", errors="replace") as file:
-                for line in file:
-                    fields = line.split()
-                    if fields[3] == want:
-                        low, high = (int(x, 16) for x in fields[0].split("-"))
-                        found.append((int(name), "MAPPED", low, high - low, int(fields[4])))
-            for use in ("cwd", "root", "exe"):
-                st = os.stat(f"/proc/{name}/{use}")
-                if st.st_dev == dev:
-                    found.append((int(name), use.upper(), 0, 0, st.st_ino))
-            for fd in os.listdir(f"/proc/{name}/fd"):
-                st = os.stat(f"/proc/{name}/fd/{fd}")
-                if st.st_dev == dev:
-                    found.append((int(name), "OPEN", 0, 0, st.st_ino))
-        except OSError:
-            continue
-    return found
-
-
-def same_memory(pid, other):
-    """kcmp(2) with KCMP_VM, where its number is known."""
-    number = {"x86_64": 312, "aarch64": 272}.get(os.uname().machine)
-    return number and LIBC.syscall(number, pid, other, 1, 0, 0) == 0
-
-
-def is_mounted(dev):
-    want = f"{os.major(dev)}:{os.minor(dev)}"
-    with open("/proc/self/mountinfo", encoding="utf-8", errors="replace") as file:
-        return any(line.split()[2] == want for line in file)
 
 
 def hung_up(conn):
@@ -189,6 +138,13 @@ class FakeModule:
     def words(self):
         with self.lock:
             return [words[0] for _, words in self.commands]
+
+    def state(self):
+        """For who has to find out why nobody talks to it."""
+        now = time.monotonic()
+        with self.lock:
+            said = [(round(at - now, 2), *words[:2]) for at, words in self.commands[-20:]]
+            return {"present": self.present, "daemon": self.daemon, "connections": self.conns, "said": said}
 
     def said(self, command):
         with self.lock:
@@ -288,7 +244,11 @@ class FakeModule:
             if refusals:
                 self._answer(conn, *refusals.pop(0))
                 return
-            getattr(self, "do_" + words[0])(conn, *words[1:])
+            getattr(self, "do_" + words[0], self._unknown)(conn, *words[1:])
+
+    def _unknown(self, conn, *_):
+        """An older module: of failed memory it knows nothing, see failingmodule.py."""
+        self._answer(conn, errno.EOPNOTSUPP, "")
 
     def _answer(self, conn, error=0, text="", *messages):
         packet = b"R" + struct.pack("=iI", -error, len(text)) + text.encode()

@@ -102,6 +102,11 @@ def devno(path):
     return f"{os.major(st)}:{os.minor(st)}"
 
 
+def diskseq(disk):
+    with open(f"/sys/block/{os.path.basename(disk)}/diskseq", encoding="ascii") as file:
+        return file.read()
+
+
 def run(*args):
     subprocess.run(args, check=True, stdout=subprocess.DEVNULL, timeout=60)
 
@@ -109,21 +114,29 @@ def run(*args):
 class StepCase(unittest.TestCase):
     program = None  # set by main()
     fs = "ext4"
+    size_mib = None  # as the file system wants it
+    mkfs_options = ()
 
     def setUp(self):
         self.dir = tempfile.mkdtemp(prefix="daxguard-step-")
         self.addCleanup(shutil.rmtree, self.dir, ignore_errors=True)
         image = os.path.join(self.dir, "image")
         with open(image, "wb") as file:
-            file.truncate((320 if self.fs == "xfs" else 16) * 1024 * 1024)
-        run(f"mkfs.{self.fs}", "-q", image)
-        self.loop = subprocess.check_output(["losetup", "-f", "--show", image], text=True).strip()
-        self.addCleanup(subprocess.run, ["losetup", "-d", self.loop], check=False)
+            file.truncate((self.size_mib or (320 if self.fs == "xfs" else 16)) * 1024 * 1024)
+        run(f"mkfs.{self.fs}", "-q", *self.mkfs_options, image)
+        self.loop = self.loop_device(image)
         self.children = []
         self.addCleanup(self.clean)
         self.mnt = self.mkdir("mnt")
         self.mount(self.loop, self.mnt)
         self.dev = devno(self.mnt)
+
+    def loop_device(self, image, *options):
+        """Detached in the end, unless it was; by then it may be that of another test."""
+        loop = subprocess.check_output(["losetup", *options, "-f", "--show", image], text=True).strip()
+        mine = diskseq(loop)
+        self.addCleanup(lambda: diskseq(loop) == mine and run("losetup", "-d", loop))
+        return loop
 
     def clean(self):
         for child in self.children:

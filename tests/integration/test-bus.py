@@ -63,7 +63,7 @@ class BusTest(BusCase):
 
     def test_objects(self):
         """Devices and incidents come, change and go, with the signals that say so."""
-        self.topology(self.pmem0(), self.pmem0(NAME="dax0.0", DEV="252:0", MODE="devdax"))
+        self.topology(self.pmem0(DRIVER=""), self.pmem0(NAME="dax0.0", DEV="252:0", MODE="devdax"))
         self.start_on_bus()
         eventually(lambda: len(self.objects()) == 2)
         path = ROOT_PATH + "/device/dax0_2e0"
@@ -71,7 +71,7 @@ class BusTest(BusCase):
         self.assertEqual((self.properties(path, DEVICE)["Name"], self.properties(path, DEVICE)["Mode"]),
                          ("dax0.0", "devdax"))
         seen = self.watch()
-        self.topology(self.pmem0(DRIVER="nd_pmem"),
+        self.topology(self.pmem0(),
                       {"MOUNT_OF": "pmem0", "PATH": self.pmem, "TYPE": "tmpfs", "DEV": "0:1"})
         self.holder(EXIT_ON_TERM)
         self.block("sync")
@@ -216,11 +216,26 @@ class PrivacyTest(BusCase):
             self.assertIn(key, self.manager("GetStatus"))
             self.assertNotIn(key, status)
 
+    def test_failed_memory(self):
+        """What it was used for; but which file that is is root's."""
+        self.users()
+        number = 10**12 + 1
+        os.makedirs(self.path("run/incidents"), 0o700)
+        events = (f"begin id={number} kind=memory-failure device=pmem0", "file fs_dev=259:0 ino=12 path=/mnt/secret",
+                  "place offset=0 len=4096 kind=file fs_dev=259:0 ino=12", "end state=done outcome=nobody")
+        self.write(f"run/incidents/{number}", "".join(f"1 1 {event}\n" for event in events), 0o600)
+        self.start_on_bus()
+        root, user = (self.manager("GetIncident", "t", str(number), uid=uid) for uid in (0, NOBODY))
+        self.assertEqual([place["Content"] for place in user["Places"]], ["file"])
+        self.assertIn("Path", root["Places"][0])
+        for key in ("Path", "NoPath", "Deleted", "Elsewhere"):
+            self.assertNotIn(key, user["Places"][0])
+
     def test_rules(self):
         """Whose files they are is the administrator's affair."""
         self.start_on_bus()
         self.assertEqual([rule["Name"] for rule in self.manager("GetPolicy")["Rules"]],
-                         ["built-in:protected", "built-in:mapped", "built-in:other"])
+                         ["built-in:protected", "built-in:mapped", "built-in:memory-failure", "built-in:other"])
         with self.assertRaises(Refused):
             self.manager("GetPolicy", uid=NOBODY)
 
@@ -310,7 +325,7 @@ class PolkitTest(BusCase):
     def test_remove(self):
         """Nobody but who may; and to force it is another thing to be allowed."""
         self.users()
-        self.topology(self.pmem0(DRIVER="nd_pmem"))
+        self.topology(self.pmem0())
         self.start_on_bus()
         eventually(lambda: self.manager("ListDevices"))
         with self.assertRaises(Refused):

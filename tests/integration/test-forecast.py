@@ -20,11 +20,7 @@ EXE = os.path.realpath(sys.executable)
 class ForecastCase(DaemonCase):
     def setUp(self):
         super().setUp()
-        self.dev_text = f"{os.major(self.dev)}:{os.minor(self.dev)}"
-        with open(self.path("output-topology"), "wb") as file:
-            file.write(f"NAME=pmem0\0NS_DEVICE=pfn0.0\0NAMESPACE=namespace0.0\0MODE=fsdax\0BUS=nd\0DRIVER=nd_pmem\0"
-                       f"REGION=region3\0DEV={self.dev_text}\0\0"
-                       "LAYER_OF=pmem0\0LAYER=dm-7\0DEV=253:7\0\0".encode())
+        self.topology(self.pmem0(REGION="region3"), {"LAYER_OF": "pmem0", "LAYER": "dm-7", "DEV": "253:7"})
 
     def start_and_look(self, **more):
         daemon = self.start(**more)
@@ -126,7 +122,7 @@ class ForecastTest(ForecastCase):
     def test_system_device(self):
         """The hands are kept off, and it is said why."""
         with open(self.path("output-mounts"), "wb") as file:
-            file.write(f"DEV={self.dev_text}\0TYPE=tmpfs\0PATH={self.pmem}\0NS=1\0PID=1\0HOST=1\0\0"
+            file.write(f"DEV={self.number}\0TYPE=tmpfs\0PATH={self.pmem}\0NS=1\0PID=1\0HOST=1\0\0"
                        "SYSTEM=/var\0\0".encode())
         holder = self.holder()
         self.start_and_look()

@@ -16,7 +16,7 @@ import threading
 import time
 
 from daemoncase import EXIT_ON_TERM, DaemonCase, eventually, libc, main
-from fakemodule import is_mounted
+from procfs import is_mounted
 
 # DG_STEPS_READY
 READY = 6

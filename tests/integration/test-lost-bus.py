@@ -12,7 +12,7 @@ import time
 
 from buscase import MANAGER, NAME, ROOT_PATH, BusCase
 from daemoncase import EXIT_ON_TERM, IGNORE_TERM, eventually, main
-from fakemodule import start_ns
+from procfs import start_ns
 
 
 class LostBusTest(BusCase):

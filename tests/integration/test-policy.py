@@ -15,7 +15,7 @@ import sys
 import threading
 
 from daemoncase import EXIT_ON_TERM, IGNORE_TERM, OPEN_ONLY, DaemonCase, eventually, main
-from fakemodule import is_mounted
+from procfs import is_mounted
 
 
 class PolicyCase(DaemonCase):
@@ -326,7 +326,8 @@ class ReloadTest(PolicyCase):
         self.start_with_socket()
         rules = self.ctl("Policy", "policy")
         self.assertEqual([r["Name"] for r in rules["Rules"]],
-                         ["built-in:protected", "1.policy", "built-in:mapped", "built-in:other"])
+                         ["built-in:protected", "1.policy", "built-in:mapped", "built-in:memory-failure",
+                          "built-in:other"])
         self.assertEqual(rules["Rules"][1]["Path"], self.path("policy.etc/1.policy"))
 
     def test_names(self):

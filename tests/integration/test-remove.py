@@ -12,7 +12,7 @@ import signal
 import subprocess
 
 from daemoncase import EXIT_ON_TERM, IGNORE_TERM, OPEN_ONLY, DaemonCase, eventually, main
-from fakemodule import is_mounted
+from procfs import is_mounted
 
 FIRST = 10**9
 
@@ -20,30 +20,14 @@ FIRST = 10**9
 class RemoveTest(DaemonCase):
     def setUp(self):
         super().setUp()
-        self.number = f"{os.major(self.dev)}:{os.minor(self.dev)}"
-        for name in ("bus/nd/devices", "bus/nd/drivers/nd_pmem", "devices/pfn0.0/block/pmem0", "dev/block"):
-            os.makedirs(self.path("sys/" + name))
-        os.symlink("../../../devices/pfn0.0", self.path("sys/bus/nd/devices/pfn0.0"))
-        os.symlink("../../bus/nd/drivers/nd_pmem", self.path("sys/devices/pfn0.0/driver"))
-        os.symlink("../../devices/pfn0.0/block/pmem0", self.path("sys/dev/block/" + self.number))
-        self.write("sys/bus/nd/drivers/nd_pmem/unbind", "", 0o600)
-        self.topology()
-
-    def topology(self, *more, **changes):
-        record = {"NAME": "pmem0", "NS_DEVICE": "pfn0.0", "NAMESPACE": "namespace0.0", "MODE": "fsdax",
-                  "BUS": "ndbus0", "DRIVER": "nd_pmem", "DEV": self.number, "SIZE": 65536, **changes}
-        text = "".join("".join(f"{key}={value}\0" for key, value in r.items()) + "\0" for r in (record, *more))
-        self.write("output-topology", text, 0o600)
+        self.make_sysfs()
+        self.topology(self.pmem0())
 
     def start_known(self):
         daemon = self.start()
         eventually(self.can_be_asked)
         eventually(lambda: self.ctl("Devices", "list"))
         return daemon
-
-    def unbound(self):
-        with open(self.path("sys/bus/nd/drivers/nd_pmem/unbind"), encoding="ascii") as file:
-            return file.read()
 
     def remove(self, *args, status=0):
         """The lines that are said; and what is said of an error."""
@@ -124,7 +108,7 @@ class RemoveTest(DaemonCase):
         self.assertTrue(is_mounted(self.dev))
 
     def test_refused(self):
-        self.topology({"SYSTEM_OF": "pmem0", "WHY": "/var"})
+        self.topology(self.pmem0(), {"SYSTEM_OF": "pmem0", "WHY": "/var"})
         self.start_known()
         _, said = self.remove(status=7)
         self.assertIn("carries the running system (/var)", said)
@@ -140,7 +124,7 @@ class RemoveTest(DaemonCase):
         self.assertEqual(self.unbound(), "pfn0.0")
 
     def test_never_under_the_root(self):
-        self.topology({"SYSTEM_OF": "pmem0", "WHY": "/"})
+        self.topology(self.pmem0(), {"SYSTEM_OF": "pmem0", "WHY": "/"})
         self.start_known()
         _, said = self.remove("--force", status=7)
         self.assertIn("carries the running system (/)", said)
@@ -310,7 +294,7 @@ class RemoveTest(DaemonCase):
         self.compare(simulation)
 
     def test_dry_run_of_what_is_refused(self):
-        self.topology({"SYSTEM_OF": "pmem0", "WHY": "/var"})
+        self.topology(self.pmem0(), {"SYSTEM_OF": "pmem0", "WHY": "/var"})
         self.write("output-mounts", f"DEV={self.number}\0TYPE=tmpfs\0PATH={self.pmem}\0NS=1\0PID=1\0HOST=1\0\0"
                                     "SYSTEM=/var\0\0", 0o600)
         self.start_known()
@@ -319,7 +303,7 @@ class RemoveTest(DaemonCase):
                          ("stayed", "system-device", ["/var"]))
 
     def test_no_driver(self):
-        self.topology(DRIVER="")
+        self.topology(self.pmem0(DRIVER=""))
         self.start_known()
         _, said = self.remove("--dry-run", status=1)
         self.assertIn("no driver on the nd bus", said)

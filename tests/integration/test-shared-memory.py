@@ -10,7 +10,7 @@ import signal
 import subprocess
 
 from daemoncase import DaemonCase, eventually, main
-from fakemodule import same_memory
+from procfs import same_memory
 
 
 class SharedMemoryTest(DaemonCase):
@@ -65,8 +65,7 @@ class SharedMemoryTest(DaemonCase):
     def test_foreseen(self):
         """In advance as it comes then."""
         self.rule("1.policy", "Access=mapped", "Action=sigbus@100ms term@100ms kill")
-        with open(self.path("output-topology"), "wb") as file:
-            file.write(f"NAME=pmem0\0MODE=fsdax\0DEV={os.major(self.dev)}:{os.minor(self.dev)}\0\0".encode())
+        self.topology(self.pmem0())
         leader, other = self.siblings()
         self.start()
         eventually(lambda: self.can_be_asked() and self.ctl("Devices", "list"))

@@ -6,7 +6,6 @@ usage: as test-step.py
 """
 
 import os
-import subprocess
 import threading
 import time
 import unittest
@@ -232,9 +231,7 @@ class UnmountTest(StepCase):
         inner = os.path.join(self.mnt, "inner")
         with open(inner, "wb") as file:
             file.truncate(4 * 1024 * 1024)
-        loop = subprocess.check_output(["losetup", "-f", "--show", inner], text=True).strip()
-        self.addCleanup(subprocess.run, ["losetup", "-d", loop], check=False, stderr=subprocess.DEVNULL)
-        return loop, inner
+        return self.loop_device(inner), inner
 
     def test_unmount_kernel_user(self):
         loop, inner = self.inner_loop()
@@ -264,10 +261,11 @@ class UnmountTest(StepCase):
 
     @staticmethod
     def close_after_unmount(fd, where):
-        """Some passes later."""
-        while os.path.ismount(where):
+        """Some passes later; without one, in the end."""
+        end = time.monotonic() + 20
+        while os.path.ismount(where) and time.monotonic() < end:
             time.sleep(0.01)
-        time.sleep(0.1)
+        time.sleep(0.06)
         os.close(fd)
 
     def test_unmount_nested_that_somebody_looks_at(self):
@@ -279,8 +277,10 @@ class UnmountTest(StepCase):
         probe = os.open(loop, os.O_RDONLY)
         closer = threading.Thread(target=self.close_after_unmount, args=(probe, where), daemon=True)
         closer.start()
-        step("unmount", self.dev, status=0)
-        closer.join()
+        try:
+            step("unmount", self.dev, status=0)
+        finally:
+            closer.join()
         self.assertEqual(self.mine(), [])
 
     def test_unmount_overlay(self):

@@ -11,7 +11,7 @@ import signal
 import threading
 
 from daemoncase import EXIT_ON_TERM, IGNORE_TERM, DaemonCase, eventually, main
-from fakemodule import is_mounted
+from procfs import is_mounted
 
 
 class TakeoverTest(DaemonCase):

@@ -122,7 +122,8 @@ void manager_get_status(struct manager *m, struct manager_status *ret)
 				       .module_version = "",
 				       .n_kept = N_STORIES,
 				       .config_builtin = true,
-				       .config_errors = errors};
+				       .config_errors = errors,
+				       .ledger_error = ""};
 }
 
 const struct manager_protected *manager_protected(struct manager *m, size_t *ret_n)
@@ -163,6 +164,43 @@ const struct dg_story *manager_incident_find(struct manager *m, uint64_t id)
 		if (stories[i].id == id)
 			return &stories[i];
 	return NULL;
+}
+
+/* pmem0 has a bad range in a file, what was there before it a repaired one. */
+const struct dg_ledger *manager_ledger(struct manager *m, uint64_t *ret_written)
+{
+	static const struct dg_failure bad =
+					       {
+						       .ns = "abcd-ef",
+						       .offset = 1 << 20,
+						       .length = 4096,
+						       .sources = DG_SOURCE_MEMORY_FAILURE,
+						       .type = "dax page",
+						       .result = "Recovered",
+						       .content = DG_CONTENT_FILE,
+						       .path = "/mnt/\xfe",
+						       .fs_dev = DG_DEV(259, 0),
+						       .ino = 12,
+						       .file_offset = 8192,
+						       .first_ns = 2000,
+						       .last_ns = 3000,
+						       .times = 2,
+						       .told = 1,
+						       .seq = 9,
+					       },
+				       was = {.ns = "pmem7",
+					      .length = 512,
+					      .sources = DG_SOURCE_BADBLOCKS,
+					      .repaired = true,
+					      .repaired_ns = 4000};
+
+	*ret_written = 8;
+	if (!m->ledger) {
+		m->ledger = dg_ledger_new(0, 0);
+		assert_int_equal(dg_ledger_restore(m->ledger, &bad), 0);
+		assert_int_equal(dg_ledger_restore(m->ledger, &was), 0);
+	}
+	return m->ledger;
 }
 
 void manager_observe(struct manager *m, const struct manager_observer *observer, void *userdata)

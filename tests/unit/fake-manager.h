@@ -12,4 +12,5 @@ struct manager {
 	struct manager_paths paths;
 	const struct manager_observer *observer;
 	void *userdata;
+	struct dg_ledger *ledger;
 };

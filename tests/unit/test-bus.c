@@ -123,6 +123,61 @@ static void test_holders(void **state)
 	assert_int_equal(client_ask(server_ctl(), &answer, "NoSuchMethod", ""), CTL_FAILURE);
 }
 
+static json_object *failures(const char *device, int history)
+{
+	json_object *value = NULL;
+
+	assert_int_equal(client_ask(server_ctl(), &value, "ListFailures", "a{sv}", 2, "Device", "s",
+				    device, "History", "b", history),
+			 CTL_OK);
+	return value;
+}
+
+static void test_failures(void **state)
+{
+	static const char *const names[] = {"pmem0", "namespace0.0", "ABCD-ef", "259:0"};
+	json_object *list, *first;
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		list = failures(names[i], true);
+		assert_int_equal(json_length(list), 1);
+		json_object_put(list);
+	}
+	assert_int_equal(client_ask(server_ctl(), &list, "ListFailures", "a{sv}", 0), CTL_OK);
+	first = json_at(list, 0);
+	assert_int_equal(json_length(list), 1);
+	assert_json(first, "{\"Namespace\":\"abcd-ef\",\"Device\":\"pmem0\",\"Offset\":1048576,"
+			   "\"Length\":4096,\"Sources\":[\"memory-failure\"],\"Type\":\"dax page\","
+			   "\"Result\":\"Recovered\",\"Content\":\"file\",\"FirstSeenUsec\":2,"
+			   "\"LastSeenUsec\":3,\"Times\":2,\"Told\":1,\"State\":\"active\","
+			   "\"RepairedUsec\":0,\"Coarse\":false,\"Written\":false,"
+			   "\"Path\":[47,109,110,116,47,254],\"FileDevNum\":\"259:0\",\"Inode\":12,"
+			   "\"FileOffset\":8192}");
+	json_object_put(list);
+	/* A device that is not there any more, by its name in the ledger. */
+	list = failures("PMEM7", true);
+	assert_string_equal(json_str(json_at(list, 0), "State"), "repaired");
+	assert_string_equal(json_str(json_at(list, 0), "Device"), "");
+	json_object_put(list);
+	list = failures("pmem7", false);
+	assert_int_equal(json_length(list), 0);
+	json_object_put(list);
+	assert_int_equal(
+		client_ask(server_ctl(), &list, "ListFailures", "a{sv}", 1, "Device", "s", "pmem8"),
+		CTL_NOT_FOUND);
+	assert_int_equal(
+		client_ask(server_ctl(), &list, "ListFailures", "a{sv}", 1, "Skip", "u", 1),
+		CTL_OK);
+	assert_int_equal(json_length(list), 0);
+	json_object_put(list);
+	assert_int_equal(
+		client_ask(server_ctl(), &list, "ListFailures", "a{sv}", 1, "Depth", "u", 1),
+		CTL_FAILURE);
+	assert_int_equal(
+		client_ask(server_ctl(), &list, "ListFailures", "a{sv}", 1, "Skip", "s", "1"),
+		CTL_FAILURE);
+}
+
 /* What a refused file has in it need not be fit for a D-Bus string. */
 static void test_reload(void **state)
 {
@@ -347,21 +402,14 @@ static void test_not_running(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		SERVER_TEST(test_mode),
-		SERVER_TEST(test_status),
-		SERVER_TEST(test_devices),
-		SERVER_TEST(test_incidents),
-		SERVER_TEST(test_holders),
-		SERVER_TEST(test_reload),
-		SERVER_TEST(test_properties),
-		SERVER_TEST(test_signals),
-		SERVER_TEST(test_slow_client),
-		SERVER_TEST(test_gone_caller),
-		SERVER_TEST(test_too_many),
-		SERVER_TEST(test_rude_clients),
-		SERVER_TEST(test_second),
-		SERVER_TEST(test_stale_socket),
-		cmocka_unit_test(test_not_running),
+		SERVER_TEST(test_mode),         SERVER_TEST(test_status),
+		SERVER_TEST(test_devices),      SERVER_TEST(test_incidents),
+		SERVER_TEST(test_holders),      SERVER_TEST(test_failures),
+		SERVER_TEST(test_reload),       SERVER_TEST(test_properties),
+		SERVER_TEST(test_signals),      SERVER_TEST(test_slow_client),
+		SERVER_TEST(test_gone_caller),  SERVER_TEST(test_too_many),
+		SERVER_TEST(test_rude_clients), SERVER_TEST(test_second),
+		SERVER_TEST(test_stale_socket), cmocka_unit_test(test_not_running),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

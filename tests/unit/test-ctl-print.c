@@ -1,40 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* What each verb of daxguardctl writes for people. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <time.h>
+/* What each verb of daxguardctl writes for people; of incidents, see test-ctl-incident.c. */
+#include "printed.h"
 
-#include <cmocka.h>
-
-#include "ctl/print.h"
-
-typedef int (*print_func)(FILE *f, const struct table_style *style, json_object *value);
-
-static void check_style(print_func print, const struct table_style *style, const char *json,
-			const char *expected)
-{
-	json_object *value = json_tokener_parse(json);
-	char *text = NULL;
-	size_t n = 0;
-	FILE *f = open_memstream(&text, &n);
-
-	assert_non_null(value);
-	assert_int_equal(print(f, style, value), 0);
-	fclose(f);
-	assert_string_equal(text, expected);
-	free(text);
-	json_object_put(value);
-}
-
-static void check(print_func print, const char *json, const char *expected)
-{
-	check_style(print, &(struct table_style){.legend = true}, json, expected);
-}
+#include "ctl/json.h"
 
 static void test_status_held(void **state)
 {
@@ -216,170 +184,13 @@ static void test_process(void **state)
 	      "built-in:protected  -      not-protected\n");
 }
 
-static void test_incidents(void **state)
-{
-	check(print_incidents,
-	      "[{\"Id\":3,\"BeganUsec\":1927771200000000,\"Device\":\"pfn0.0\",\"State\":"
-	      "\"done\",\"Outcome\":\"unmounted\",\"Result\":\"acked\",\"Revoke\":\"clean\","
-	      "\"HeldUsec\":3214000,\"HolderCount\":2}]",
-	      "ID  BEGAN                DEVICE  RESULT  REVOKE     HELD  HOLDERS\n"
-	      " 3  2031-02-02 04:00:00  pfn0.0  acked   clean   3.214 s        2\n"
-	      "\n1 incident.\n");
-	/* Numbers as users' removals have them, and the longest words there are: 80 columns. */
-	check_style(print_incidents, &(struct table_style){.legend = true, .width = 80},
-		    "[{\"Id\":9003,\"BeganUsec\":1927771200000000,\"Device\":\"namespace0.0\","
-		    "\"State\":\"expired\",\"Outcome\":\"expired\",\"Result\":\"no-daemon\","
-		    "\"Revoke\":\"pinned\",\"HeldUsec\":59214000,\"HolderCount\":16384},"
-		    "{\"Id\":1000009004,\"BeganUsec\":1927771200000000,\"Device\":\"pfn0.0\","
-		    "\"State\":\"stayed\",\"Outcome\":\"busy\",\"Result\":\"none\","
-		    "\"Revoke\":\"none\",\"HeldUsec\":0,\"HolderCount\":1},"
-		    "{\"Id\":1000009005,\"BeganUsec\":1927771200000000,\"Device\":\"pfn0.0\","
-		    "\"State\":\"unmounting\",\"Outcome\":\"\",\"Result\":\"none\","
-		    "\"Revoke\":\"none\",\"HeldUsec\":0,\"HolderCount\":0}]",
-		    "        ID  BEGAN                DEVICE    RESU"
-		    "LT      REVOKE      HELD  HOLDERS\n"
-		    "      9003  2031-02-02 04:00:00  namespa…  no-d"
-		    "aemon   pinned  59.214 s    16384\n"
-		    "1000009004  2031-02-02 04:00:00  pfn0.0    stay"
-		    "ed      -              -        1\n"
-		    "1000009005  2031-02-02 04:00:00  pfn0.0    unmo"
-		    "unting  -              -        0\n"
-		    "\n3 incidents.\n");
-}
-
-static const char story[] =
-	"{\"Id\":3,\"Device\":\"pfn0.0\",\"Bus\":\"nd\",\"Driver\":\"nd_pmem\",\"State\":\"done\","
-	"\"Outcome\":\"busy\",\"Result\":\"acked\",\"Revoke\":\"clean\","
-	"\"BeganUsec\":1927771200000000,\"HeldUsec\":3214000,\"HolderCount\":3,"
-	"\"Marks\":[\"sync-failed\",\"busy\",\"acked\"],\"UnbinderPid\":55,\"TakenOver\":true,"
-	"\"RevokeUsec\":12000,"
-	"\"Inodes\":2,"
-	"\"Entries\":4096,\"Notes\":[\"graces shrank\"],"
-	"\"Targets\":[{\"Name\":\"pmem0\",\"Device\":\"pfn0.0\",\"Mode\":\"fsdax\","
-	"\"DevNum\":\"259:0\",\"Uuid\":\"\"}],"
-	"\"States\":[{\"State\":\"announced\",\"AtUsec\":0,\"TookUsec\":400},"
-	"{\"State\":\"syncing\",\"AtUsec\":400,\"TookUsec\":31000}],"
-	"\"Steps\":[{\"Step\":\"sync\",\"AtUsec\":500,\"TookUsec\":30000,\"End\":\"failed\","
-	"\"Error\":\"no\\tway\"}],"
-	"\"Holders\":[{\"Pid\":7,\"Uid\":0,\"Comm\":\"redis\",\"Mapped\":1,\"MappedBytes\":4096,"
-	"\"Rule\":\"1.policy\",\"RulePath\":\"/etc/1.policy\",\"RuleLine\":5,"
-	"\"Actions\":[{\"Action\":\"sigbus\",\"AtUsec\":40000,\"Outcome\":\"no-handler\"},"
-	"{\"Action\":\"term\",\"AtUsec\":41000,\"Outcome\":\"sent\"}],"
-	"\"End\":\"exited\",\"EndUsec\":90000},"
-	"{\"Pid\":8,\"Uid\":0,\"Comm\":\"sh\",\"Cwd\":1,\"Rule\":\"built-in:other\","
-	"\"RulePath\":\"\",\"RuleLine\":0,\"End\":\"left\",\"EndUsec\":0}],"
-	"\"Mounts\":[{\"Path\":\"/mnt/p\",\"Type\":\"ext4\",\"Namespace\":1,\"Host\":true,"
-	"\"Result\":\"ok\"}]}";
-
-static void test_story(void **state)
-{
-	check(print_story, story,
-	      "Incident 3: pfn0.0 loses its driver nd_pmem on nd\n"
-	      "Began        2031-02-02 04:00:00\n"
-	      "Removed by   process 55\n"
-	      "Taken over   from a daemon that died or was stopped\n"
-	      "Outcome      busy; also sync-failed\n"
-	      "Result       acked after 3.214 s\n"
-	      "Revoke       clean in 12 ms: 0 mappings left to remove, 4096 DAX entries dropped "
-	      "in 2 inodes\n"
-	      "Note         graces shrank\n"
-	      "\n"
-	      "What was removed\n"
-	      "  NAME   DEVICE  MODE   MAJ:MIN  UUID\n"
-	      "  pmem0  pfn0.0  fsdax  259:0    -\n"
-	      "\n"
-	      "States\n"
-	      "       AT  STATE        TOOK\n"
-	      "  +0.0 ms  announced  0.4 ms\n"
-	      "  +0.4 ms  syncing     31 ms\n"
-	      "\n"
-	      "Processes\n"
-	      "  PID  UID  COMMAND  USED                AT  GOT      OUTCOME\n"
-	      "    7    0  redis    4.0 KiB mapped  +40 ms  sigbus   no-handler\n"
-	      "                                     +41 ms  term     sent\n"
-	      "                                     +90 ms  then     exited\n"
-	      "    8    0  sh       cwd                     nothing  left\n"
-	      "  (and 1 more)\n"
-	      "\n"
-	      "Rules\n"
-	      "  PID  RULE\n"
-	      "    7  /etc/1.policy:5\n"
-	      "    8  built-in:other\n"
-	      "\n"
-	      "Mounts\n"
-	      "  MOUNTED ON  TYPE  NAMESPACE  RESULT\n"
-	      "  /mnt/p      ext4  host       ok\n"
-	      "\n"
-	      "Steps\n"
-	      "       AT  STEP   TOOK  END     SAID\n"
-	      "  +0.5 ms  sync  30 ms  failed  no\\tway\n");
-}
-
-static void test_story_of_units(void **state)
-{
-	check(print_story,
-	      "{\"Id\":4,\"Device\":\"pfn0.0\",\"Driver\":\"nd_pmem\",\"Bus\":\"nd\","
-	      "\"State\":\"acting\",\"Result\":\"none\",\"DeviceRule\":\"20-db.device\","
-	      "\"OnBusy\":\"keep\",\"BudgetMsec\":45000,\"Holders\":[{\"Pid\":7,\"Uid\":0,"
-	      "\"Comm\":\"db\",\"Mapped\":1,\"MappedBytes\":4096,\"Rule\":\"1.policy\","
-	      "\"RulePath\":[47,27],\"RuleLine\":9,\"Actions\":["
-	      "{\"Action\":\"exec\",\"AtUsec\":40000,\"Outcome\":\"hook-failed\",\"Status\":3,"
-	      "\"TookUsec\":2000,\"Output\":\"no\\tway\"},"
-	      "{\"Action\":\"kill\",\"AtUsec\":41000,\"Outcome\":\"sent-to-unit\","
-	      "\"Unit\":\"db.service\"}]}]}",
-	      "Incident 4: pfn0.0 loses its driver nd_pmem on nd\n"
-	      "Began        1970-01-01 00:00:00\n"
-	      "Removed by   the kernel itself\n"
-	      "Rule         20-db.device: keep, budget 45.000 s\n"
-	      "State        acting\n"
-	      "\n"
-	      "Processes\n"
-	      "  PID  UID  COMMAND  USED                AT  GOT   OUTCOME\n"
-	      "    7    0  db       4.0 KiB mapped  +40 ms  exec  hook-failed\n"
-	      "                                     +41 ms  kill  sent-to-unit\n"
-	      "                                             then  -\n"
-	      "\n"
-	      "Rules\n"
-	      "  PID  RULE\n"
-	      "    7  /\\x1b:9\n"
-	      "\n"
-	      "Units and programs\n"
-	      "  PID  GOT   UNIT          TOOK  SAID\n"
-	      "    7  exec  -           2.0 ms  no\\tway\n"
-	      "    7  kill  db.service       -  -\n");
-}
-
-static void test_story_open(void **state)
-{
-	check(print_story,
-	      "{\"Id\":4,\"Device\":\"region0\",\"Driver\":\"nd_region\",\"Bus\":\"nd\","
-	      "\"State\":\"acting\",\"Result\":\"none\",\"Surprise\":true,"
-	      "\"DeviceRule\":\"built-in:device\",\"OnBusy\":\"detach\",\"BudgetMsec\":0}",
-	      "Incident 4: region0 loses its driver nd_region on nd (surprise removal)\n"
-	      "Began        1970-01-01 00:00:00\n"
-	      "Removed by   the kernel itself\n"
-	      "State        acting\n");
-}
-
-static void test_signals(void **state)
-{
-	check(print_signal,
-	      "{\"Signal\":\"HolderActed\",\"TimeUsec\":0,\"Id\":3,\"Pid\":7,\"Comm\":\"redis\","
-	      "\"Action\":\"sigbus\",\"Outcome\":\"sent\"}",
-	      "1970-01-01 00:00:00  #3  redis (7): sigbus: sent\n");
-	check(print_signal,
-	      "{\"Signal\":\"IncidentEnded\",\"Id\":3,\"Result\":\"acked\",\"HeldUsec\":2000,"
-	      "\"Revoke\":\"clean\"}",
-	      "1970-01-01 00:00:00  #3  acked after 2.0 ms, revoke clean\n");
-	check(print_signal, "{\"Signal\":\"Newer\",\"Id\":3}", "1970-01-01 00:00:00  #3  Newer\n");
-}
-
 /* A newer or broken daemon must not make the tool crash. */
 static void test_nonsense(void **state)
 {
-	static const print_func prints[] = {print_status,     print_devices, print_holders,
-					    print_incidents,  print_story,   print_signal,
-					    print_simulation, print_process};
+	static const print_func prints[] = {print_status,       print_devices, print_holders,
+					    print_incidents,    print_story,   print_signal,
+					    print_simulation,   print_process, print_failures,
+					    print_failures_each};
 	static const char *const texts[] = {
 		"{}",
 		"[]",
@@ -399,13 +210,6 @@ static void test_nonsense(void **state)
 			json_object_put(value);
 		}
 	}
-}
-
-static int set_zone(void **state)
-{
-	setenv("TZ", "UTC", 1);
-	tzset();
-	return 0;
 }
 
 static void test_check(void **state)
@@ -453,10 +257,7 @@ int main(void)
 		cmocka_unit_test(test_status_trouble), cmocka_unit_test(test_devices),
 		cmocka_unit_test(test_simulation),     cmocka_unit_test(test_simulation_by_user),
 		cmocka_unit_test(test_process),        cmocka_unit_test(test_holders),
-		cmocka_unit_test(test_incidents),      cmocka_unit_test(test_story),
-		cmocka_unit_test(test_story_open),     cmocka_unit_test(test_story_of_units),
-		cmocka_unit_test(test_signals),        cmocka_unit_test(test_check),
-		cmocka_unit_test(test_nonsense),
+		cmocka_unit_test(test_check),          cmocka_unit_test(test_nonsense),
 	};
 
 	return cmocka_run_group_tests(tests, set_zone, NULL);

@@ -329,7 +329,7 @@ static void test_why(void **state)
 	chosen = dg_policy_find(policy, "built-in:other");
 	who.has_uid = true;
 	dg_why_rules(policy, &device, &who, chosen, &why);
-	assert_int_equal(why.n_rules, 7);
+	assert_int_equal(why.n_rules, 8);
 	assert_int_equal(why.n_more, 0);
 	assert_int_equal(why.rules[0].reason.verdict, DG_VERDICT_NOT_PROTECTED);
 	assert_string_equal(why.rules[1].name, "1.policy");
@@ -344,6 +344,7 @@ static void test_why(void **state)
 	assert_int_equal(why.rules[5].reason.key, DG_KEY_MOUNT_POINT);
 	assert_string_equal(why.rules[6].name, "built-in:mapped");
 	assert_null(why.rules[6].path);
+	assert_int_equal(why.rules[7].reason.key, DG_KEY_EVENT);
 	/* Where the rules stand. */
 	assert_int_equal(policy->rules[0].line, 5);
 	assert_int_equal(policy->rules[2].line, 5);

@@ -98,13 +98,42 @@ static void what_does_not_fit(void **state)
 	assert_int_equal(dg_history_format(&event, line, sizeof(line)), -EINVAL);
 }
 
+static void lines_of_a_record(void **state)
+{
+	static const char begin[] = "1 2 a\nno line\n3 4 b\0\n\n5 6 c k=v\n";
+	static char record[sizeof(begin) + 2 * DG_HISTORY_LINE_MAX + 16];
+	char line[DG_HISTORY_LINE_MAX], *p = record;
+	struct dg_history_event event;
+	const char *at = record;
+
+	p = mempcpy(p, begin, sizeof(begin) - 1);
+	/* The longest there is, and one that is longer. */
+	for (size_t n = DG_HISTORY_LINE_MAX - 1; n <= DG_HISTORY_LINE_MAX; n++) {
+		memset(p, 'x', n);
+		memcpy(p, "7 8 ", 4);
+		p[n] = '\n';
+		p += n + 1;
+	}
+	p = mempcpy(p, "9 9 cut", 7);
+	assert_true(dg_history_next(&at, p, line, &event));
+	assert_string_equal(event.kind, "a");
+	assert_true(dg_history_next(&at, p, line, &event));
+	assert_string_equal(event.kind, "c");
+	assert_string_equal(dg_history_get(&event, "k"), "v");
+	assert_true(dg_history_next(&at, p, line, &event));
+	assert_int_equal(strlen(event.kind), DG_HISTORY_LINE_MAX - 5);
+	assert_false(dg_history_next(&at, p, line, &event));
+	assert_false(dg_history_next(&at, p, line, &event));
+	at = NULL;
+	assert_false(dg_history_next(&at, at, line, &event));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(a_line_and_back),
-		cmocka_unit_test(no_line),
-		cmocka_unit_test(too_many_pairs),
-		cmocka_unit_test(what_does_not_fit),
+		cmocka_unit_test(a_line_and_back),   cmocka_unit_test(no_line),
+		cmocka_unit_test(too_many_pairs),    cmocka_unit_test(what_does_not_fit),
+		cmocka_unit_test(lines_of_a_record),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

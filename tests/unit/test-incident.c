@@ -167,6 +167,38 @@ static void without_any_scan(void **state)
 	expect("+procscan ack");
 }
 
+/* The machine was busy when they were looked for: they are who keeps it busy. */
+static void without_the_first_scan(void **state)
+{
+	struct dg_holder one[] = {mapper(10, false)};
+
+	to_scanning();
+	ended(DG_JOB_SCAN, DG_JOB_TIMEOUT);
+	ended(DG_JOB_PROCSCAN, DG_JOB_TIMEOUT);
+	expect("+procscan mark=scan-failed >unmounting +claim +unmount");
+	ended(DG_JOB_UNMOUNT, DG_JOB_FAILED);
+	expect("+sync +scan");
+	scanned(one, 1, LIVE);
+	ok(DG_JOB_SYNC);
+	expect("holder:10 >acting sigbus:10!no-handler term:10");
+}
+
+/* Nor by the second: the time is for the data. */
+static void without_two_scans(void **state)
+{
+	to_scanning();
+	ended(DG_JOB_SCAN, DG_JOB_TIMEOUT);
+	ended(DG_JOB_PROCSCAN, DG_JOB_TIMEOUT);
+	ended(DG_JOB_UNMOUNT, DG_JOB_FAILED);
+	ended(DG_JOB_SCAN, DG_JOB_TIMEOUT);
+	ended(DG_JOB_PROCSCAN, DG_JOB_TIMEOUT);
+	ok(DG_JOB_SYNC);
+	after(50 * MSEC);
+	world.log[0] = '\0';
+	ended(DG_JOB_UNMOUNT, DG_JOB_FAILED);
+	expect("+sync");
+}
+
 static void a_refused_ack(void **state)
 {
 	unsigned refused = 0;
@@ -315,6 +347,8 @@ int main(void)
 		WORLD_TEST(surprise_is_not_synced),
 		WORLD_TEST(without_the_modules_scan),
 		WORLD_TEST(without_any_scan),
+		WORLD_TEST(without_the_first_scan),
+		WORLD_TEST(without_two_scans),
 		WORLD_TEST(a_refused_ack),
 		WORLD_TEST(too_late),
 		WORLD_TEST(the_ack_crosses_the_end),

@@ -238,6 +238,135 @@ static void test_small_ones(void **state)
 	nlmsg_free(msg);
 }
 
+static void put_told(struct nl_msg *msg, uint32_t pid, uint64_t addr, uint64_t len)
+{
+	struct nlattr *nest = nla_nest_start(msg, DAXGUARD_A_TOLD);
+
+	nla_put_u32(msg, DAXGUARD_A_PID, pid);
+	nla_put_u64(msg, DAXGUARD_A_START_NS, 5);
+	nla_put_u64(msg, DAXGUARD_A_ADDR, addr);
+	nla_put_u64(msg, DAXGUARD_A_LEN, len);
+	nla_nest_end(msg, nest);
+}
+
+static void put_range(struct nl_msg *msg, uint64_t start, uint64_t len)
+{
+	struct nlattr *nest = nla_nest_start(msg, DAXGUARD_A_RANGE);
+
+	nla_put_u64(msg, DAXGUARD_A_START, start);
+	nla_put_u64(msg, DAXGUARD_A_LEN, len);
+	nla_nest_end(msg, nest);
+}
+
+/* The least that one says. Without the attribute skip, if any. */
+static struct nl_msg *failure(int skip)
+{
+	struct nl_msg *msg = begin(DAXGUARD_CMD_FAILURE);
+
+	if (skip != DAXGUARD_A_FAILURE)
+		nla_put_u64(msg, DAXGUARD_A_FAILURE, 3);
+	if (skip != DAXGUARD_A_SOURCE)
+		nla_put_u8(msg, DAXGUARD_A_SOURCE, DAXGUARD_SOURCE_BADBLOCKS);
+	if (skip != DAXGUARD_A_NAME)
+		nla_put_string(msg, DAXGUARD_A_NAME, "pmem0");
+	if (skip != DAXGUARD_A_DEV)
+		nla_put_u64(msg, DAXGUARD_A_DEV, DG_DEV(259, 0));
+	if (skip != DAXGUARD_A_RANGE)
+		put_range(msg, 1ULL << 32, 512);
+	return msg;
+}
+
+static void test_failure(void **state)
+{
+	struct nl_msg *msg = failure(0);
+	struct dg_failure_record record;
+
+	assert_int_equal(DECODE(msg, klink_decode_failure, &record), 0);
+	assert_int_equal(record.serial, 3);
+	assert_int_equal(record.source, DG_FAILURE_BADBLOCKS);
+	assert_string_equal(record.name, "pmem0");
+	assert_string_equal(record.type, "");
+	assert_true(record.range.start == 1ULL << 32 && record.range.len == 512);
+	assert_false(record.unaddressed);
+	assert_false(record.has_file || record.has_disk_offset || record.has_uuid);
+	assert_int_equal(record.n_told, 0);
+	dg_failure_record_done(&record);
+
+	nla_put_string(msg, DAXGUARD_A_MF_TYPE, "dax page");
+	nla_put_string(msg, DAXGUARD_A_MF_RESULT,
+		       "a\x1b\xff"
+		       "b");
+	nla_put_u32(msg, DAXGUARD_A_FAILURE_FLAGS, DAXGUARD_FAIL_MORE);
+	nla_put_u64(msg, DAXGUARD_A_DISK_OFFSET, 0);
+	nla_put_u64(msg, DAXGUARD_A_FS_DEV, DG_DEV(259, 0));
+	nla_put_u64(msg, DAXGUARD_A_INO, 12);
+	nla_put_u64(msg, DAXGUARD_A_OFFSET, 4096);
+	put_told(msg, 10, 0x7000, 4096);
+	put_told(msg, 11, 0x8000, 4096);
+	assert_int_equal(DECODE(msg, klink_decode_failure, &record), 0);
+	assert_string_equal(record.type, "dax page");
+	assert_string_equal(record.result, "a??b");
+	assert_int_equal(record.flags, DG_FAIL_MORE);
+	assert_true(record.has_file && record.has_disk_offset);
+	assert_int_equal(record.file_offset, 4096);
+	assert_int_equal(record.n_told, 2);
+	assert_int_equal(record.told[1].process.pid, 11);
+	assert_int_equal(record.told[1].addr, 0x8000);
+	dg_failure_record_done(&record);
+	nlmsg_free(msg);
+}
+
+/* A disk without struct pages: where its memory begins is not said. */
+static void test_failure_without_address(void **state)
+{
+	struct nl_msg *msg = failure(DAXGUARD_A_RANGE);
+	struct nlattr *nest = nla_nest_start(msg, DAXGUARD_A_RANGE);
+	struct dg_failure_record record;
+
+	nla_put_u64(msg, DAXGUARD_A_LEN, 1024);
+	nla_nest_end(msg, nest);
+	nla_put_u64(msg, DAXGUARD_A_DISK_OFFSET, 4096);
+	assert_int_equal(DECODE(msg, klink_decode_failure, &record), 0);
+	assert_true(record.unaddressed);
+	assert_int_equal(record.range.start, 0);
+	assert_int_equal(record.range.len, 1024);
+	assert_int_equal(record.disk_offset, 4096);
+	dg_failure_record_done(&record);
+	nlmsg_free(msg);
+}
+
+static void test_failures_of_wrong_form(void **state)
+{
+	static const int required[] = {DAXGUARD_A_FAILURE, DAXGUARD_A_SOURCE, DAXGUARD_A_NAME,
+				       DAXGUARD_A_DEV, DAXGUARD_A_RANGE};
+	struct dg_failure_record record = {.serial = 99};
+	struct nl_msg *msg;
+
+	for (size_t i = 0; i < sizeof(required) / sizeof(required[0]); i++) {
+		msg = failure(required[i]);
+		assert_int_equal(DECODE(msg, klink_decode_failure, &record), -EBADMSG);
+		nlmsg_free(msg);
+	}
+	msg = failure(DAXGUARD_A_SOURCE);
+	nla_put_u8(msg, DAXGUARD_A_SOURCE, DAXGUARD_SOURCE_BADBLOCKS + 1);
+	assert_int_equal(DECODE(msg, klink_decode_failure, &record), -EBADMSG);
+	nlmsg_free(msg);
+	msg = failure(DAXGUARD_A_RANGE);
+	put_range(msg, UINT64_MAX - 511, 4096);
+	assert_int_equal(DECODE(msg, klink_decode_failure, &record), -EBADMSG);
+	nlmsg_free(msg);
+	/* Everybody, and an address that goes round. */
+	msg = failure(0);
+	put_told(msg, UINT32_MAX, 0x7000, 4096);
+	assert_int_equal(DECODE(msg, klink_decode_failure, &record), -EBADMSG);
+	nlmsg_free(msg);
+	msg = failure(0);
+	put_told(msg, 10, UINT64_MAX, 4096);
+	assert_int_equal(DECODE(msg, klink_decode_failure, &record), -EBADMSG);
+	nlmsg_free(msg);
+	assert_int_equal(record.serial, 99);
+}
+
 /* Every prefix of a good message, and every byte of it turned. */
 static void test_torn(void **state)
 {
@@ -267,9 +396,15 @@ static void test_torn(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_request),     cmocka_unit_test(test_what_is_missing),
-		cmocka_unit_test(test_wrong_forms), cmocka_unit_test(test_usage),
-		cmocka_unit_test(test_small_ones),  cmocka_unit_test(test_torn),
+		cmocka_unit_test(test_request),
+		cmocka_unit_test(test_what_is_missing),
+		cmocka_unit_test(test_wrong_forms),
+		cmocka_unit_test(test_usage),
+		cmocka_unit_test(test_small_ones),
+		cmocka_unit_test(test_torn),
+		cmocka_unit_test(test_failure),
+		cmocka_unit_test(test_failure_without_address),
+		cmocka_unit_test(test_failures_of_wrong_form),
 	};
 
 	return cmocka_run_group_tests_name("klink-decode", tests, NULL, NULL);

@@ -32,7 +32,7 @@ static int setup(void **state)
 	if (bind(journal_fd, (struct sockaddr *)&address, sizeof(address)) < 0)
 		return -1;
 	sd_event_new(&event);
-	return logger_new(event, journal, kmsg, &limits, &logger);
+	return logger_new(event, journal, kmsg, "guard.service", &limits, &logger);
 }
 
 static int teardown(void **state)
@@ -82,7 +82,8 @@ static void the_journal_gets_fields(void **state)
 	turn(0);
 	assert_true(receive(text, sizeof(text)) > 0);
 	assert_string_equal(text, "MESSAGE=hello\nPRIORITY=5\nSYSLOG_IDENTIFIER=daxguardd\n"
-				  "MESSAGE_ID=0123\nDAXGUARD_PID=12\n");
+				  "MESSAGE_ID=0123\nOBJECT_SYSTEMD_UNIT=guard.service\n"
+				  "DAXGUARD_PID=12\n");
 }
 
 static void a_newline_needs_a_length(void **state)
@@ -159,7 +160,7 @@ static void the_end_waits_for_nobody(void **state)
 	close(fd);
 	text[n] = '\0';
 	assert_string_equal(text, "<28>daxguardd: 3 messages were dropped\n");
-	assert_int_equal(logger_new(event, journal, kmsg, &limits, &logger), 0);
+	assert_int_equal(logger_new(event, journal, kmsg, NULL, &limits, &logger), 0);
 }
 
 static void last_line_is_cut(void **state)

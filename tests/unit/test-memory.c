@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * Each allocation on the way from a rule's text to its match, and to what it would
- * come to, fails once. Linked with --wrap; what is lost is seen by a sanitizer.
+ * come to, and of a ledger of failures, fails once. Linked with --wrap; what is lost is seen by a
+ * sanitizer.
  */
 #include "test.h"
 
 #include "core/forecast.h"
+#include "core/ledger.h"
 #include "core/selection.h"
 
 static const char text[] = "[Match]\nUnit=a.service b.service\nUnit=!c.service\nUser=x 3\n"
@@ -162,11 +164,72 @@ static void each_of_a_forecast(void **state)
 	assert_in_range(fail_each(foresee), 30, 200);
 }
 
+#define N_CELLS 64
+
+static void check_covered(const struct dg_ledger *ledger, const bool bad[N_CELLS])
+{
+	for (uint64_t i = 0; i < N_CELLS; i++) {
+		const struct dg_failure *f = dg_ledger_find(ledger, "a", i);
+
+		if (bad[i])
+			assert_true(f && f->offset <= i);
+	}
+}
+
+/* Whatever of it fails, what was taken as bad is said to be, until it is repaired. */
+static void keep_a_ledger(void)
+{
+	static const struct {
+		uint64_t offset, length;
+		enum dg_content content;
+		bool repaired;
+	} steps[] = {
+		{0, 40, DG_CONTENT_FILE, false},     {10, 5, DG_CONTENT_METADATA, false},
+		{5, 50, DG_CONTENT_UNKNOWN, false},  {12, 1, DG_CONTENT_FILE, true},
+		{20, 10, DG_CONTENT_UNKNOWN, false}, {60, 2, DG_CONTENT_UNKNOWN, false},
+		{50, 12, DG_CONTENT_UNKNOWN, false}, {30, 3, DG_CONTENT_FREE, false},
+		{25, 20, DG_CONTENT_FILE, true},     {0, 64, DG_CONTENT_UNKNOWN, false},
+	};
+	struct dg_ledger *ledger = dg_ledger_new(5, 0);
+	bool bad[N_CELLS] = {};
+
+	for (size_t i = 0; ledger && i < sizeof(steps) / sizeof(steps[0]); i++) {
+		struct dg_failure f = {.ns = "a",
+				       .offset = steps[i].offset,
+				       .length = steps[i].length,
+				       .sources = DG_SOURCE_BADBLOCKS,
+				       .content = steps[i].content,
+				       .path = "/x",
+				       .times = 1};
+		int r = steps[i].repaired ? dg_ledger_repair(ledger, &f)
+					  : dg_ledger_add(ledger, &f);
+
+		assert_true(r == 0 || (r == -ENOMEM && has_failed));
+		for (uint64_t k = f.offset; k < f.offset + f.length; k++)
+			bad[k] = steps[i].repaired ? false : r == 0 || bad[k];
+		check_covered(ledger, bad);
+	}
+	dg_ledger_free(ledger);
+}
+
+static void each_of_a_ledger(void **state)
+{
+	unsigned n = 0;
+
+	do {
+		n_left = n++;
+		has_failed = false;
+		keep_a_ledger();
+	} while (has_failed);
+	assert_in_range(n, 20, 100);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(each_allocation_fails_once),
 		cmocka_unit_test(each_of_a_forecast),
+		cmocka_unit_test(each_of_a_ledger),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

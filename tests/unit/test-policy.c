@@ -64,8 +64,9 @@ static void the_order_of_rules(void **state)
 	assert_string_equal(dg_policy_rule_at(policy, 0)->name, "built-in:protected");
 	assert_string_equal(dg_policy_rule_at(policy, 1)->name, "50-a.policy");
 	assert_string_equal(dg_policy_rule_at(policy, 2)->name, "built-in:mapped");
-	assert_string_equal(dg_policy_rule_at(policy, 3)->name, "built-in:other");
-	assert_null(dg_policy_rule_at(policy, 4));
+	assert_string_equal(dg_policy_rule_at(policy, 3)->name, "built-in:memory-failure");
+	assert_string_equal(dg_policy_rule_at(policy, 4)->name, "built-in:other");
+	assert_null(dg_policy_rule_at(policy, 5));
 	assert_ptr_equal(dg_policy_find(policy, "50-a.policy"), dg_policy_rule_at(policy, 1));
 	assert_ptr_equal(dg_policy_find(policy, "built-in:mapped"),
 			 dg_policy_find(dg_policy_builtin(), "built-in:mapped"));
@@ -99,7 +100,7 @@ static void references(void **state)
 	assert_null(dg_policy_unref(again));
 	assert_null(dg_policy_unref(NULL));
 	assert_null(dg_policy_unref(dg_policy_ref(dg_policy_builtin())));
-	assert_string_equal(dg_policy_rule_at(dg_policy_builtin(), 2)->name, "built-in:other");
+	assert_string_equal(dg_policy_rule_at(dg_policy_builtin(), 3)->name, "built-in:other");
 }
 
 static void sigbus_is_for_those_who_can_answer_it(void **state)

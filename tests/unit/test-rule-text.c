@@ -152,13 +152,37 @@ static void devices(void **state)
 	free(text);
 }
 
+/* What comes out is read as the same. */
+static void device_is(const char *lines)
+{
+	struct dg_device_rule rule;
+	char whole[512], *text;
+
+	snprintf(whole, sizeof(whole), "[Match]\nEvent=memory-failure\n[Device]\n%s", lines);
+	assert_int_equal(
+		dg_device_rule_parse("a.device", whole, strlen(whole), fail_error, whole, &rule),
+		0);
+	text = dg_device_section_text(&rule);
+	assert_string_equal(text, lines);
+	free(text);
+	dg_device_rule_done(&rule);
+}
+
+static void devices_that_fail(void **state)
+{
+	device_is("UnmapPoison=yes\nMetadataFailure=sync\n");
+	device_is("FailureLimit=10\nFailureAction=remove\n");
+	device_is("MetadataFailure=remove\nFailureLimit=10 in 1500ms\nFailureAction=exec\n"
+		  "Exec=/bin/x \"a b\"\nExecTimeoutSec=5s\n");
+	device_is("FailureLimit=4096 in 2592000s\nFailureAction=remove\n");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(ladders),
-		cmocka_unit_test(fits_into_a_record),
-		cmocka_unit_test(matches),
-		cmocka_unit_test(devices),
+		cmocka_unit_test(ladders),           cmocka_unit_test(fits_into_a_record),
+		cmocka_unit_test(matches),           cmocka_unit_test(devices),
+		cmocka_unit_test(devices_that_fail),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,17 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "rule-errors.h"
 #include "test.h"
-
-#include "core/rule.h"
-
-static char errors[8192];
-
-static void note(void *userdata, const struct dg_text_error *error)
-{
-	size_t n = strlen(errors);
-
-	snprintf(errors + n, sizeof(errors) - n, "%u:%u: %s\n", error->line, error->column,
-		 error->reason);
-}
 
 static struct dg_rule accept_rule(const char *text)
 {
@@ -190,11 +179,67 @@ static void wrong_sections_and_keys(void **state)
 		      "2:1: unknown key \"OnBsy\" in [Device]; did you mean \"OnBusy\"?\n");
 }
 
+/* Each event has its own keys and actions. */
+static void wrong_for_the_event(void **state)
+{
+	static const char match[] = "[Match]\nEvent=memory-failure\n";
+	char text[256];
+
+	static const struct {
+		const char *section, *wanted;
+	} wrong[] = {
+		{"[Policy]\nAction=sigbus kill\n",
+		 "4:1: for memory-failure there is one action, not a ladder\n"},
+		{"[Policy]\nAction=stop\n",
+		 "4:1: for memory-failure the action is leave, notify, sigbus, term or kill\n"},
+		{"[Policy]\nAction=sigbus@2s\n",
+		 "4:1: for memory-failure an action takes no time\n"},
+		{"[Policy]\nAction=kill\nScope=unit\n", "5:1: Scope=unit is for pre-remove\n"},
+	};
+
+	for (size_t i = 0; i < sizeof(wrong) / sizeof(*wrong); i++) {
+		snprintf(text, sizeof(text), "%s%s", match, wrong[i].section);
+		refuse(text, wrong[i].wanted);
+	}
+	refuse("[Match]\nEvent=pre-remove memory-failure\n[Policy]\nAction=term kill\n",
+	       "4:1: for memory-failure there is one action, not a ladder\n");
+	refuse_device("[Match]\nEvent=memory-failure\n[Device]\nOnBusy=keep\nBudget=9\n",
+		      "4:1: OnBusy= is for pre-remove, which Event= has not\n"
+		      "5:1: Budget= is for pre-remove, which Event= has not\n");
+	refuse_device("[Match]\nDevice=*\n[Device]\nUnmapPoison=yes\n",
+		      "4:1: UnmapPoison= needs Event=memory-failure in [Match]\n");
+	refuse_device("[Match]\nEvent=memory-failure\n[Device]\nUnmapPoison=maybe\n",
+		      "4:13: \"maybe\" is neither yes nor no\n");
+	refuse_device("[Match]\nDevice=*\n[Device]\nMetadataFailure=sync\n",
+		      "4:1: MetadataFailure= needs Event=memory-failure in [Match]\n");
+	refuse_device("[Match]\nDevice=*\n[Device]\nFailureLimit=3\nFailureAction=remove\n",
+		      "4:1: FailureLimit= needs Event=memory-failure in [Match]\n");
+}
+
+static void rules_for_failures(void **state)
+{
+	static const char text[] = "[Match]\nEvent=memory-failure\n[Device]\nUnmapPoison=yes\n";
+	struct dg_device_facts facts = {};
+	struct dg_device_rule rule;
+	struct dg_subject subject;
+
+	errors[0] = '\0';
+	assert_int_equal(dg_device_rule_parse("a.device", text, strlen(text), note, NULL, &rule),
+			 0);
+	assert_true(rule.unmap_poison);
+	dg_subject_init(&subject, &facts, NULL);
+	assert_false(dg_match_holds(&rule.match, &subject, DG_ASK_ALL, NULL));
+	facts.event = DG_RULE_EVENT_MEMORY_FAILURE;
+	assert_true(dg_match_holds(&rule.match, &subject, DG_ASK_ALL, NULL));
+	dg_device_rule_done(&rule);
+}
+
 static void wrong_matches(void **state)
 {
 	refuse("[Match]\nEvent=pre-remov\n",
 	       "2:7: the event \"pre-remov\" is not known; did you mean \"pre-remove\"?\n");
-	refuse("[Match]\nEvent=memory-failure\n", "2:7: memory-failure is not yet supported\n");
+	refuse("[Match]\nEvent=memory-failur\n",
+	       "2:7: the event \"memory-failur\" is not known; did you mean \"memory-failure\"?\n");
 	refuse("[Match]\nAccess=mapped kernel\n", "2:15: the access \"kernel\" is not known\n");
 	refuse("[Match]\nUnit=!\n", "2:7: behind the \"!\" a list is missing\n");
 	refuse("[Match]\nUnit=a.service !b.service\n",
@@ -365,6 +410,8 @@ int main(void)
 		cmocka_unit_test(a_device_rule),
 		cmocka_unit_test(wrong_sections_and_keys),
 		cmocka_unit_test(wrong_matches),
+		cmocka_unit_test(wrong_for_the_event),
+		cmocka_unit_test(rules_for_failures),
 		cmocka_unit_test(good_brackets),
 		cmocka_unit_test(wrong_ladders),
 		cmocka_unit_test(wrong_values),

@@ -34,6 +34,166 @@ static const char end[] =
 	"shutdowns=0 held_us=80 revoke_us=9\n"
 	"1000000 5000090 end state=done outcome=detached-pinned\n";
 
+static const char failure[] =
+	"1000000 5000000 begin id=1000000000003 kind=memory-failure boot_id=b device=pmem0\n"
+	"1000000 5000000 target name=pmem0 ns_device=pfn0.0 mode=fsdax dev=259:0 uuid=\n"
+	"1000000 5000000 failure serial=3 source=memory-failure flags=32 type=dax\\x20page "
+	"result=Recovered start=100002000 len=4096 count=1 disk_offset=8192 fs_dev=259:0 ino=12 "
+	"generation=0 file_offset=8192\n"
+	"1000000 5000000 failure serial=4 source=badblocks flags=1 type= result= start=100008000 "
+	"len=512 count=1\n"
+	"1000000 5000010 state name=scanning\n"
+	"1000000 5000020 holder pid=10 start_ns=50000000 comm=app uid=1000 "
+	"rule=built-in:memory-failure exempt=none mapped=1 bytes=4096 addr=7f2000 fs_dev=259:0\n"
+	"1000000 5000020 tell pid=10 start_ns=50000000 action=sigbus addr=7f2000 start=100002000 "
+	"len=4096 map=7f2000:1000\n"
+	"1000000 5000021 missed pid=10 start_ns=50000000 addr=7f2000 outcome=EBUSY start=100002000 "
+	"len=4096 map=7f2000:1000\n"
+	"1000000 5000040 tell pid=10 start_ns=50000000 action=sigbus addr=7f2000 start=100002000 "
+	"len=4096 map=7f2000:1000 map=7e2000:1000\n"
+	"1000000 5000041 told pid=10 start_ns=50000000 addr=7f2000 outcome=sent\n"
+	"1000000 5000050 tell pid=11 start_ns=50000000 action=sigbus addr=7d2000 start=100002000 "
+	"len=4096 map=7d2000:1000\n"
+	"1000000 5000051 missed pid=11 start_ns=50000000 addr=7d2000 outcome=EBUSY start=100002000 "
+	"len=4096 map=7d2000:1000\n"
+	"1000000 5000055 file fs_dev=259:0 ino=12 no_path=not-found\n"
+	"1000000 5000055 file fs_dev=259:0 ino=12 path=/mnt/a\\x20b deleted=1\n"
+	"1000000 5000055 place offset=8192 len=4096 kind=file fs_dev=259:0 ino=12 "
+	"file_offset=8192\n"
+	"1000000 5000055 place offset=0 len=4096 kind=metadata what=xattr fs_dev=259:0 ino=12\n"
+	"1000000 5000056 place offset=4096 len=12288 kind=file fs_dev=259:0 ino=12 "
+	"file_offset=4096\n"
+	"1000000 5000056 place offset=16384 len=4096 kind=file fs_dev=259:0 ino=12 "
+	"file_offset=0\n"
+	"1000000 5000056 place offset=18446744073709547520 len=8192 kind=free\n"
+	"1000000 5000060 end state=done outcome=untold\n";
+
+static const char reactions[] =
+	"1000000 5000000 begin id=1000000000003 kind=memory-failure boot_id=b device=pmem0\n"
+	"1000000 5000000 limit bad=1 new=0 count=1 pages=2 within_us=60000000 reached=0\n"
+	"1000000 5000000 reaction cause=metadata action=sync rule=1.device outcome=waiting "
+	"output=\n"
+	"1000000 5000010 reaction cause=metadata action=sync rule=1.device outcome=failed status=3 "
+	"took_us=20 output=no\\x20way\n"
+	"1000000 5000020 limit bad=3 new=2 count=2 pages=2 within_us=60000000 reached=1\n"
+	"1000000 5000020 reaction cause=limit action=remove rule=1.device outcome=asked "
+	"removal=1000000123\n"
+	"1000000 5000030 reaction cause=other action=remove outcome=begun output=x\n"
+	"1000000 5000030 reaction cause=limit action=other outcome=begun output=x\n";
+
+static void tells_of_reactions(void **state)
+{
+	const struct dg_story_reaction *reaction;
+	struct dg_story story;
+
+	assert_int_equal(dg_story_read(reactions, strlen(reactions), &story), 0);
+	assert_true(story.limit.known && story.limit.reached);
+	assert_int_equal(story.limit.bad, 3);
+	assert_int_equal(story.limit.new, 2);
+	assert_int_equal(story.limit.count, 2);
+	assert_int_equal(story.limit.limit.pages, 2);
+	assert_int_equal(story.limit.limit.within_us, 60000000);
+	assert_int_equal(story.limit.at_us, 5000020);
+	reaction = &story.reactions[DG_CAUSE_METADATA];
+	assert_int_equal(reaction->action, DG_REACTION_SYNC);
+	assert_string_equal(reaction->outcome, "failed");
+	assert_string_equal(reaction->output, "no way");
+	assert_int_equal(reaction->status, 3);
+	reaction = &story.reactions[DG_CAUSE_LIMIT];
+	assert_int_equal(reaction->action, DG_REACTION_REMOVE);
+	assert_string_equal(reaction->outcome, "asked");
+	assert_int_equal(reaction->removal, 1000000123);
+	assert_null(reaction->output);
+	dg_story_done(&story);
+}
+
+static void tells_of_failures(void **state)
+{
+	struct dg_story story;
+
+	assert_int_equal(dg_story_read(failure, strlen(failure), &story), 0);
+	assert_int_equal(story.kind, DG_STORY_FAILURE);
+	assert_int_equal(story.id, 1000000000003);
+	assert_int_equal(story.n_failed, 2);
+	assert_int_equal(story.failed_bytes, 4608);
+	assert_int_equal(story.n_failures, 2);
+	assert_string_equal(story.failures[0].type, "dax page");
+	assert_int_equal(story.failures[0].source, DG_FAILURE_HANDLED);
+	assert_true(story.failures[0].range.start == 0x100002000);
+	assert_int_equal(story.failures[0].ino, 12);
+	assert_true(story.failures[0].has_disk_offset);
+	assert_int_equal(story.failures[1].source, DG_FAILURE_BADBLOCKS);
+	assert_false(story.failures[1].has_disk_offset);
+	assert_int_equal(story.n_holders, 1);
+	assert_int_equal(story.holders[0].n_told, 1);
+	assert_int_equal(story.holders[0].n_actions, 2);
+	assert_string_equal(story.holders[0].actions[1].outcome, "sent");
+	assert_string_equal(story.holders[0].actions[0].outcome, "EBUSY");
+	assert_string_equal(story.outcome, "untold");
+	dg_story_done(&story);
+}
+
+/* What is said twice, and neighbours, are one; a path that is known later is known. */
+static void tells_what_it_was_used_for(void **state)
+{
+	struct dg_story story;
+	const struct dg_story_file *file;
+
+	assert_int_equal(dg_story_read(failure, strlen(failure), &story), 0);
+	assert_int_equal(story.n_places, 3);
+	assert_int_equal(story.places[0].kind, DG_PLACE_FILE);
+	assert_int_equal(story.places[0].offset, 4096);
+	assert_int_equal(story.places[0].len, 12288);
+	assert_int_equal(story.places[0].file_offset, 4096);
+	assert_int_equal(story.places[1].kind, DG_PLACE_METADATA);
+	assert_string_equal(story.places[1].what, "xattr");
+	assert_int_equal(story.places[2].offset, 16384);
+	assert_int_equal(story.n_files, 1);
+	file = dg_story_find_file(&story, DG_DEV(259, 0), 12);
+	assert_string_equal(file->path, "/mnt/a b");
+	assert_true(file->deleted);
+	assert_false(file->elsewhere);
+	assert_null(dg_story_find_file(&story, DG_DEV(259, 0), 13));
+	dg_story_done(&story);
+}
+
+static void places_are_bounded(void **state)
+{
+	struct dg_story story = {};
+	char offset[24];
+	struct dg_history_event event = {.kind = "place", .n_pairs = 2};
+
+	event.pairs[0] = (struct dg_pair){"len", "1"};
+	event.pairs[1] = (struct dg_pair){"offset", offset};
+	for (unsigned i = 0; i < DG_STORY_PLACES_MAX + 2; i++) {
+		snprintf(offset, sizeof(offset), "%u", i * 2);
+		assert_int_equal(dg_story_add(&story, &event),
+				 i < DG_STORY_PLACES_MAX ? 0 : DG_STORY_LEFT_OUT);
+	}
+	assert_int_equal(story.n_places, DG_STORY_PLACES_MAX);
+	assert_int_equal(story.n_left_out, 2);
+	dg_story_done(&story);
+}
+
+/* Whom the record names is not told again; who was missed is. */
+static void remembers_who_was_told(void **state)
+{
+	struct dg_told told = {{10, 50000000}, 0x7f2000, 4096, {0x100002000, 4096}};
+	struct dg_told_list list;
+	uint64_t addr;
+
+	dg_told_init(&list, 0);
+	assert_int_equal(dg_told_read(&list, failure, strlen(failure)), 0);
+	assert_false(dg_told_misses(&list, &told, &addr));
+	told.addr = 0x7e2000;
+	assert_false(dg_told_misses(&list, &told, &addr));
+	told.pages.start = 0x100008000;
+	assert_true(dg_told_misses(&list, &told, &addr));
+	told = (struct dg_told){{11, 50000000}, 0x7d2000, 4096, {0x100002000, 4096}};
+	assert_true(dg_told_misses(&list, &told, &addr));
+	dg_told_done(&list);
+}
+
 static void tells_all(void **state)
 {
 	char text[sizeof(record) + sizeof(end)];
@@ -244,10 +404,19 @@ static void names(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(tells_all),           cmocka_unit_test(tells_of_holders),
-		cmocka_unit_test(tells_of_rules),      cmocka_unit_test(tells_of_units),
-		cmocka_unit_test(cut_anywhere),        cmocka_unit_test(parts_are_bounded),
-		cmocka_unit_test(holders_are_bounded), cmocka_unit_test(names),
+		cmocka_unit_test(tells_all),
+		cmocka_unit_test(tells_of_failures),
+		cmocka_unit_test(tells_what_it_was_used_for),
+		cmocka_unit_test(places_are_bounded),
+		cmocka_unit_test(tells_of_reactions),
+		cmocka_unit_test(remembers_who_was_told),
+		cmocka_unit_test(tells_of_holders),
+		cmocka_unit_test(tells_of_rules),
+		cmocka_unit_test(tells_of_units),
+		cmocka_unit_test(cut_anywhere),
+		cmocka_unit_test(parts_are_bounded),
+		cmocka_unit_test(holders_are_bounded),
+		cmocka_unit_test(names),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
