@@ -306,7 +306,7 @@ def _killed(state):
 
 
 ONE = ("6.12",)
-CASES = {f"takeover/{state}": Case(_killed(state), kernels=None if state in ("acting", "unmounting") else ONE)
+CASES = {f"takeover/{state}": Case(_killed(state), kernels=None if state == "unmounting" else ONE)
          for state in STATES_REACHED}
 CASES |= {f"takeover/{name}": Case(function, kernels=ONE) for name, function in {
     "again-and-again": killed_again_and_again,

@@ -11,7 +11,8 @@ PLAIN = Setup()
 # kernels: where it runs if nobody asks for more; None for all. A case that
 # does not depend on the kernel's version names one of them.
 # spoils: the guest is not fit for another case afterwards.
-Case = collections.namedtuple("Case", "function kernels setup spoils", defaults=(None, PLAIN, False))
+# heavy: no other case runs meanwhile, in whatever guest.
+Case = collections.namedtuple("Case", "function kernels setup spoils heavy", defaults=(None, PLAIN, False, False))
 
 
 class Check:
@@ -36,7 +37,7 @@ class Check:
     def counters(self):
         """The module's own view."""
         pairs = {}
-        for line in self.run("modprobe daxguard; cat /sys/kernel/debug/daxguard/status").splitlines():
+        for line in self.run("load_module; cat /sys/kernel/debug/daxguard/status").splitlines():
             key, _, value = line.partition("=")
             pairs[key] = int(value) if value.isdigit() else value
         return pairs
@@ -44,7 +45,7 @@ class Check:
     def patience(self, milliseconds):
         """How long a hold waits to be taken, or taken over. The defaults are for a
         machine; emulated ones, three on two processors, start a daemon when they can."""
-        self.run("modprobe daxguard; cd /sys/module/daxguard/parameters; "
+        self.run("load_module; cd /sys/module/daxguard/parameters; "
                  f"echo {milliseconds} >activation_ms; echo {max(2000, milliseconds)} >takeover_ms")
         if self.guest.debug:
             # There it needs more than the default; not more than the cap.

@@ -5,6 +5,8 @@ import importlib.machinery
 import importlib.util
 import pathlib
 import sys
+import threading
+import time
 import unittest
 from unittest import mock
 
@@ -59,6 +61,87 @@ class CountTest(unittest.TestCase):
         self.assertLessEqual(ALL, set(results))
         for name in ("6.12/bad/not-root", "6.12/host/nss"):
             self.assertTrue(results[name], name)
+
+
+OOPS = """\
+[  113.538812] Oops: int3: 0000 [#1] PREEMPT SMP NOPTI
+[  113.539137] CPU: 1 UID: 0 PID: 875 Comm: modprobe Tainted: G           OE      6.12.117+deb13-amd64
+[  113.539335] RIP: 0010:do_fault+0x11f/0x550
+[  113.539781] Code: 27 04 00 00 0f 1f 44 00 00 {} <b6> 03 00 00 f0
+[  113.549809] Code: 00 00 0f 1f 40 00 48 {} <48> 89 0e
+"""
+
+
+class BreakpointTest(unittest.TestCase):
+    """What the emulator broke is told from what the kernel did."""
+
+    def test_which(self):
+        self.assertTrue(suite.vm.stale_breakpoint("[    1.0] x\n" + OOPS.format("e9", "cc")))
+        self.assertFalse(suite.vm.stale_breakpoint(OOPS.format("cc", "e9")))
+        self.assertFalse(suite.vm.stale_breakpoint(OOPS.replace("int3", "0000").format("e9", "e9")))
+
+    def tries(self, consoles):
+        """Whether it failed in the end, and what was left over of the consoles."""
+        class Guest:
+            console, text = "there", None
+
+            def mark(self):
+                self.text = consoles.pop(0)
+
+            def problems(self):
+                return [self.text] if self.text else []
+
+            def emulator_tripped(self):
+                return suite.vm.stale_breakpoint(self.text)
+
+        class Machine:
+            kernel, guest = "6.12", None
+
+            def ready(self, _setup):
+                self.guest = self.guest or Guest()
+                return self.guest
+
+            def spoilt(self):
+                self.guest = None
+
+        with mock.patch.multiple(suite, say=lambda _: None, journal=lambda _: ""):
+            return bool(suite.run_case(Machine(), "case", suite.cases.Case(lambda _: None))), len(consoles)
+
+    def test_once_more(self):
+        tripped = OOPS.format("e9", "e9")
+        self.assertEqual(self.tries([tripped, "", "left"]), (False, 1))
+        self.assertEqual(self.tries([tripped, tripped, "left"]), (True, 1))
+        self.assertEqual(self.tries(["Oops: 0000", "left"]), (True, 1))
+        self.assertEqual(self.tries([OOPS.format("cc", "e9"), "left"]), (True, 1))
+
+
+class TurnsTest(unittest.TestCase):
+    def test_alone(self):
+        """The heavy one waits for those that run, and those that come for it."""
+        turns, said = suite.Turns(), []
+        began, may_end = threading.Event(), threading.Event()
+
+        def case(name, heavy=False):
+            with turns.take(heavy):
+                began.set()
+                if name == "first":
+                    may_end.wait(10)
+                said.append(name)
+
+        threads = [threading.Thread(target=case, args=args) for args in (("first",), ("heavy", True), ("last",))]
+        threads[0].start()
+        self.assertTrue(began.wait(10))
+        threads[1].start()
+        for _ in range(1000):
+            if turns._heavy:
+                break
+            time.sleep(0.01)
+        threads[2].start()
+        time.sleep(0.1)
+        may_end.set()
+        for thread in threads:
+            thread.join(10)
+        self.assertEqual(said, ["first", "heavy", "last"])
 
 
 if __name__ == "__main__":

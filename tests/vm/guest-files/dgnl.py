@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """A raw client of the module's netlink family, for what the daemon never says.
 
-As a program:  dgnl.py pending | scan DEV | bad-input
+As a program:  dgnl.py pending | failures | scan DEV | bad-input
 As a module:   with Client() as c: c.call("TAKE", ID=1)
 
 Numbers come from the installed uapi header's order, parsed from the header
@@ -24,15 +24,15 @@ GENL_ID_CTRL, CTRL_CMD_GETFAMILY = 16, 3
 CTRL_ATTR_FAMILY_ID, CTRL_ATTR_FAMILY_NAME, CTRL_ATTR_MCAST_GROUPS = 1, 2, 7
 
 FORMATS = {
-    "B": ("STATE RESULT REVOKE MODE HOLDER_USE LSB"),
+    "B": ("STATE RESULT REVOKE MODE HOLDER_USE LSB SOURCE"),
     "=I": ("FLAGS DEADLINE_MS ELAPSED_MS CAP_MS HOLD_MS ACTIVATION_MS UNBINDER_PID SHUTDOWNS TOKEN ERROR PID "
-           "TID UID HOLDER_FLAGS FS_FLAGS COUNT CODE MS"),
+           "TID UID HOLDER_FLAGS FS_FLAGS COUNT CODE MS SHARED_WITH FAILURE_FLAGS GENERATION"),
     "=Q": ("ID UNBINDER_START_NS DEV START LEN INODES ENTRIES VMAS PAGES_PINNED HELD_US REVOKE_US START_NS "
-           "SIG_CAUGHT SIG_BLOCKED SIG_IGNORED FS_DEV INO ADDR OFFSET"),
-    "s": "BOOT_ID DEVICE BUS DRIVER NAME NS_DEVICE COMM FS_TYPE VERSION",
+           "SIG_CAUGHT SIG_BLOCKED SIG_IGNORED FS_DEV INO ADDR OFFSET FAILURE DISK_OFFSET TIME_NS"),
+    "s": "BOOT_ID DEVICE BUS DRIVER NAME NS_DEVICE COMM FS_TYPE VERSION MF_TYPE MF_RESULT",
     "b": "COOKIE NS_UUID",
-    "n": "TARGET RANGE STACK",
-    "f": "IN_USE TRUNCATED",
+    "n": "TARGET RANGE STACK TOLD",
+    "f": "IN_USE TRUNCATED BADBLOCKS",
 }
 TYPES = {name: fmt for fmt, names in FORMATS.items() for name in names.split()}
 
@@ -67,6 +67,8 @@ def encode(name, value):
         value = struct.pack(fmt, value)
     elif fmt == "s":
         value = value.encode() + b"\0"
+    elif fmt == "f":
+        value = b""
     return pack(ATTRS[name], value)
 
 
@@ -173,6 +175,14 @@ class Client:
             for _, _, _, data in self._receive():
                 self.unsolicited.append((data[0], decode(data[4:])))
 
+    def job(self, cmd, **attrs):
+        """COMPLETED of something that is queued."""
+        token = self.call(cmd, **attrs)[0]["TOKEN"]
+        completed = self.wait("COMPLETED")
+        if completed["TOKEN"] != token:
+            raise ValueError(f"{completed} completes another than {token}")
+        return completed
+
     def scan(self, **attrs):
         """(holders, file systems, COMPLETED) of a request or device."""
         token = self.call("SCAN", **attrs)[0]["TOKEN"]
@@ -231,13 +241,25 @@ def bad_input():
                         lambda: c.call("SIGBUS", ID=1, PID=1, START_NS=1, ADDR=0, LSB=12, CODE=2))
         good &= refused("SIGBUS with a small lsb", E.EINVAL,
                         lambda: c.call("SIGBUS", ID=1, PID=1, START_NS=1, ADDR=0, LSB=3, CODE=5))
+        vda = device_number("/dev/vda")
+        good &= refused("SCAN of a range of a request", E.EINVAL, lambda: c.call("SCAN", START=0, LEN=4096))
+        good &= refused("SIGBUS of both", E.EINVAL,
+                        lambda: c.call("SIGBUS", ID=1, DEV=vda, PID=1, START_NS=1, ADDR=0, LSB=12, CODE=5))
+        good &= refused("UNMAP of no guarded disk", E.ENODEV, lambda: c.call("UNMAP", DEV=vda, START=0, LEN=4096))
+        good &= refused("CHECK without DEV", E.EINVAL, lambda: c.call("CHECK"))
+        good &= refused("FORGET without FAILURE", E.EINVAL, lambda: c.call("FORGET"))
+        for cmd, attrs in (("FORGET", {"FAILURE": 1}), ("UNMAP", {"DEV": vda, "START": 0, "LEN": 4096}),
+                           ("CHECK", {"DEV": vda})):
+            good &= refused(f"{cmd} from another socket", E.EACCES,
+                            lambda cmd=cmd, attrs=attrs: other.call(cmd, **attrs))
     with Client() as c:
         # A container's root: all capabilities but the one that counts.
         os.seteuid(65534)
         for cmd, attrs in (("REGISTER", {}), ("TAKE", {"ID": 1}), ("SCAN", {"ID": 1}), ("SYNC", {"ID": 1}),
+                           ("FORGET", {"FAILURE": 1}), ("UNMAP", {"DEV": 1}), ("CHECK", {"DEV": 1}),
                            ("SIGBUS", {"ID": 1, "PID": 1, "START_NS": 1, "ADDR": 0, "LSB": 12, "CODE": 5})):
             good &= refused(f"{cmd} unprivileged", E.EPERM, lambda cmd=cmd, attrs=attrs: c.call(cmd, **attrs))
-        for cmd in ("GET_PENDING", "GET_HOLDERS", "GET_FS"):
+        for cmd in ("GET_PENDING", "GET_HOLDERS", "GET_FS", "GET_FAILURES"):
             good &= refused(f"{cmd} unprivileged", E.EPERM, lambda cmd=cmd: c.call(cmd, dump=True, TOKEN=1))
         try:
             c.listen()
@@ -256,6 +278,10 @@ def main(argv):
         if argv[1:] == ["pending"]:
             for request in c.call("GET_PENDING", dump=True):
                 print(request)
+            return 0
+        if argv[1:] == ["failures"]:
+            for failure in c.call("GET_FAILURES", dump=True):
+                print(failure)
             return 0
         if len(argv) == 3 and argv[1] == "scan":
             holders, fs, completed = c.scan(DEV=device_number(argv[2]))

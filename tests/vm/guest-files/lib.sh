@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # shellcheck shell=bash
 #
-# Shell library of the test guests; sourced by every script run there.
+# Shell library of the test guests; sourced by every script run there. A process
+# takes an emulated machine a twentieth of a second: what bash can do itself, it does.
 #
 # A test disk is one namespace in fsdax mode on an emulated NVDIMM. Its parts
 # are kept in variables, because names move: region and namespace follow the
@@ -44,13 +45,14 @@ find_fsdax() {
 	# shellcheck disable=SC2034 # for the scripts that source this
 	NS=namespace${REGION#region}.0
 	PFN='' PMEM=''
-	local dev
+	local dev block
 	# Where a region has no labels, the namespace itself may carry the pages.
 	for dev in /sys/bus/nd/devices/"$REGION"/{pfn,namespace}*/; do
 		dev=${dev%/}
 		if [ -d "$dev/block" ]; then
-			PFN=$(basename "$dev")
-			PMEM=$(basename "$dev"/block/*)
+			PFN=${dev##*/}
+			block=("$dev"/block/*)
+			PMEM=${block[0]##*/}
 		fi
 	done
 }
@@ -95,13 +97,14 @@ use_disk() {
 	[ "$2" != dm ] || DEV=/dev/mapper/guarded
 }
 
-# make_fs FS [DEVICE]: ext4, xfs-rmapbt0 or xfs-rmapbt1.
+# make_fs FS [DEVICE [OPTION...]]: ext4, xfs-rmapbt0 or xfs-rmapbt1.
 make_fs() {
 	local dev=${2:-/dev/$PMEM}
+	local more=("${@:3}")
 	case $1 in
-	ext4) mkfs.ext4 -q -F -b 4096 "$dev" ;;
-	xfs-rmapbt0) mkfs.xfs -q -f -m rmapbt=0,reflink=1 "$dev" ;;
-	xfs-rmapbt1) mkfs.xfs -q -f -m rmapbt=1,reflink=1 "$dev" ;;
+	ext4) mkfs.ext4 -q -F -b 4096 "${more[@]}" "$dev" ;;
+	xfs-rmapbt0) mkfs.xfs -q -f -m rmapbt=0,reflink=1 "${more[@]}" "$dev" ;;
+	xfs-rmapbt1) mkfs.xfs -q -f -m rmapbt=1,reflink=1 "${more[@]}" "$dev" ;;
 	*) fail "make_fs: unknown file system $1" ;;
 	esac
 }
@@ -130,8 +133,8 @@ unbind_pfn() {
 rebind_pfn() {
 	REGION=${1:-$REGION}
 	local dev
-	for dev in /sys/bus/nd/devices/"$REGION"/pfn*/; do
-		basename "$dev" >$ND/nd_pmem/bind
+	for dev in /sys/bus/nd/devices/"$REGION"/pfn*; do
+		echo "${dev##*/}" >$ND/nd_pmem/bind
 	done 2>/dev/null
 	udevadm settle
 	find_fsdax "$REGION"
@@ -208,16 +211,30 @@ check_fs() {
 
 # How much longer everything may take here; only kernels that check themselves
 # are told, see guest.py.
-PATIENCE=$(sed -n 's/.*guest\.patience=\([0-9]*\).*/\1/p' /proc/cmdline)
+PATIENCE=1
+read -r cmdline </proc/cmdline
+[[ $cmdline =~ guest\.patience=([0-9]+) ]] && PATIENCE=${BASH_REMATCH[1]}
 
-# wait_for SECONDS COMMAND...: polls; a deadline for everything.
+# wait_for SECONDS COMMAND...: polls; a deadline for everything. It sleeps in a
+# read from the agent's pipe that nobody writes to: to begin a process ten times a
+# second takes an emulated processor half its time.
 wait_for() {
-	local end=$((SECONDS + $1 * ${PATIENCE:-1}))
+	local end=$((SECONDS + $1 * PATIENCE)) pipe
 	shift
+	exec {pipe}<>/dev/shm/nobody-writes
 	until "$@"; do
-		[ $SECONDS -lt $end ] || return 1
-		sleep 0.1
+		if [ $SECONDS -ge $end ]; then
+			exec {pipe}>&-
+			return 1
+		fi
+		read -r -t 0.1 -u "$pipe" || true
 	done
+	exec {pipe}>&-
+}
+
+# load_module: ours. To ask modprobe about what is there costs a process.
+load_module() {
+	[ -d /sys/module/daxguard ] || modprobe daxguard
 }
 
 # make_devdax [REGION]: (re)makes the region's namespace as a character device,
@@ -237,12 +254,14 @@ make_devdax() {
 find_devdax() {
 	REGION=${1:-region0}
 	DAX='' DAX_PARENT=''
-	local dev
+	local dev path
 	for dev in /sys/bus/dax/devices/*; do
+		path=$(readlink -f "$dev")
+		[[ $path != */"$REGION"/* ]] && continue
+		DAX=${dev##*/}
+		path=${path%/*}
 		# shellcheck disable=SC2034 # for the scripts that source this
-		case $(readlink -f "$dev") in
-		*/"$REGION"/*) DAX=$(basename "$dev") DAX_PARENT=$(basename "$(dirname "$(readlink -f "$dev")")") ;;
-		esac
+		DAX_PARENT=${path##*/}
 	done
 }
 

@@ -18,10 +18,11 @@
 enum kind { OTHER, U8, U32, U64, BYTES };
 
 static const uint8_t kinds[DAXGUARD_A_MAX + 1] = {
-	[DAXGUARD_A_ID] = U64,    [DAXGUARD_A_COOKIE] = BYTES, [DAXGUARD_A_DEV] = U64,
-	[DAXGUARD_A_TOKEN] = U32, [DAXGUARD_A_PID] = U32,      [DAXGUARD_A_START_NS] = U64,
-	[DAXGUARD_A_ADDR] = U64,  [DAXGUARD_A_LSB] = U8,       [DAXGUARD_A_CODE] = U32,
-	[DAXGUARD_A_MS] = U32,
+	[DAXGUARD_A_ID] = U64,      [DAXGUARD_A_COOKIE] = BYTES, [DAXGUARD_A_DEV] = U64,
+	[DAXGUARD_A_TOKEN] = U32,   [DAXGUARD_A_PID] = U32,      [DAXGUARD_A_START_NS] = U64,
+	[DAXGUARD_A_ADDR] = U64,    [DAXGUARD_A_LSB] = U8,       [DAXGUARD_A_CODE] = U32,
+	[DAXGUARD_A_MS] = U32,      [DAXGUARD_A_START] = U64,    [DAXGUARD_A_LEN] = U64,
+	[DAXGUARD_A_FAILURE] = U64,
 };
 
 static const struct {
@@ -45,6 +46,16 @@ static const struct {
 	 false,
 	 {DAXGUARD_A_ID, DAXGUARD_A_PID, DAXGUARD_A_START_NS, DAXGUARD_A_ADDR, DAXGUARD_A_LSB,
 	  DAXGUARD_A_CODE}},
+	{DAXGUARD_CMD_SIGBUS,
+	 2,
+	 false,
+	 {DAXGUARD_A_DEV, DAXGUARD_A_PID, DAXGUARD_A_START_NS, DAXGUARD_A_ADDR, DAXGUARD_A_LSB,
+	  DAXGUARD_A_CODE}},
+	{DAXGUARD_CMD_SCAN, 3, false, {DAXGUARD_A_DEV, DAXGUARD_A_START, DAXGUARD_A_LEN}},
+	{DAXGUARD_CMD_UNMAP, 3, false, {DAXGUARD_A_DEV, DAXGUARD_A_START, DAXGUARD_A_LEN}},
+	{DAXGUARD_CMD_CHECK, 2, false, {DAXGUARD_A_DEV}},
+	{DAXGUARD_CMD_FORGET, 2, false, {DAXGUARD_A_FAILURE}},
+	{DAXGUARD_CMD_GET_FAILURES, 4, true, {0}},
 };
 #define N_COMMANDS (sizeof(commands) / sizeof(*commands))
 /* RELEASE is left out of these: the first right one would end the hold. */
@@ -218,7 +229,7 @@ static void learn(const uint8_t *data, size_t n)
 		len = attr.nla_len;
 		if (len < NLA_HDRLEN || len > n)
 			return;
-		if (type == DAXGUARD_A_TARGET)
+		if (type == DAXGUARD_A_TARGET || type == DAXGUARD_A_RANGE)
 			learn(data + NLA_HDRLEN, len - NLA_HDRLEN);
 		else if (type <= DAXGUARD_A_MAX && kinds[type] && len - NLA_HDRLEN <= 16)
 			memcpy(learned->values[type][learned->n[type]++ % KEPT], data + NLA_HDRLEN,
