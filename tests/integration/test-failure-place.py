@@ -186,8 +186,10 @@ class FailurePlaceTest(FailureCase):
                       for n in range(4096)))
         self.start()
         self.module.refusals["FORGET"] = [(errno.EACCES, "not now")] * 1000
-        for n in range(6000):
-            self.module.fail(2 * n, event=n < 8, flags=self.module.encoder["FAIL_MORE"] if n == 7 else 0, place=False)
+        more = self.module.encoder["FAIL_MORE"]
+        with self.module.lock:	# or what is not announced may come after the daemon has asked
+            for n in range(6000):
+                self.module.fail(2 * n, event=n < 8, flags=more if n == 7 else 0, place=False)
         eventually(lambda: "place" in self.steps(), 60)
         eventually(lambda: self.of_kind("end"), 60)
         asked = [len(self.asked(n)) - 1 for n in range(self.steps().count("place"))]
