@@ -63,6 +63,45 @@ class CountTest(unittest.TestCase):
             self.assertTrue(results[name], name)
 
 
+class OnceMoreTest(unittest.TestCase):
+    """What failed beside others may pass alone; what the kernel complained of, or much, may not."""
+
+    def once_more(self, failures, second):
+        """Names that have failed in the end, and all that was said."""
+        said, asked = [], []
+
+        def run(_images, chosen, _payloads, jobs):
+            asked.append((chosen, jobs))
+            return list(second.items())
+
+        results = [(name, failures.get(name, [])) for name in sorted(ALL)]
+        with mock.patch.multiple(suite, run=run, say=said.append):
+            results = suite.once_more(None, results, [])
+        return {name for name, failures in results if failures}, said, asked
+
+    def test_passes_alone(self):
+        failed, said, asked = self.once_more({"7/start": ["late"]}, {"7/start": [], "7/power-off": []})
+        self.assertEqual((failed, asked), (set(), [({"7": ["start"]}, 1)]))
+        self.assertIn("unsteady: 7/start", said)
+
+    def test_fails_again(self):
+        failed, said, _ = self.once_more({"7/start": ["no"], "6.12/start": ["late"]},
+                                         {"7/start": ["no"], "6.12/start": [], "7/power-off": ["hangs"]})
+        self.assertEqual(failed, {"7/start", "7/power-off"})
+        self.assertNotIn("unsteady: 7/start", said)
+
+    def test_kernel_complained(self):
+        failures = {"7/start": ["late", "kernel log: BUG: x"]}
+        self.assertEqual(self.once_more(failures, {"7/start": []}), ({"7/start"}, [], []))
+
+    def test_too_many(self):
+        failures = dict.fromkeys(ALL, ["late"])
+        self.assertEqual(self.once_more(failures, dict.fromkeys(ALL, [])), (ALL, [], []))
+
+    def test_none_failed(self):
+        self.assertEqual(self.once_more({}, {}), (set(), [], []))
+
+
 OOPS = """\
 [  113.538812] Oops: int3: 0000 [#1] PREEMPT SMP NOPTI
 [  113.539137] CPU: 1 UID: 0 PID: 875 Comm: modprobe Tainted: G           OE      6.12.117+deb13-amd64
