@@ -42,6 +42,9 @@
 #define DG_CONTROL_SOCKET DG_RUN_DIR "/control"
 #define DG_INCIDENTS_DIR DG_RUN_DIR "/incidents"
 #define DG_STATE_DIR "/var/lib/daxguard"
+#define DG_CHECKPOINTS_DIR DG_STATE_DIR "/checkpoints"
+#define DG_CHECKPOINTS_RUN_DIR DG_RUN_DIR "/checkpoints"	/* requests and their results */
+#define DG_CRIU "/usr/sbin/criu"
 #define DG_CONFIG_NAME "daxguard/daxguardd.conf"
 #define DG_POLICY_DIR_NAME "daxguard/policy.d"
 #define DG_JOURNAL_SOCKET "/run/systemd/journal/socket"

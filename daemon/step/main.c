@@ -79,6 +79,61 @@
  *   stop		asks the service manager to stop a unit
  *	ADDRESS UNIT		    where it listens, as in sd_bus_set_address(3)
  *
+ * Verbs of checkpoints. The work is done by daxguard-checkpoint, in a unit of its own
+ * that outlives daemon and step; who asks again for what is under way waits for it.
+ * What to do is read from stdin, as records:
+ *
+ *   checkpoint		dumps a tree of processes with CRIU, and ends it
+ *	ADDRESS RUN		    the first: as of stop; the directory of requests and results
+ *	ID DIR INCIDENT		    core/manifest.h; the store; the number in ID
+ *	PID START_NS COMM UID	    the holder, whose PID is in ID. Its tree begins with its
+ *				    highest ancestor that is a HOLDER, too, without a gap
+ *	SCOPE [UNIT]		    "process" or "unit": what UNIT's main process is above
+ *	RULE RESTORE		    what is only kept; RESTORE: 1 or 0
+ *	TIMEOUT_MSEC		    to the end of the dump, from now on
+ *	MAX_BYTES KEEP_FREE	    of all of the store, 0: none; bytes to be left to others
+ *	HOLDER PROTECTED	    PIDs; both repeat. PROTECTED: never to be dumped
+ *	GUARDED			    st_dev on guarded devices; repeats
+ *	MOUNT TYPE DEVICE NS_UUID FS_DEV    each other one: a file system of the device
+ *     and says one record
+ *	RESULT TEXT ID		    a word, and why
+ *	BYTES DUMP_USEC PIDS CRIU   of "ok": images; until they were on the medium; the tree,
+ *				    with a space between two; its version
+ *	OF			    of "with": the ID of the checkpoint that has this process
+ *     RESULT is
+ *	ok			    they are dumped, and gone
+ *	with			    they are in another checkpoint of the same incident
+ *	gone			    there is no such process any more
+ *	no-criu, on-guarded-device, device-dax, protected
+ *	not-a-tree		    of a unit: some of its processes are not below the main one
+ *	too-big			    for the time or the room; TEXT: which, and the numbers
+ *	no-space, timeout, failed   of the dump; TEXT: CRIU's own last words
+ *	stop-failed		    the service manager does not stop the unit
+ *     of all but "ok" and "with" the processes are as they were before.
+ *   restore		has them go on, in daxguard-restored-ID.scope
+ *	ADDRESS RUN ID DIR TIMEOUT_MSEC
+ *	FORCE			    1: also if a file of theirs has changed
+ *     and says one record
+ *	RESULT TEXT ID PIDS
+ *	JOINED			    1: somebody else had asked for it
+ *     RESULT is
+ *	ok			    they run, and the checkpoint is removed
+ *	unknown, not-whole	    there is no such checkpoint; half a one
+ *	running			    it was restored, and they run; or somebody is at it
+ *	no-criu, unit-active, pid-taken, not-mounted, file-changed, file-held
+ *	failed, timeout		    of the restore; whatever of it was there is gone
+ *   criu			CRIU		    where it is, if there is one; reads nothing
+ *   checkpoints DIR	what the store has; DIR need not exist
+ *	ID STATE		    STATE: whole; part: being made, or left half made; broken
+ *	VERSION … CRIU		    of a whole one, what core/manifest.h says of it, and
+ *	MOUNT NS_UUID		    of each of its file systems, in pairs
+ *   forget DIR MAX_BYTES MAX_AGE_SEC [ID…]
+ *			removes these, what is left half made, and the oldest until the
+ *			others are within both limits; 0: there is none
+ *	REMOVED BYTES		    an ID
+ *	BUSY			    an ID: it is being made, or restored
+ *	FAILED RESULT		    an ID, and why it is still there
+ *
  * The ledger of failures (core/ledger-record.h), a file in DIR:
  *
  *   ledger DIR read OFFSET	its bytes from OFFSET on, 1 MiB or all
