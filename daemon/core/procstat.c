@@ -15,21 +15,23 @@ int dg_procstat_parse(const char *text, struct dg_procstat *ret)
 	unsigned long long start;
 	unsigned int flags;
 	const char *rest;
-	int pid, ppid;
+	int pid, ppid, session, tty;
 
 	/* The name may hold anything, also ") R 1": its end is the last bracket. */
 	rest = strrchr(text, ')');
 	if (!rest || sscanf(text, "%d (", &pid) != 1)
 		return -EINVAL;
 	if (sscanf(rest,
-		   ") %c %d %*d %*d %*d %*d %u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d %*d "
+		   ") %c %d %*d %d %d %*d %u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d %*d "
 		   "%llu",
-		   &stat.state, &ppid, &flags, &start) != 4)
+		   &stat.state, &ppid, &session, &tty, &flags, &start) != 6)
 		return -EINVAL;
 	if (pid <= 0 || ppid < 0)
 		return -EINVAL;
 	stat.pid = pid;
 	stat.ppid = ppid;
+	stat.session = session;
+	stat.tty = tty;
 	stat.kernel_thread = flags & FLAG_KERNEL_THREAD;
 	stat.exiting = flags & FLAG_EXITING;
 	stat.start_ticks = start;

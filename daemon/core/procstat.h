@@ -16,6 +16,8 @@ struct dg_procstat {
 	pid_t pid;
 	char state; /* R, S, D, Z, T, t, X, … */
 	pid_t ppid;
+	pid_t session;
+	int tty; /* its controlling terminal; 0: none */
 	bool kernel_thread;
 	bool exiting; /* on its way out; it may have let go of its memory already */
 	uint64_t start_ticks;

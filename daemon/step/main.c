@@ -87,7 +87,7 @@
  *	ADDRESS RUN		    the first: as of stop; the directory of requests and results
  *	ID DIR INCIDENT		    core/manifest.h; the store; the number in ID
  *	PID START_NS COMM UID	    the holder, whose PID is in ID. Its tree begins with its
- *				    highest ancestor that is a HOLDER, too, without a gap
+ *				    highest ancestor that is a HOLDER, too
  *	SCOPE [UNIT]		    "process" or "unit": what UNIT's main process is above
  *	RULE RESTORE		    what is only kept; RESTORE: 1 or 0
  *	TIMEOUT_MSEC		    to the end of the dump, from now on
@@ -188,8 +188,12 @@ static const struct {
 	int (*func)(struct step *step);
 	enum { TAKES_NOTHING, TAKES_DEVS, TAKES_WORDS } takes;
 } verbs[] = {
+	{"checkpoint", verb_checkpoint, TAKES_NOTHING},
+	{"checkpoints", verb_checkpoints, TAKES_WORDS},
 	{"claim", verb_claim, TAKES_DEVS},
+	{"criu", verb_criu, TAKES_NOTHING},
 	{"detach", verb_detach, TAKES_DEVS},
+	{"forget", verb_forget, TAKES_WORDS},
 	{"hook", verb_hook, TAKES_NOTHING},
 	{"ledger", verb_ledger, TAKES_WORDS},
 	{"mounts", verb_mounts, TAKES_DEVS},
@@ -199,6 +203,7 @@ static const struct {
 	{"procscan", verb_procscan, TAKES_DEVS},
 	{"protected", verb_protected, TAKES_NOTHING},
 	{"repaired", verb_repaired, TAKES_NOTHING},
+	{"restore", verb_restore, TAKES_NOTHING},
 	{"shutdown", verb_shutdown, TAKES_DEVS},
 	{"stop", verb_stop, TAKES_NOTHING},
 	{"sync", verb_sync, TAKES_DEVS},

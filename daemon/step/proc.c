@@ -157,6 +157,31 @@ int proc_namespace(int proc_fd, const char *task, const char *name, uint64_t *re
 	return 0;
 }
 
+const char *proc_cgroup(int proc_fd, const char *task, char lines[static PROC_CGROUP_MAX])
+{
+	static const char deleted[] = " (deleted)";
+	char *state;
+	size_t n;
+
+	if (proc_read(proc_fd, task, "cgroup", lines, PROC_CGROUP_MAX) < 0)
+		return NULL;
+	for (char *line = strtok_r(lines, "\n", &state); line;
+	     line = strtok_r(NULL, "\n", &state)) {
+		char *name = strchr(line, ':'), *path = name ? strchr(name + 1, ':') : NULL;
+
+		if (!path || path[1] != '/')
+			continue;
+		*path++ = '\0';
+		if (name[1] != '\0' && strcmp(name + 1, "name=systemd") != 0)
+			continue;
+		n = strlen(path);
+		if (n > sizeof(deleted) && strcmp(path + n - sizeof(deleted) + 1, deleted) == 0)
+			path[n - sizeof(deleted) + 1] = '\0';
+		return path;
+	}
+	return NULL;
+}
+
 bool proc_root_is_whole(int proc_fd, const char *task)
 {
 	char path[PROC_PATH_MAX], link[2];

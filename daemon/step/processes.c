@@ -47,30 +47,13 @@ static void field_executable(struct step *step, const struct who *who)
 	dg_record_field(&step->writer, "EXE", target);
 }
 
-/* The line of the unified hierarchy, or of that which is systemd's. */
 static void field_cgroup(struct step *step, const struct who *who)
 {
-	static const char deleted[] = " (deleted)";
-	char lines[8192], *state;
-	size_t n;
+	char lines[PROC_CGROUP_MAX];
+	const char *path = proc_cgroup(step->proc_fd, who->task, lines);
 
-	if (proc_read(step->proc_fd, who->task, "cgroup", lines, sizeof(lines)) < 0)
-		return;
-	for (char *line = strtok_r(lines, "\n", &state); line;
-	     line = strtok_r(NULL, "\n", &state)) {
-		char *name = strchr(line, ':'), *path = name ? strchr(name + 1, ':') : NULL;
-
-		if (!path || path[1] != '/')
-			continue;
-		*path++ = '\0';
-		if (name[1] != '\0' && strcmp(name + 1, "name=systemd") != 0)
-			continue;
-		n = strlen(path);
-		if (n > sizeof(deleted) && strcmp(path + n - sizeof(deleted) + 1, deleted) == 0)
-			path[n - sizeof(deleted) + 1] = '\0';
+	if (path)
 		dg_record_field(&step->writer, "CGROUP", path);
-		return;
-	}
 }
 
 /* "Gid:" has the effective one second; "Groups:" the supplementary ones, and a blank behind. */

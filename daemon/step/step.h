@@ -48,8 +48,12 @@ int step_exec_other(struct step *step, const char *suffix, const char *verb);
 const char *step_result(int r);
 
 /* The verbs, see main.c; each returns an exit status or a negative errno. */
+int verb_checkpoint(struct step *step);
+int verb_checkpoints(struct step *step);
 int verb_claim(struct step *step); /* does not return */
+int verb_criu(struct step *step);
 int verb_detach(struct step *step);
+int verb_forget(struct step *step);
 int verb_hook(struct step *step);
 int verb_ledger(struct step *step);
 int verb_mounts(struct step *step);
@@ -59,6 +63,7 @@ int verb_processes(struct step *step);
 int verb_procscan(struct step *step);
 int verb_protected(struct step *step);
 int verb_repaired(struct step *step);
+int verb_restore(struct step *step);
 int verb_shutdown(struct step *step);
 int verb_stop(struct step *step);
 int verb_sync(struct step *step);

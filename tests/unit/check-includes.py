@@ -23,7 +23,7 @@ def layer(path):
         return "uapi" if parts[1] == "uapi" else "kmod"
     if parts[0] != "daemon":
         return None
-    if parts[1] in ("core", "io", "step"):
+    if parts[1] in ("checkpoint", "core", "io", "step"):
         return parts[1]
     if path.name in ("names.h", "build-config.h"):
         return "names"
@@ -38,6 +38,7 @@ MAY = {
     "core": {"core"},
     "io": {"core", "io", "names"},
     "step": {"core", "step", "names"},
+    "checkpoint": {"checkpoint", "core", "names", "step"},
     "files": {"core", "files", "names"},
     "manager": {"core", "files", "io", "manager", "names"},
     "bus": {"core", "files", "io", "manager", "bus", "names"},
