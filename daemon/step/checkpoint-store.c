@@ -124,18 +124,20 @@ static int make_parent(int store_fd, const struct dg_checkpoint_id *id)
 
 static int begin_in(int parent_fd, const char *name, int *ret_fd)
 {
-	int r;
+	int fd, r;
 
 	if (mkdirat(parent_fd, name, 0700) < 0)
 		return -errno;
-	r = lock_dir(parent_fd, name, ret_fd);
+	r = lock_dir(parent_fd, name, &fd);
 	if (r < 0)
 		return r;
-	if (mkdirat(*ret_fd, STORE_IMAGES, 0700) < 0) {
+	if (mkdirat(fd, STORE_IMAGES, 0700) < 0) {
 		r = -errno;
-		close(*ret_fd);
+		close(fd);
+		return r;
 	}
-	return r;
+	*ret_fd = fd;
+	return 0;
 }
 
 int store_begin(int store_fd, const struct dg_checkpoint_id *id, int *ret_fd)

@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Ends the processes that are on the medium now, in the service manager's eyes as well.
+ *
+ * A unit is asked to stop first: if its process died before, Restart= would start it
+ * again beside its checkpoint. But what stops a unit sends SIGTERM and SIGCONT, and
+ * whoever runs for another moment changes what was dumped. So its control group is
+ * frozen meanwhile: SIGKILL is all that gets through.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "checkpoint/dump.h"
+#include "names.h"
+
+#define STOP_US 5000000U /* for the service manager to begin */
+#define GONE_US 5000000U /* for who was killed to be gone */
+#define LOOK_MS 5
+
+static bool set_frozen(const char *cgroup, bool frozen)
+{
+	char *path;
+	int fd;
+	bool done = false;
+
+	if (!cgroup || !cgroup[0] || asprintf(&path, DG_CGROUP_DIR "%s/cgroup.freeze", cgroup) < 0)
+		return false;
+	fd = open(path, O_WRONLY | O_CLOEXEC);
+	if (fd >= 0) {
+		done = write(fd, frozen ? "1" : "0", 1) == 1;
+		close(fd);
+	}
+	free(path);
+	return done;
+}
+
+void dump_thaw(const char *cgroup)
+{
+	(void)set_frozen(cgroup, false);
+}
+
+/* From then on it does not come back by itself. */
+static bool is_stopping(struct dump *dump)
+{
+	char *state;
+	bool stopping;
+
+	if (service_manager_state(dump->manager, dump->request->unit, &state) < 0)
+		return false;
+	stopping = strcmp(state, "deactivating") == 0 || strcmp(state, "inactive") == 0 ||
+		   strcmp(state, "failed") == 0 || !state[0];
+	free(state);
+	return stopping;
+}
+
+static int stop_unit(struct dump *dump)
+{
+	uint64_t deadline_us = checkpoint_now_us() + STOP_US;
+	char *error = NULL;
+	int r;
+
+	r = service_manager_stop(dump->manager, dump->request->unit, &error);
+	if (r < 0)
+		(void)result_end(dump->result, "stop-failed", "%s: %s", dump->request->unit,
+				 error ?: strerror(-r));
+	free(error);
+	if (r < 0)
+		return -ECANCELED;
+	while (!is_stopping(dump)) {
+		if (checkpoint_now_us() > deadline_us)
+			return result_end(dump->result, "stop-failed",
+					  "%s is asked to stop, and does not begin to",
+					  dump->request->unit);
+		(void)poll(NULL, 0, LOOK_MS);
+	}
+	return 0;
+}
+
+int dump_end_tree(struct dump *dump)
+{
+	bool frozen = false;
+	int r = 0;
+
+	if (dump->ends_unit) {
+		frozen = set_frozen(dump->cgroup, true);
+		r = stop_unit(dump);
+	}
+	if (r >= 0)
+		tree_kill(&dump->tree);
+	if (frozen)
+		dump_thaw(dump->cgroup);
+	/* Who hangs in the kernel will not come back from there. */
+	if (r >= 0 && !tree_wait_gone(&dump->tree, checkpoint_now_us() + GONE_US))
+		snprintf(dump->result->text, sizeof(dump->result->text),
+			 "they are killed, and not all are gone yet");
+	return r;
+}

@@ -1,0 +1,254 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "checkpoint/dump.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "checkpoint/room.h"
+#include "step/checkpoint-store.h"
+#include "step/proc.h"
+
+#define VERSION_US 2000000U /* for CRIU to say it */
+
+static int end_of_criu(struct dump *dump, const struct criu_run *run, int r)
+{
+	char reason[RESULT_TEXT_MAX];
+
+	if (r == -ETIME)
+		return result_end(dump->result, "timeout", "CRIU was not done in time");
+	if (r == -EIO) {
+		criu_reason(run, reason, sizeof(reason));
+		return result_end(dump->result,
+				  strstr(reason, strerror(ENOSPC)) ? "no-space" : "failed", "%s",
+				  reason);
+	}
+	return result_end_error(dump->result, dump->criu, r);
+}
+
+static int run_criu(struct dump *dump, bool shell_job)
+{
+	const struct request *request = dump->request;
+	char images[PATH_MAX], pid[16];
+	const char *const argv[] = {
+		dump->criu,
+		"dump",
+		"--tree",
+		pid,
+		"--images-dir",
+		images,
+		"--leave-stopped",
+		"--file-locks",
+		"--manage-cgroups=ignore",
+		shell_job ? "--shell-job" : NULL,
+		NULL,
+	};
+	struct criu_run run;
+	int r;
+
+	snprintf(pid, sizeof(pid), "%d", dump->tree.items[0].pid);
+	if (snprintf(images, sizeof(images), "%s/%.8s-%llu/.%d.part/" STORE_IMAGES, request->dir,
+		     request->id.boot, (unsigned long long)request->id.incident,
+		     request->id.pid) >= (int)sizeof(images))
+		return result_end_error(dump->result, request->dir, -ENAMETOOLONG);
+	r = criu_start(argv, &run);
+	if (r < 0)
+		return result_end_error(dump->result, dump->criu, r);
+	r = criu_go(&run);
+	if (r >= 0)
+		r = criu_wait(&run, request->deadline_us);
+	if (r < 0)
+		r = end_of_criu(dump, &run, r);
+	criu_done(&run);
+	return r;
+}
+
+/* They are stopped now: nobody comes or goes any more. */
+static int read_tree_again(struct dump *dump)
+{
+	struct tree before = dump->tree;
+	int r;
+
+	r = tree_read(dump->proc_fd, before.items[0].pid, &dump->tree);
+	if (r < 0) {
+		dump->tree = before;
+		return result_end_error(dump->result, "the tree of processes", r);
+	}
+	for (size_t i = 0; i < dump->tree.n_items; i++) {
+		struct tree_process *process = &dump->tree.items[i];
+		const struct tree_process *was = tree_find(&before, process->pid);
+
+		process->stopped = was && was->start_ns == process->start_ns && was->stopped;
+	}
+	tree_done(&before);
+	r = tree_open(&dump->tree, dump->proc_fd);
+	return r < 0 ? result_end_error(dump->result, "the tree of processes", r) : 0;
+}
+
+static uint64_t realtime_us(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
+}
+
+static void list_processes(const struct dump *dump, struct dg_manifest_process *processes)
+{
+	for (size_t i = 0; i < dump->tree.n_items; i++) {
+		const struct tree_process *process = &dump->tree.items[i];
+
+		processes[i] = (struct dg_manifest_process){
+			.pid = process->pid,
+			.ppid = process->ppid,
+			.start_ns = process->start_ns,
+			.comm = process->comm,
+			.stopped = process->stopped,
+		};
+	}
+}
+
+static int write_manifest(struct dump *dump, struct dg_manifest *manifest)
+{
+	char boot_id[64], task[PROC_TASK_MAX], lines[PROC_CGROUP_MAX];
+	int r;
+
+	if (proc_read(dump->proc_fd, "sys/kernel/random", "boot_id", boot_id, sizeof(boot_id)) < 0)
+		return -EIO;
+	boot_id[strcspn(boot_id, "\n")] = '\0';
+	snprintf(task, sizeof(task), "%d", dump->tree.items[0].pid);
+	manifest->boot_id = boot_id;
+	manifest->cgroup = proc_cgroup(dump->proc_fd, task, lines) ?: "";
+	manifest->processes = calloc(dump->tree.n_items, sizeof(*manifest->processes));
+	if (!manifest->processes)
+		return -ENOMEM;
+	list_processes(dump, manifest->processes);
+	r = store_write_manifest(dump->part_fd, manifest);
+	free(manifest->processes);
+	return r;
+}
+
+static int finish_checkpoint(struct dump *dump, bool shell_job)
+{
+	const struct request *request = dump->request;
+	struct dg_manifest manifest = {
+		.id = request->id_text,
+		.incident = request->id.incident,
+		.comm = dump->tree.items[0].comm,
+		.unit = request->unit,
+		.rule = request->rule,
+		.criu = dump->result->criu,
+		.time_us = realtime_us(),
+		.start_ns = dump->tree.items[0].start_ns,
+		.pid = dump->tree.items[0].pid,
+		.uid = request->uid,
+		.scope = request->scope,
+		.restore = request->restore,
+		.shell_job = shell_job,
+		.mounts = request->mounts,
+		.n_mounts = request->n_mounts,
+		.n_processes = dump->tree.n_items,
+	};
+	int r;
+
+	r = dump_find_files(dump);
+	manifest.files = dump->files;
+	manifest.n_files = dump->n_files;
+	if (r >= 0)
+		r = store_sync_images(dump->part_fd, &manifest.bytes);
+	manifest.dump_us = checkpoint_now_us() - dump->began_us;
+	if (r >= 0)
+		r = write_manifest(dump, &manifest);
+	if (r >= 0 && checkpoint_now_us() > request->deadline_us)
+		return result_end(dump->result, "timeout", "the medium was not done in time");
+	if (r >= 0)
+		r = store_commit(dump->store_fd, &request->id);
+	if (r < 0)
+		return result_end_error(dump->result, "the checkpoint", r);
+	dump->result->bytes = manifest.bytes;
+	dump->result->dump_us = manifest.dump_us;
+	room_learn(dump->store_fd, manifest.bytes, manifest.dump_us);
+	return 0;
+}
+
+/* Leaves a checkpoint that is whole, or everything as it was. */
+static int make(struct dump *dump)
+{
+	bool shell_job = tree_is_shell_job(&dump->tree);
+	int r;
+
+	r = dump_write_tree(dump);
+	if (r >= 0)
+		r = store_begin(dump->store_fd, &dump->request->id, &dump->part_fd);
+	if (r < 0)
+		return result_end_error(dump->result, dump->request->dir, r);
+	criu_version(dump->criu, dump->result->criu, sizeof(dump->result->criu),
+		     checkpoint_now_us() + VERSION_US);
+	dump->began_us = checkpoint_now_us();
+	r = run_criu(dump, shell_job);
+	if (r >= 0)
+		r = read_tree_again(dump);
+	if (r >= 0)
+		r = finish_checkpoint(dump, shell_job);
+	return r;
+}
+
+/* What is there has the name of a whole one, or of one that is being made. */
+static void undo(struct dump *dump)
+{
+	bool whole;
+
+	if (dump->part_fd < 0)
+		return;
+	whole = store_has(dump->store_fd, &dump->request->id);
+	(void)store_remove(dump->store_fd, &dump->request->id, !whole);
+	if (tree_open(&dump->tree, dump->proc_fd) >= 0)
+		tree_continue(&dump->tree);
+}
+
+static void done(struct dump *dump)
+{
+	const int fds[] = {dump->part_fd, dump->store_fd, dump->root_lock_fd, dump->proc_fd};
+
+	for (size_t i = 0; i < sizeof(fds) / sizeof(fds[0]); i++)
+		if (fds[i] >= 0)
+			close(fds[i]);
+	service_manager_free(dump->manager);
+	free(dump->cgroup);
+	dump_files_done(dump);
+	tree_done(&dump->tree);
+}
+
+void dump_run(struct request *request, struct result *result)
+{
+	struct dump dump = {
+		.request = request,
+		.result = result,
+		.proc_fd = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC),
+		.store_fd = -1,
+		.part_fd = -1,
+		.root_lock_fd = -1,
+	};
+	int r;
+
+	r = dump_check(&dump);
+	if (r >= 0)
+		r = make(&dump);
+	if (r >= 0)
+		r = dump_end_tree(&dump);
+	if (r >= 0) {
+		result->word = "ok";
+		result->pids = tree_pids(&dump.tree);
+	} else {
+		result->bytes = result->dump_us = 0;
+		undo(&dump);
+	}
+	/* Before the lock of the tree goes: who waits for it looks for what it says. */
+	(void)result_write(result, request);
+	done(&dump);
+}

@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* A dump, from its request to the end of the processes. */
+#pragma once
+
+#include "checkpoint/criu-run.h"
+#include "checkpoint/result.h"
+#include "checkpoint/tree.h"
+#include "step/service-manager.h"
+
+struct dump {
+	struct request *request;
+	struct result *result;
+	const char *criu;
+	int proc_fd;
+	int store_fd;
+	int part_fd;
+	int root_lock_fd;
+	struct service_manager *manager; /* if there is a unit */
+	pid_t main_pid;                  /* of the unit; 0: it has none */
+	char *cgroup;                    /* of the unit, or NULL */
+	bool ends_unit;                  /* its main process is in the tree */
+	struct tree tree;
+	struct dg_manifest_file *files;
+	size_t n_files;
+	uint64_t began_us;
+};
+
+/* Always leaves a result. */
+void dump_run(struct request *request, struct result *result);
+
+/* dump-checks.c: that it can be done, and whose it is. -ECANCELED: the result says why not. */
+int dump_check(struct dump *dump);
+
+/* dump-files.c: what of the tree lies on the devices. */
+int dump_find_files(struct dump *dump);
+void dump_files_done(struct dump *dump);
+
+/* dump-end.c: stops the unit, and ends the tree, whose processes are stopped. */
+int dump_end_tree(struct dump *dump);
+/* The group that dump_end_tree() has frozen while it asks. */
+void dump_thaw(const char *cgroup);
+
+/* dump-tree.c: whom the dump may have stopped, for who puts it right after our death. */
+int dump_write_tree(const struct dump *dump);
+void dump_abandon(struct request *request, const char *why);

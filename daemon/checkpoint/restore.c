@@ -1,0 +1,186 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "checkpoint/restore.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "step/checkpoint-store.h"
+
+#define SCOPE_US 5000000U /* for the service manager to have made it */
+#define LOOK_MS 5
+
+/* Whether the scope's job is done: from then on it is where CRIU's children will be. */
+static int wait_for_scope(struct restore *restore)
+{
+	uint64_t deadline_us = checkpoint_now_us() + SCOPE_US;
+
+	for (;;) {
+		char *state;
+		bool there = false;
+
+		if (service_manager_state(restore->manager, restore->scope, &state) >= 0) {
+			there = strcmp(state, "active") == 0;
+			free(state);
+		}
+		if (there)
+			return 0;
+		if (checkpoint_now_us() > deadline_us)
+			return result_end(restore->result, "failed", "%s does not start",
+					  restore->scope);
+		(void)poll(NULL, 0, LOOK_MS);
+	}
+}
+
+/* CRIU is in it before it begins: nobody is ever anywhere else. */
+static int make_scope(struct restore *restore, const struct criu_run *run)
+{
+	char description[128], *error = NULL;
+	int r;
+
+	snprintf(description, sizeof(description), "Processes of Checkpoint %s",
+		 restore->request->id_text);
+	r = service_manager_scope(restore->manager, restore->scope, description, run->pid, &error);
+	if (r < 0)
+		(void)result_end(restore->result, "failed", "%s: %s", restore->scope,
+				 error ?: strerror(-r));
+	free(error);
+	return r < 0 ? -ECANCELED : wait_for_scope(restore);
+}
+
+static int end_of_criu(struct restore *restore, const struct criu_run *run, int r)
+{
+	char reason[RESULT_TEXT_MAX];
+
+	if (r == -ETIME)
+		return result_end(restore->result, "timeout", "CRIU was not done in time");
+	if (r == -EIO) {
+		criu_reason(run, reason, sizeof(reason));
+		return result_end(restore->result, "failed", "%s", reason);
+	}
+	return result_end_error(restore->result, restore->criu, r);
+}
+
+static int run_criu(struct restore *restore)
+{
+	const struct request *request = restore->request;
+	char images[PATH_MAX];
+	const char *const argv[] = {
+		restore->criu,
+		"restore",
+		"--images-dir",
+		images,
+		"--file-locks",
+		"--manage-cgroups=ignore",
+		"--restore-detached",
+		restore->manifest.shell_job ? "--shell-job" : NULL,
+		NULL,
+	};
+	struct criu_run run;
+	int r;
+
+	if (snprintf(images, sizeof(images), "%s/%.8s-%llu/%d/" STORE_IMAGES, request->dir,
+		     request->id.boot, (unsigned long long)request->id.incident,
+		     request->id.pid) >= (int)sizeof(images))
+		return result_end_error(restore->result, request->dir, -ENAMETOOLONG);
+	r = criu_start(argv, &run);
+	if (r < 0)
+		return result_end_error(restore->result, restore->criu, r);
+	r = make_scope(restore, &run);
+	if (r >= 0) {
+		r = criu_go(&run);
+		if (r >= 0)
+			r = criu_wait(&run, request->deadline_us);
+		if (r < 0)
+			r = end_of_criu(restore, &run, r);
+	}
+	criu_done(&run);
+	/* Half of them is none of them. */
+	if (r < 0)
+		(void)service_manager_kill(restore->manager, restore->scope, NULL);
+	return r;
+}
+
+static char *pids_of(const struct dg_manifest *manifest)
+{
+	char *text = malloc(manifest->n_processes * 12 + 1), *p = text;
+
+	if (!text)
+		return NULL;
+	*p = '\0';
+	for (size_t i = 0; i < manifest->n_processes; i++)
+		p += sprintf(p, i > 0 ? " %d" : "%d", manifest->processes[i].pid);
+	return text;
+}
+
+static void close_fds(const struct restore *restore)
+{
+	const int fds[] = {restore->checkpoint_fd, restore->store_fd, restore->proc_fd};
+
+	for (size_t i = 0; i < sizeof(fds) / sizeof(fds[0]); i++)
+		if (fds[i] >= 0)
+			close(fds[i]);
+}
+
+void restore_run(struct request *request, struct result *result)
+{
+	struct restore restore = {
+		.request = request,
+		.result = result,
+		.proc_fd = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC),
+		.store_fd = -1,
+		.checkpoint_fd = -1,
+	};
+	char *error = NULL;
+	int r;
+
+	checkpoint_scope(&request->id, restore.scope);
+	r = service_manager_open(request->address, &restore.manager, &error);
+	if (r < 0)
+		r = result_end(result, "failed", "the service manager: %s", error ?: strerror(-r));
+	free(error);
+	if (r >= 0)
+		r = restore_check(&restore);
+	if (r >= 0)
+		r = run_criu(&restore);
+	if (r >= 0) {
+		result->word = "ok";
+		result->pids = pids_of(&restore.manifest);
+	}
+	/* Said first: who is restored and not known of is worse than a checkpoint too many. */
+	(void)result_write(result, request);
+	if (r >= 0)
+		(void)store_remove(restore.store_fd, &request->id, false);
+	service_manager_free(restore.manager);
+	dg_manifest_done(&restore.manifest);
+	close_fds(&restore);
+}
+
+void restore_abandon(struct request *request, const char *why)
+{
+	bool late = checkpoint_now_us() > request->deadline_us;
+	struct service_manager *manager;
+	struct result result = {};
+	char name[CHECKPOINT_NAME_MAX];
+
+	checkpoint_file(CHECKPOINT_RESTORE, &request->id, "result", name);
+	if (faccessat(request->run_fd, name, F_OK, 0) < 0) {
+		char scope[CHECKPOINT_NAME_MAX];
+
+		checkpoint_scope(&request->id, scope);
+		if (service_manager_open(request->address, &manager, NULL) >= 0) {
+			(void)service_manager_kill(manager, scope, NULL);
+			service_manager_free(manager);
+		}
+		(void)result_end(&result, late ? "timeout" : "failed", "%s", why);
+		(void)result_write(&result, request);
+		result_done(&result);
+	}
+	checkpoint_file(CHECKPOINT_RESTORE, &request->id, "request", name);
+	(void)unlinkat(request->run_fd, name, 0);
+}

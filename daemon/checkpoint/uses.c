@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "checkpoint/uses.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+static int each_of(int dir_fd, uses_func func, void *userdata)
+{
+	const struct dirent *entry;
+	DIR *dir = fdopendir(dir_fd);
+	struct stat status;
+	int r = 0;
+
+	if (!dir) {
+		close(dir_fd);
+		return 0;
+	}
+	while (r == 0 && (entry = readdir(dir)))
+		/* Through the link, which leads to the file itself. */
+		if (entry->d_name[0] != '.' && fstatat(dir_fd, entry->d_name, &status, 0) == 0)
+			r = func(userdata, &status, dir_fd, entry->d_name);
+	closedir(dir);
+	return r;
+}
+
+int uses_foreach(int proc_fd, pid_t pid, uses_func func, void *userdata)
+{
+	static const char *const dirs[] = {"map_files", "fd"};
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < sizeof(dirs) / sizeof(dirs[0]); i++) {
+		char path[64];
+		int fd;
+
+		snprintf(path, sizeof(path), "%d/%s", pid, dirs[i]);
+		fd = openat(proc_fd, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		if (fd >= 0)
+			r = each_of(fd, func, userdata);
+	}
+	return r;
+}
+
+int uses_is_device_dax(const struct stat *status)
+{
+	char path[64], target[PATH_MAX];
+	const char *name;
+	ssize_t n;
+
+	if (!S_ISCHR(status->st_mode))
+		return 0;
+	snprintf(path, sizeof(path), "/sys/dev/char/%u:%u/subsystem", major(status->st_rdev),
+		 minor(status->st_rdev));
+	n = readlink(path, target, sizeof(target) - 1);
+	if (n < 0)
+		return 0;
+	target[n] = '\0';
+	name = strrchr(target, '/');
+	return name && strcmp(name + 1, "dax") == 0;
+}
