@@ -1,0 +1,359 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""The steps that make checkpoints, and daxguard-checkpoint, with a CRIU that only says that it dumps.
+
+usage: as test-step.py; DAXGUARD_FAKE_UNITS: the program
+"""
+
+import fcntl
+import os
+import signal
+import subprocess
+import sys
+import unittest
+
+from checkpointcase import CheckpointCase, eventually, start_ns, state
+from stepcase import main
+
+
+class DumpTest(CheckpointCase):
+    def test_it_is_kept_and_gone(self):
+        holder = self.holder()
+        result = self.dump(holder.pid)
+        self.assertEqual(result["PIDS"], str(holder.pid))
+        self.assertEqual((result["BYTES"], result["CRIU"]), ("4096", "4.1.1"))
+        self.assertEqual(holder.wait(5), -9)
+        where = f"{self.boot}-7/{holder.pid}"
+        self.assertEqual(self.kept(), [where + "/images/pages-1.img", where + "/manifest"])
+        listed = self.list()
+        self.assertEqual(len(listed), 1)
+        self.assertEqual((listed[0]["STATE"], listed[0]["ID"]), ("whole", self.id(holder.pid)))
+        self.assertEqual((listed[0]["MOUNT"], listed[0]["RESTORE"]), (self.mnt, "1"))
+        with open(os.path.join(self.store, where, "manifest"), "rb") as file:
+            manifest = file.read()
+        self.assertIn(f"FILE={self.mnt}/data\0INO={os.stat(self.mnt + '/data').st_ino}\0".encode(), manifest)
+        self.assertEqual(os.stat(self.store).st_mode & 0o777, 0o700)
+        self.assertEqual(os.stat(os.path.join(self.store, where, "manifest")).st_mode & 0o777, 0o600)
+        call = self.criu_calls("dump")[0]
+        for option in ("--leave-stopped", "--file-locks", "--manage-cgroups=ignore"):
+            self.assertIn(option, call)
+        self.assertNotIn("--shell-job", call)
+        eventually(lambda: not [n for n in os.listdir(self.run_dir) if n.endswith(("request", "tree"))])
+        self.assertIn(self.id(holder.pid) + ".result", os.listdir(self.run_dir))
+
+    def test_who_asks_again_is_told_the_same(self):
+        holder = self.holder()
+        self.dump(holder.pid)
+        start = 10**10
+        again = self.dump(holder.pid, start=start)
+        self.assertEqual((again["JOINED"], again["PIDS"]), ("1", str(holder.pid)))
+        self.assertEqual(len(self.criu_calls("dump")), 1)
+
+    def test_a_step_that_was_killed(self):
+        go = os.path.join(self.dir, "go")
+        self.criu(f"stop(); image()\n    while not os.path.exists({go!r}): time.sleep(0.01)")
+        holder = self.holder()
+        first = self.ask_dump(holder.pid)
+        eventually(lambda: self.criu_calls("dump"))
+        first.kill()
+        first.wait()
+        second = self.ask_dump(holder.pid)
+        with open(go, "wb"):
+            pass
+        result = self.result(second)
+        self.assertEqual((result["RESULT"], result["JOINED"]), ("ok", "1"))
+        self.assertEqual(len(self.told("start")), 1)
+
+    def test_criu_fails(self):
+        self.criu("stop()\n    for pid in children(int(option('--tree'))): os.kill(pid, signal.SIGCONT)\n"
+                  "    fail('(00.01) Error (criu/sk-unix.c:80): External socket is used',"
+                  " '(00.02) Error (criu/cr-dump.c:99): Dumping FAILED.')")
+        holder = self.holder()
+        result = self.dump(holder.pid, word="failed")
+        self.assertEqual(result["TEXT"], "External socket is used; Dumping FAILED.")
+        self.runs(holder)
+
+    def test_criu_hangs(self):
+        self.criu("stop(); image(); time.sleep(1000)")
+        holder, stopped = self.holder(), self.holder("if os.fork() == 0: os.kill(os.getpid(), signal.SIGSTOP)")
+        self.dump(holder.pid, word="timeout", timeout_ms=3000)
+        self.runs(holder)
+        self.dump(stopped.pid, word="timeout", timeout_ms=3000)
+        self.runs(stopped)
+        with open(f"/proc/{stopped.pid}/task/{stopped.pid}/children", encoding="ascii") as file:
+            self.assertEqual(state(int(file.read())), "T")
+
+    def test_one_that_was_stopped(self):
+        holder = self.holder()
+        holder.send_signal(signal.SIGSTOP)
+        eventually(lambda: state(holder.pid) == "T")
+        self.dump(holder.pid)
+        self.assertEqual(holder.wait(5), -9)
+        with open(os.path.join(self.store, f"{self.boot}-7/{holder.pid}/manifest"), "rb") as file:
+            self.assertIn(b"STOPPED=1", file.read())
+
+    def test_the_program_is_killed(self):
+        self.criu("stop(); image(); time.sleep(1000)")
+        holder = self.holder()
+        step = self.ask_dump(holder.pid)
+        eventually(lambda: self.criu_calls("dump") and state(holder.pid) == "T")
+        os.kill(int(self.told("start")[0].split()[2]), signal.SIGKILL)
+        result = self.result(step)
+        self.assertEqual((result["RESULT"], result["TEXT"]), ("failed", "it was killed"))
+        self.runs(holder)
+
+    def test_the_disk_is_full(self):
+        os.mkdir(self.store)
+        self.mount("-t", "tmpfs", "-o", "size=12m,mode=0700", "none", self.store)
+        self.criu("stop()\n    try:\n        image(b'x' * (64 << 20))\n    except OSError as e:\n"
+                  "        fail(f'(00.1) Error (criu/image.c:9): Unable to write: {e.strerror}')")
+        holder = self.holder()
+        result = self.dump(holder.pid, word="no-space")
+        self.assertIn("Unable to write", result["TEXT"])
+        self.runs(holder)
+
+    def test_too_big(self):
+        holder = self.holder()
+        for more, why in ((("KEEP_FREE", 1 << 62), "space: "), (("MAX_BYTES", 1), "space: ")):
+            result = self.dump(holder.pid, more, word="too-big")
+            self.assertTrue(result["TEXT"].startswith(why), result)
+            os.unlink(f"{self.run_dir}/{self.id(holder.pid)}.result")
+            eventually(lambda: not [n for n in os.listdir(self.run_dir) if n.endswith("request")])
+        with open(self.store + "/throughput", "w", encoding="ascii") as file:
+            file.write("1000\n")
+        result = self.dump(holder.pid, word="too-big")
+        self.assertTrue(result["TEXT"].startswith("time: "), result)
+        self.assertEqual(self.criu_calls("dump"), [])
+        self.runs(holder)
+
+    def test_what_is_refused(self):
+        holder = self.holder()
+        other = self.holder()
+        self.dump(other.pid, ("PROTECTED", other.pid), word="protected")
+        self.runs(other)
+        self.dump(holder.pid, word="gone", start=start_ns(holder.pid) + 10**9)
+        self.runs(holder)
+
+    def test_no_criu(self):
+        os.environ["DAXGUARD_CRIU"] = "/nonexistent"
+        holder = self.holder()
+        self.assertEqual(self.list("criu"), [])
+        self.dump(holder.pid, word="no-criu")
+        self.runs(holder)
+        self.criu()
+        self.assertEqual(self.list("criu"), [{"CRIU": self.dir + "/criu"}])
+
+    def test_images_on_the_device(self):
+        self.store = self.mnt + "/store"
+        holder = self.holder()
+        self.dump(holder.pid, ("GUARDED", "240:7"), ("GUARDED", self.dev), word="on-guarded-device")
+        self.runs(holder)
+
+    FORK = "pid = os.fork()\nif pid == 0:\n time.sleep(1000)\n"
+
+    def test_the_highest_holder(self):
+        parent = self.holder(self.FORK)
+        with open(f"/proc/{parent.pid}/task/{parent.pid}/children", encoding="ascii") as file:
+            child = int(file.read())
+        start = start_ns(parent.pid)
+        result = self.dump(child, ("HOLDER", parent.pid), ("HOLDER", child))
+        self.assertEqual(result["PIDS"], f"{parent.pid} {child}")
+        self.assertEqual(parent.wait(5), -9)
+        # Whose turn comes later is told where he is.
+        result = self.dump(parent.pid, ("HOLDER", parent.pid), ("HOLDER", child), word="with", start=start)
+        self.assertEqual(result["OF"], self.id(child))
+
+    def test_a_child_alone(self):
+        parent = self.holder(self.FORK)
+        with open(f"/proc/{parent.pid}/task/{parent.pid}/children", encoding="ascii") as file:
+            child = int(file.read())
+        self.dump(child, ("HOLDER", child))
+        self.assertIsNone(parent.poll())
+        # Its session is its parent's.
+        self.assertIn("--shell-job", self.criu_calls("dump")[0])
+
+    def test_both_at_once(self):
+        parent = self.holder(self.FORK)
+        with open(f"/proc/{parent.pid}/task/{parent.pid}/children", encoding="ascii") as file:
+            child = int(file.read())
+        self.systemd()
+        more = (("HOLDER", parent.pid), ("HOLDER", child))
+        steps = [self.ask_dump(pid, more) for pid in (parent.pid, child)]
+        self.assertEqual(sorted(self.result(s)["RESULT"] for s in steps), ["ok", "with"])
+        self.assertEqual(len(self.list()), 1)
+
+    def test_twenty_at_once(self):
+        holders = [self.holder() for _ in range(20)]
+        self.systemd()
+        steps = [self.ask_dump(h.pid, timeout_ms=60000) for h in holders]
+        self.assertEqual({self.result(s)["RESULT"] for s in steps}, {"ok"})
+        self.assertEqual({h.wait(5) for h in holders}, {-9})
+        self.assertEqual(len([r for r in self.list() if r["STATE"] == "whole"]), 20)
+
+
+class UnitTest(CheckpointCase):
+    def test_it_is_stopped_and_not_started_again(self):
+        holder = self.holder()
+        self.systemd(f"app.service={holder.pid}")
+        self.dump(holder.pid, ("UNIT", "app.service"))
+        self.assertEqual(self.told("stop"), ["stop app.service"])
+        self.assertEqual(holder.wait(5) in (-9, -15), True)
+        self.assertEqual(self.told("restarted"), [])
+
+    def test_one_that_nobody_stops(self):
+        for how in ("refuse", "ignore"):
+            holder = self.holder()
+            self.address = os.path.join(self.dir, how)
+            self.systemd(how, f"app.service={holder.pid}")
+            result = self.dump(holder.pid, ("UNIT", "app.service"), word="stop-failed")
+            self.assertIn("app.service" if how == "ignore" else "not loaded", result["TEXT"])
+            self.runs(holder)
+
+    def test_a_worker_is_not_its_unit(self):
+        main_process, worker = self.holder(), self.holder()
+        self.systemd(f"app.service={main_process.pid}")
+        self.dump(worker.pid, ("UNIT", "app.service"))
+        self.assertEqual(self.told("stop"), [])
+        self.assertIsNone(main_process.poll())
+
+    def test_a_unit_is_dumped_from_its_main_process(self):
+        parent = self.holder(DumpTest.FORK)
+        with open(f"/proc/{parent.pid}/task/{parent.pid}/children", encoding="ascii") as file:
+            child = int(file.read())
+        self.systemd(f"app.service={parent.pid}")
+        result = self.dump(child, ("UNIT", "app.service"), scope="unit")
+        self.assertEqual(result["PIDS"], f"{parent.pid} {child}")
+        self.assertEqual(self.told("stop"), ["stop app.service"])
+
+    def test_who_is_not_below_the_main_process(self):
+        main_process, other = self.holder(), self.holder()
+        self.systemd(f"app.service={main_process.pid}")
+        self.dump(other.pid, ("UNIT", "app.service"), scope="unit", word="not-a-tree")
+        self.runs(other)
+        self.assertEqual(state(main_process.pid), "S")
+
+    def cgroup(self, *processes):
+        # Whatever is there for others: the mount namespace is ours.
+        self.mount("-t", "cgroup2", "none", "/sys/fs/cgroup")
+        self.addCleanup(subprocess.run, ["umount", "/sys/fs/cgroup"], check=False)
+        path = f"/sys/fs/cgroup/daxguardtest{os.getpid()}{os.path.basename(self.dir)}"
+        os.mkdir(path)
+
+        def clean():
+            self.end()
+            eventually(lambda: not open(path + "/cgroup.procs", encoding="ascii").read())
+            os.rmdir(path)
+        self.addCleanup(clean)
+        for process in processes:
+            with open(path + "/cgroup.procs", "w", encoding="ascii") as file:
+                file.write(str(process.pid))
+        # As /proc shows it here.
+        with open(f"/proc/{processes[0].pid}/cgroup", encoding="ascii") as file:
+            shown = [line.strip()[3:] for line in file if line.startswith("0::")][0]
+        self.assertEqual("/sys/fs/cgroup" + shown, path)
+        return shown
+
+    def test_nobody_runs_on_beside_his_dump(self):
+        late = os.path.join(self.dir, "late")
+        holder = self.holder(f"def term(*_):\n open({late!r}, 'w').close()\n"
+                             "signal.signal(signal.SIGTERM, term)")
+        group = self.cgroup(holder)
+        self.systemd(f"app.service={holder.pid}:{group}")
+        self.dump(holder.pid, ("UNIT", "app.service"), scope="unit")
+        self.assertEqual(holder.wait(5), -9)
+        self.assertFalse(os.path.exists(late))
+        with open(f"/sys/fs/cgroup{group}/cgroup.freeze", encoding="ascii") as file:
+            self.assertEqual(file.read(), "0\n")
+
+    def test_a_stranger_in_the_unit(self):
+        holder, other = self.holder(), self.holder()
+        group = self.cgroup(holder, other)
+        self.systemd(f"app.service={holder.pid}:{group}")
+        result = self.dump(holder.pid, ("UNIT", "app.service"), scope="unit", word="not-a-tree")
+        self.assertIn(str(other.pid), result["TEXT"])
+        self.runs(holder)
+
+
+class StoreTest(CheckpointCase):
+    def make(self, n):
+        made = []
+        for _ in range(n):
+            holder = self.holder()
+            self.dump(holder.pid)
+            holder.wait(5)
+            made.append(self.id(holder.pid))
+        return made
+
+    def path(self, ident, name=""):
+        boot, incident, pid = ident.split("-")
+        return os.path.join(self.store, f"{boot}-{incident}", pid, name)
+
+    def forget(self, *words):
+        return self.list("forget", self.store, *words)
+
+    def test_no_store(self):
+        self.assertEqual((self.list(), self.status), ([], 0))
+        self.assertEqual((self.forget("0", "0"), self.status), ([], 0))
+        for words in (("0",), ("0", "x"), ("-1", "0"), ("0", "0", "../../etc")):
+            self.forget(*words)
+            self.assertEqual(self.status, 2, words)
+
+    def test_the_oldest_go(self):
+        made = self.make(3)
+        self.assertEqual(self.forget("0", "0"), [])
+        self.assertEqual(self.forget("9000", "3600"), [{"REMOVED": made[0], "BYTES": "4096"}])
+        self.assertEqual([r["REMOVED"] for r in self.forget("0", "0", made[2])], [made[2]])
+        self.assertEqual([r["ID"] for r in self.list()], [made[1]])
+        self.assertEqual([r["REMOVED"] for r in self.forget("1", "0")], [made[1]])
+        self.assertEqual(os.listdir(self.store), ["throughput"])
+
+    def test_what_is_half_made_goes(self):
+        whole = self.make(1)[0]
+        part = os.path.join(self.store, f"{self.boot}-8", ".99.part")
+        os.makedirs(part + "/images/deep")
+        self.assertEqual(sorted(r["STATE"] for r in self.list()), ["part", "whole"])
+        held = os.open(part, os.O_RDONLY)
+        fcntl.flock(held, fcntl.LOCK_EX)
+        self.assertEqual(self.forget("0", "0"), [])
+        os.close(held)
+        self.assertEqual([r["REMOVED"] for r in self.forget("0", "0")], [f"{self.boot}-8-99"])
+        self.assertFalse(os.path.exists(part))
+        self.assertEqual([r["ID"] for r in self.list()], [whole])
+
+    def test_what_somebody_works_with_stays(self):
+        ident = self.make(1)[0]
+        held = os.open(self.path(ident), os.O_RDONLY)
+        fcntl.flock(held, fcntl.LOCK_EX)
+        self.assertEqual(self.forget("0", "0", ident), [{"BUSY": ident}])
+        self.assertEqual(self.status, 1)
+        os.close(held)
+
+    def test_a_manifest_that_is_none(self):
+        ident = self.make(1)[0]
+        with open(self.path(ident, "manifest"), "r+b") as file:
+            file.truncate(40)
+        self.assertEqual(self.list(), [{"ID": ident, "STATE": "broken"}])
+        self.assertEqual(self.forget("1", "0"), [])
+        self.assertEqual([r["REMOVED"] for r in self.forget("0", "0", ident)], [ident])
+
+    def test_a_store_of_others(self):
+        os.mkdir(self.store)
+        os.chmod(self.store, 0o777)
+        holder = self.holder()
+        self.dump(holder.pid, word="failed")
+        self.list()
+        self.assertEqual(self.status, 3)
+
+
+class ProgramTest(unittest.TestCase):
+    def test_usage(self):
+        program = os.path.join(os.path.dirname(CheckpointCase.program), "daxguard-checkpoint")
+        for args, status in (([], 2), (["dump"], 2), (["nonsense", "--request=/x"], 2), (["dump", "--nonsense"], 2),
+                             (["dump", "--request=x"], 3), (["dump", "--request=/nonexistent"], 3)):
+            done = subprocess.run([program, *args], stderr=subprocess.PIPE, check=False)
+            self.assertEqual(done.returncode, status, args)
+            self.assertTrue(done.stderr)
+
+
+if __name__ == "__main__":
+    main(["ProgramTest"])

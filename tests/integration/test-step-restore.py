@@ -1,0 +1,162 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""The step that restores checkpoints, with a CRIU that only says that it does.
+
+usage: as test-step.py; DAXGUARD_FAKE_UNITS: the program
+"""
+
+import fcntl
+import os
+import subprocess
+
+from checkpointcase import CheckpointCase, eventually
+from stepcase import main, run
+
+
+class RestoreTest(CheckpointCase):
+    def setUp(self):
+        super().setUp()
+        self.done = os.path.join(self.dir, "restored")
+        self.criu(restore=f"open({self.done!r}, 'a').write(option('--images-dir') + chr(10))")
+        holder = self.holder()
+        self.systemd()
+        self.dump(holder.pid)
+        holder.wait(5)
+        self.pid, self.ident = holder.pid, self.id(holder.pid)
+        # The unit of the dump goes when its last process has.
+        eventually(lambda: not os.path.exists(f"{self.run_dir}/{self.ident}.request"))
+
+    def ask_restore(self, *more, timeout_ms=20000, ident=None):
+        return self.ask("restore", [*self.base(ident or self.ident, timeout_ms), *more])
+
+    def restore(self, *more, word="ok", **how):
+        result = self.result(self.ask_restore(*more, **how))
+        self.assertEqual(result["RESULT"], word, result)
+        return result
+
+    def refused(self, word, *more):
+        """And nothing has been done."""
+        calls = len(self.criu_calls("restore"))
+        result = self.restore(*more, word=word)
+        self.assertEqual(len(self.criu_calls("restore")), calls)
+        self.assertEqual([r["STATE"] for r in self.list()], ["whole"])
+        return result["TEXT"]
+
+    def test_they_go_on(self):
+        result = self.restore()
+        self.assertEqual((result["PIDS"], result["ID"]), (str(self.pid), self.ident))
+        self.assertTrue(os.path.exists(self.done))
+        call = self.criu_calls("restore")[0]
+        for option in ("--restore-detached", "--file-locks", "--manage-cgroups=ignore"):
+            self.assertIn(option, call)
+        self.assertEqual(len(self.told(f"scope daxguard-restored-{self.ident}.scope ")), 1)
+        # It is said first, and goes then.
+        eventually(lambda: self.list() == [])
+
+    def test_once(self):
+        self.restore()
+        eventually(lambda: self.list() == [] and not os.path.exists(f"{self.run_dir}/{self.ident}.restore-request"))
+        self.assertIn("it was restored", self.restore(word="running")["TEXT"])
+        self.assertEqual(len(self.criu_calls("restore")), 1)
+
+    def test_two_at_once(self):
+        results = [self.result(step) for step in [self.ask_restore() for _ in range(4)]]
+        # Who comes when it is over finds that they run.
+        self.assertLessEqual({r["RESULT"] for r in results}, {"ok", "running"})
+        self.assertEqual(len(self.criu_calls("restore")), 1)
+
+    def test_what_is_not_there(self):
+        self.restore(word="unknown", ident=self.id(self.pid, 8))
+        self.store += "-not"
+        self.restore(word="unknown")
+
+    def test_half_a_checkpoint(self):
+        path = os.path.join(self.store, f"{self.boot}-7/{self.pid}/manifest")
+        with open(path, "r+b") as file:
+            file.truncate(os.stat(path).st_size - 1)
+        self.restore(word="not-whole")
+        self.assertEqual(self.criu_calls("restore"), [])
+
+    def test_somebody_is_at_it(self):
+        held = os.open(os.path.join(self.store, f"{self.boot}-7/{self.pid}"), os.O_RDONLY)
+        fcntl.flock(held, fcntl.LOCK_EX)
+        self.refused("running")
+        os.close(held)
+        self.restore()
+
+    def test_no_criu(self):
+        os.environ["DAXGUARD_CRIU"] = "/nonexistent"
+        self.refused("no-criu")
+
+    def test_the_pid_is_taken(self):
+        with open("/proc/sys/kernel/ns_last_pid", "w", encoding="ascii") as file:
+            file.write(str(self.pid - 1))
+        with subprocess.Popen(["sleep", "1000"]) as other:
+            self.assertEqual(other.pid, self.pid)
+            self.assertIn(str(self.pid), self.refused("pid-taken"))
+            other.kill()
+
+    def test_not_mounted(self):
+        run("umount", self.mnt)
+        self.assertIn(self.mnt, self.refused("not-mounted"))
+        self.mount(self.loop, self.mnt)
+        self.restore()
+
+    def test_a_file_has_changed(self):
+        with open(self.mnt + "/data", "r+b") as file:
+            file.write(b"x")
+        self.assertIn(self.mnt + "/data", self.refused("file-changed"))
+        self.restore(("FORCE", 1))
+
+    def test_a_file_is_another_one(self):
+        status = os.stat(self.mnt + "/data")
+        os.rename(self.mnt + "/data", self.mnt + "/old")
+        with open(self.mnt + "/data", "wb") as file:
+            file.write(b"\0" * 8192)
+        os.utime(self.mnt + "/data", ns=(status.st_atime_ns, status.st_mtime_ns))
+        self.refused("file-changed")
+
+    def test_a_file_is_held(self):
+        with open(self.mnt + "/data", "rb"):
+            self.assertIn(str(os.getpid()), self.refused("file-held"))
+        self.holder()
+        self.refused("file-held", ("FORCE", 1))
+
+    def test_criu_fails_and_is_asked_again(self):
+        self.criu(restore="fail('(00.1) Error (criu/files.c:1): File has bad size')")
+        result = self.restore(word="failed")
+        self.assertEqual(result["TEXT"], "File has bad size")
+        self.assertEqual(self.told("kill"), [f"kill daxguard-restored-{self.ident}.scope 9"])
+        self.assertEqual([r["STATE"] for r in self.list()], ["whole"])
+        eventually(lambda: not os.path.exists(f"{self.run_dir}/{self.ident}.restore-request"))
+        self.criu()
+        self.restore()
+
+    def test_criu_hangs(self):
+        self.criu(restore="time.sleep(1000)")
+        self.restore(word="timeout", timeout_ms=1500)
+        self.assertEqual(len(self.told("kill")), 1)
+        self.assertEqual([r["STATE"] for r in self.list()], ["whole"])
+
+
+class RestoreUnitTest(CheckpointCase):
+    def setUp(self):
+        super().setUp()
+        with open(self.mnt + "/other", "wb") as file:
+            file.write(b"\0" * 8192)
+
+    def test_the_unit_is_active_again(self):
+        holder, again = self.holder(), self.holder(name="other")
+        self.systemd(f"app.service={holder.pid}")
+        self.dump(holder.pid, ("UNIT", "app.service"))
+        holder.wait(5)
+        self.address += "2"
+        self.systemd(f"app.service={again.pid}")
+        for force in (0, 1):
+            result = self.result(self.ask("restore", [*self.base(self.id(holder.pid), 20000), ("FORCE", force)]))
+            self.assertEqual(result["RESULT"], "unit-active", result)
+        self.assertEqual(self.criu_calls("restore"), [])
+
+
+if __name__ == "__main__":
+    main()
