@@ -43,12 +43,13 @@ UNMAP_ON_BUS = "signal.signal(signal.SIGBUS, lambda *a: m.close())"
 
 STEP_WRAPPER = """#!/bin/sh
 # Writes down what is asked for; waits while the file block-VERB is there, says
-# what is in output-VERB.
+# what is in output-VERB, or leaves it to fake-VERB.
 [ "$1" != --wait ] || set -- $(tr '\\0' ' ')
 [ $# -gt 0 ] || exit 0
 echo "$1" >> {dir}/steps
 while [ -e {dir}/block-$1 ]; do sleep 0.05; done
 [ ! -e {dir}/output-$1 ] || exec cat {dir}/output-$1
+[ ! -e {dir}/fake-$1 ] || exec {dir}/fake-$1 "$@"
 exec {step} --sys={dir}/sys "$@"
 """
 
