@@ -3,11 +3,15 @@
 
 #include <errno.h>
 #include <stdbool.h>
+#include <string.h>
 
 #define USEC_PER_MSEC 1000ULL
 #define USEC_PER_SEC 1000000ULL
+#define USEC_PER_DAY (86400 * USEC_PER_SEC)
+#define MIB (1ULL << 20)
+#define BYTES_MAX (1ULL << 50)
 
-enum kind { KIND_TIME, KIND_COUNT };
+enum kind { KIND_TIME, KIND_COUNT, KIND_BYTES };
 
 /* Every key there is. Bounds are what the rest of the daemon can live with. */
 static const struct key {
@@ -22,6 +26,12 @@ static const struct key {
 	{"StepTimeoutSec", offsetof(struct dg_settings, step_timeout_us), KIND_TIME,
 	 100 * USEC_PER_MSEC, 60 * USEC_PER_SEC, 10 * USEC_PER_SEC},
 	{"HoldersLogMax", offsetof(struct dg_settings, holders_log_max), KIND_COUNT, 0, 1000, 64},
+	{"CheckpointMaxBytes", offsetof(struct dg_settings, checkpoint_max_bytes), KIND_BYTES, 0,
+	 BYTES_MAX, 4096 * MIB},
+	{"CheckpointKeepFree", offsetof(struct dg_settings, checkpoint_keep_free), KIND_BYTES, 0,
+	 BYTES_MAX, 256 * MIB},
+	{"CheckpointMaxAgeSec", offsetof(struct dg_settings, checkpoint_max_age_us), KIND_TIME, 0,
+	 3650 * USEC_PER_DAY, 30 * USEC_PER_DAY},
 	{"IncidentsMax", offsetof(struct dg_settings, incidents_max), KIND_COUNT, 1, 4096, 256},
 };
 #define N_KEYS (sizeof(keys) / sizeof(*keys))
@@ -61,6 +71,28 @@ static int parse_number(struct parser *p, struct dg_piece value, uint64_t *ret)
 	return 0;
 }
 
+/* "512M" */
+static int parse_bytes(struct parser *p, struct dg_piece value, uint64_t *ret)
+{
+	static const char units[] = "KMGT";
+	struct dg_piece rest;
+	const char *unit;
+
+	if (dg_piece_number(value, ret, &rest) < 0 || rest.n == 0)
+		return parse_number(p, value, ret);
+	rest = dg_piece_strip(rest);
+	unit = rest.n == 1 ? strchr(units, rest.text[0]) : NULL;
+	if (!unit)
+		return dg_ini_error(&p->ini, rest.text, &p->error,
+				    "not a unit of bytes: K, M, G or T");
+	for (const char *at = units; at <= unit; at++) {
+		if (*ret > UINT64_MAX / 1024)
+			return dg_ini_error(&p->ini, value.text, &p->error, "number is too large");
+		*ret *= 1024;
+	}
+	return 0;
+}
+
 static int parse_time(struct parser *p, struct dg_piece value, uint64_t *ret)
 {
 	const char *at = value.text, *why = dg_piece_time(value, ret, &at);
@@ -72,8 +104,14 @@ static int parse_value(struct parser *p, const struct key *key, struct dg_piece 
 {
 	bool time = key->kind == KIND_TIME;
 	uint64_t number = 0, scale = time ? USEC_PER_MSEC : 1;
-	int r = time ? parse_time(p, value, &number) : parse_number(p, value, &number);
+	int r;
 
+	if (time)
+		r = parse_time(p, value, &number);
+	else if (key->kind == KIND_BYTES)
+		r = parse_bytes(p, value, &number);
+	else
+		r = parse_number(p, value, &number);
 	if (r < 0)
 		return r;
 	if (number < key->low || number > key->high)

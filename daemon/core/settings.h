@@ -6,7 +6,8 @@
  *	ReserveSec=6
  *
  * Lines are as in core/ini.h. A time is a number and an optional "ms", "s" or
- * "min"; without a unit it is seconds. A key that is named twice has its last
+ * "min"; without a unit it is seconds. Bytes are a number and an optional
+ * K, M, G or T, powers of 1024. A key that is named twice has its last
  * value; an empty value is the default again.
  */
 #pragma once
@@ -18,6 +19,9 @@ struct dg_settings {
 	uint64_t step_timeout_us; /* StepTimeoutSec=: the longest a step may take */
 	uint64_t holders_log_max; /* HoldersLogMax=: journal entries about holders, per incident */
 	uint64_t incidents_max;   /* IncidentsMax=: records that are kept */
+	/* CheckpointMaxBytes=, of all of them, CheckpointKeepFree=, of the disk; 0: no limit */
+	uint64_t checkpoint_max_bytes, checkpoint_keep_free;
+	uint64_t checkpoint_max_age_us; /* CheckpointMaxAgeSec=; 0: no limit */
 };
 
 void dg_settings_default(struct dg_settings *settings);

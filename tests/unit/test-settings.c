@@ -21,6 +21,23 @@ static void defaults(void **state)
 	assert_int_equal(settings.step_timeout_us, 10 * SEC);
 	assert_int_equal(settings.holders_log_max, 64);
 	assert_int_equal(settings.incidents_max, 256);
+	assert_int_equal(settings.checkpoint_max_bytes, 4ULL << 30);
+	assert_int_equal(settings.checkpoint_keep_free, 256ULL << 20);
+	assert_int_equal(settings.checkpoint_max_age_us, 30 * 86400 * SEC);
+}
+
+static void bytes(void **state)
+{
+	struct dg_settings settings;
+
+	accept("[Daemon]\nCheckpointMaxBytes=0\nCheckpointKeepFree=7 M\nCheckpointMaxAgeSec=1min",
+	       &settings);
+	assert_int_equal(settings.checkpoint_max_bytes, 0);
+	assert_int_equal(settings.checkpoint_keep_free, 7 << 20);
+	assert_int_equal(settings.checkpoint_max_age_us, 60 * SEC);
+	accept("[Daemon]\nCheckpointMaxBytes=2T\nCheckpointKeepFree=4097", &settings);
+	assert_int_equal(settings.checkpoint_max_bytes, 2ULL << 40);
+	assert_int_equal(settings.checkpoint_keep_free, 4097);
 }
 
 static void values(void **state)
@@ -55,6 +72,11 @@ static void errors_say_where_and_why(void **state)
 		{"[Daemon]\nIncidentsMax=0\n", 2, 14, "IncidentsMax= must be from 1 to 4096"},
 		{"[Daemon]\nIncidentsMax=5 s\n", 2, 16, "\"s\" after the number"},
 		{"[Daemon]\nIncidentsMax=99999999999999999999\n", 2, 14, "number is too large"},
+		{"[Daemon]\nCheckpointMaxBytes=5 MB\n", 2, 22, "not a unit of bytes: K, M, G or T"},
+		{"[Daemon]\nCheckpointMaxBytes=M\n", 2, 20, "a number is expected here"},
+		{"[Daemon]\nCheckpointMaxBytes=1025T\n", 2, 20,
+		 "CheckpointMaxBytes= must be from 0 to 1125899906842624"},
+		{"[Daemon]\nCheckpointMaxBytes=18014398509481984K\n", 2, 20, "number is too large"},
 		{"[Daemon]\nReserveSec=4\nfoo\n", 3, 1, "neither a [Section] nor Key=Value"},
 		{"[Daemon]\n\001\002=3\n", 2, 1, "a control character, 0x01"},
 		{"[Daemon]\n\303\244=3\n", 2, 1, "unknown key \"\?\?\" in [Daemon]"},
@@ -93,6 +115,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(defaults),
 		cmocka_unit_test(values),
+		cmocka_unit_test(bytes),
 		cmocka_unit_test(errors_say_where_and_why),
 		cmocka_unit_test(a_nul_is_an_error),
 	};
