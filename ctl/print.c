@@ -14,8 +14,9 @@ enum { TITLE_WIDTH = 12 };
 
 enum table_colour print_colour(const char *outcome)
 {
-	static const char *const good[] = {"acked",    "clean",  "ok",  "done",
-					   "unmapped", "exited", "told"};
+	static const char *const good[] = {"acked", "clean",        "ok",
+					   "done",  "unmapped",     "exited",
+					   "told",  "checkpointed", "checkpointed-with"};
 	static const char *const bad[] = {
 		"timeout",      "no-daemon",     "failed",         "busy",
 		"revoke-busy",  "pinned",        "expired",        "abandoned",

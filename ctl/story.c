@@ -388,6 +388,13 @@ static int print_rules(FILE *f, const struct table_style *style, json_object *in
 static void add_said(struct table *table, uint64_t pid, json_object *action)
 {
 	char *unit = json_text(action, "Unit"), *said = json_text(action, "Output");
+	const char *checkpoint = json_str(action, "Checkpoint");
+
+	/* By this it can be brought back. */
+	if (*checkpoint && *said)
+		said = text_append(strdup(checkpoint), ": ", said);
+	else if (*checkpoint)
+		said = text_append(said, "", strdup(checkpoint));
 
 	if (*unit || *said) {
 		table_printf(table, TABLE_PLAIN, "%" PRIu64, pid);

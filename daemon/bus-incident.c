@@ -108,6 +108,8 @@ static void put_actions(struct dict *d, struct viewer viewer, const struct dg_st
 			dict_u64(d, "Address", action->addr);
 		if (action->unit)
 			dict_bytes(d, "Unit", action->unit);
+		if (action->checkpoint)
+			dict_word(d, "Checkpoint", action->checkpoint);
 		if (action->took_us > 0) {
 			dict_u64(d, "TookUsec", action->took_us);
 			dict_i32(d, "Status", action->status);

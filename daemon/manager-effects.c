@@ -3,7 +3,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "manager-internal.h"
+#include "manager-acts.h"
 
 static void enter_state(struct incident *incident, enum dg_state state)
 {
@@ -37,6 +37,10 @@ static void act(struct incident *incident, const struct dg_deed *deed)
 	entry_text(&entry, "outcome", done.outcome);
 	entry_number(&entry, "rung", deed->rung);
 	entry_text(&entry, "unit", done.unit);
+	if (*done.checkpoint) {
+		entry_text(&entry, "checkpoint", done.checkpoint);
+		entry_number(&entry, "root_ns", done.root_ns);
+	}
 	if (done.refused && done.refused != done.outcome)
 		entry_text(&entry, "output", done.refused);
 	incident_write(incident, &entry);
@@ -46,6 +50,7 @@ static void act(struct incident *incident, const struct dg_deed *deed)
 		OBSERVE(incident->m, holder_acted, incident->story, told,
 			&told->actions[told->n_actions - 1]);
 	errands_start(incident);
+	dumps_start(incident);
 }
 
 static void free_holder(struct incident *incident, size_t n, const char *how)
@@ -100,6 +105,7 @@ static void end(struct incident *incident, enum dg_state state, const char *outc
 	struct entry entry;
 
 	errands_cancel(incident, true);
+	dumps_cancel(incident, true);
 	units_thaw(incident->m, incident->record, incident->story);
 	for (size_t i = 0; i < incident->core.plan.n_entries; i++) {
 		const char *how = dg_incident_end_of(&incident->core, i);

@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "manager-internal.h"
+#include "manager-acts.h"
 #include "names.h"
 
 /* An answer that a healthy service manager gives at once. */
@@ -43,34 +43,49 @@ static void take_out(struct errand *errand)
 		*at = errand->next;
 }
 
-/* What came of it. */
-static void tell(const struct errand *errand, const char *outcome, int status, uint64_t took_us,
-		 const char *output)
+void incident_tell_end(struct incident *incident, const struct deed_end *end)
 {
-	struct incident *incident = errand->incident;
 	const struct dg_story_holder *told;
+	const char *output = end->output;
 	struct entry entry;
 
 	if (*output && incident->n_outputs++ >= DG_OUTPUTS_MAX)
 		output = "";
 
 	entry_begin(&entry, "acted");
-	entry_process(&entry, errand->process);
-	entry_text(&entry, "action", dg_action_name(errand->action));
-	entry_text(&entry, "outcome", outcome);
-	entry_number(&entry, "rung", errand->rung);
-	entry_number(&entry, "status", status > 0 ? (uint64_t)status : 0);
-	entry_number(&entry, "took_us", took_us);
+	entry_process(&entry, end->process);
+	entry_text(&entry, "action", dg_action_name(end->action));
+	entry_text(&entry, "outcome", end->outcome);
+	entry_number(&entry, "rung", end->rung);
+	entry_number(&entry, "status", end->status > 0 ? (uint64_t)end->status : 0);
+	entry_number(&entry, "took_us", end->took_us);
 	entry_text(&entry, "output", output);
 	incident_write(incident, &entry);
 
-	told = dg_story_find_holder(incident->story, errand->process);
+	told = dg_story_find_holder(incident->story, end->process);
 	for (size_t i = told ? told->n_actions : 0; i > 0; i--)
-		if (told->actions[i - 1].rung == errand->rung) {
+		if (told->actions[i - 1].rung == end->rung) {
 			OBSERVE(incident->m, holder_acted, incident->story, told,
 				&told->actions[i - 1]);
 			break;
 		}
+}
+
+/* What came of it. */
+static void tell(const struct errand *errand, const char *outcome, int status, uint64_t took_us,
+		 const char *output)
+{
+	const struct deed_end end = {
+		.process = errand->process,
+		.rung = errand->rung,
+		.action = errand->action,
+		.outcome = outcome,
+		.status = status,
+		.took_us = took_us,
+		.output = output,
+	};
+
+	incident_tell_end(errand->incident, &end);
 }
 
 const char *hook_end(const struct step_outcome *outcome, int *ret_status, const char **ret_output)

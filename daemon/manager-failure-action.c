@@ -11,6 +11,7 @@
 #include <string.h>
 #include <syslog.h>
 
+#include "manager-acts.h"
 #include "manager-failure.h"
 #include "names.h"
 

@@ -5,7 +5,7 @@
 #include <string.h>
 #include <syslog.h>
 
-#include "manager-internal.h"
+#include "manager-acts.h"
 #include "names.h"
 
 #define NOBODY_ASKED                                                                               \

@@ -14,7 +14,7 @@
 #include <unistd.h>
 
 #include "core/procstat.h"
-#include "manager-internal.h"
+#include "manager-acts.h"
 
 /* Of one thread; takes no lock that a stuck process could keep. */
 static int read_stat(struct manager *m, pid_t pid, pid_t tid, struct dg_procstat *ret)
@@ -44,6 +44,19 @@ static int read_start(struct manager *m, pid_t pid, uint64_t *ret_start_ns)
 	if (r >= 0)
 		*ret_start_ns = dg_procstat_start_ns(&stat, sysconf(_SC_CLK_TCK));
 	return r;
+}
+
+int manager_read_process(struct manager *m, pid_t pid, struct dg_process *ret, pid_t *ret_parent)
+{
+	struct dg_procstat stat = {};
+	int r;
+
+	r = read_stat(m, pid, pid, &stat);
+	if (r < 0)
+		return r;
+	*ret = (struct dg_process){pid, dg_procstat_start_ns(&stat, sysconf(_SC_CLK_TCK))};
+	*ret_parent = stat.ppid;
+	return 0;
 }
 
 bool manager_is_alive(struct manager *m, struct dg_process process)
@@ -293,6 +306,9 @@ void incident_act(struct incident *incident, const struct dg_deed *deed, struct 
 		incident_act_on_unit(incident, deed, ret);
 		ret->outcome = ret->outcome ?: ret->refused;
 		break;
+	case DG_ACTION_CHECKPOINT:
+		dump_begin(incident, deed, ret);
+		break;
 	case DG_ACTION_TERM:
 	case DG_ACTION_KILL:
 		end_process(incident, deed, ret);
@@ -311,11 +327,9 @@ static void add_step(void *userdata, pid_t pid, uint64_t start_ns)
 }
 
 /* What a hook starts is part of it, however far down. */
-#define ANCESTORS_MAX 32
-
 static bool is_of_hook(struct manager *m, pid_t pid)
 {
-	for (int i = 0; i < ANCESTORS_MAX && pid > 1; i++) {
+	for (int i = 0; i < DG_ANCESTORS_MAX && pid > 1; i++) {
 		struct dg_procstat stat = {};
 
 		if (errands_own(m, pid) || reactions_own(m, pid))
@@ -327,19 +341,22 @@ static bool is_of_hook(struct manager *m, pid_t pid)
 	return false;
 }
 
-static int add_hooks(struct manager *m, const struct dg_usage_list *rows,
-		     struct dg_exemption_list *exempt)
+/* What we have started, though it is no step itself. */
+static int add_ours(struct manager *m, const struct dg_usage_list *rows,
+		    struct dg_exemption_list *exempt)
 {
+	bool hooks = errands_any(m) || reactions_hooks(m), dumps = dumps_any(m);
 	pid_t last = 0;
 	int r = 0;
 
-	if (!errands_any(m) && !reactions_hooks(m))
+	if (!hooks && !dumps)
 		return 0;
 	for (size_t i = 0; i < rows->n_items && r >= 0; i++) {
 		const struct dg_usage *row = &rows->items[i];
 
 		/* The rows of a process stand together. */
-		if (row->pid > 0 && row->pid != last && is_of_hook(m, row->pid))
+		if (row->pid > 0 && row->pid != last &&
+		    ((hooks && is_of_hook(m, row->pid)) || (dumps && dumps_own(m, row->pid))))
 			r = dg_exemption_add(exempt, (struct dg_process){row->pid, row->start_ns},
 					     DG_EXEMPT_STEP);
 		last = row->pid;
@@ -356,7 +373,7 @@ int manager_merge_holders(struct manager *m, const struct dg_request *request,
 	r = dg_exemption_add(&exempt, m->self, DG_EXEMPT_SELF);
 	steps_foreach(m->steps, add_step, &exempt);
 	if (r >= 0)
-		r = add_hooks(m, rows, &exempt);
+		r = add_ours(m, rows, &exempt);
 	if (r >= 0 && request && request->unbinder_pid > 0)
 		r = dg_exemption_add(
 			&exempt,

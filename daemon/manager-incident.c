@@ -6,7 +6,7 @@
 #include <string.h>
 #include <syslog.h>
 
-#include "manager-internal.h"
+#include "manager-acts.h"
 #include "names.h"
 
 /* By how much our idea of a hold's begin may be late. */
@@ -35,6 +35,7 @@ struct incident *incident_free(struct incident *incident)
 		sd_event_source_disable_unref(job->timer);
 	}
 	errands_cancel(incident, false);
+	dumps_cancel(incident, false);
 	incident_unwatch_all(incident);
 	sd_event_source_disable_unref(incident->timer);
 	store_record_close(incident->record);
@@ -249,6 +250,9 @@ int incident_open(struct manager *m, const struct dg_request *request)
 		OBSERVE(m, incident_forgotten, request->id);
 		return r;
 	}
+	/* Of those whose ladders it goes on with. */
+	if (resumed)
+		dumps_inherit(incident);
 	incident_choose_rules(incident);
 	incident_carry_out(incident);
 	return 0;

@@ -12,6 +12,7 @@
  *	manager-jobs.c	    what takes time: steps, scans, the module's work
  *	manager-holders.c   processes: pidfds, signals, who is exempt
  *	manager-units.c	    units as a whole: signalled, stopped, frozen, thawed
+ *	manager-dump*.c	    processes that are checkpointed
  *	manager-errands.c   hooks, and what the service manager is asked for
  *	manager-scan.c	    one scan at a time, as the module keeps one snapshot
  *	manager-failures.c  failed pages: what the kernel keeps, and may forget
@@ -22,6 +23,7 @@
  *	manager-failure-record.c  the record of that, and the journal
  *	manager-failure-limit.c   whether there are too many
  *	manager-failure-action.c  what is done about them, once everybody has been told
+ *	manager-prune.c	    checkpoints that are removed
  *	manager-query.c	    who uses a device, for a client
  *	manager-forecast.c  what a removal would come to, likewise
  *	manager-devices.c   topology and protected processes, while nothing is held
@@ -58,6 +60,7 @@
 #include "policy-files.h"
 
 struct checks;
+struct dump;
 struct entry;
 struct errand;
 struct failure;
@@ -116,7 +119,13 @@ struct manager {
 	struct incident *open[DG_INCIDENTS_OPEN_MAX]; /* by ascending id */
 	size_t n_open;
 	uint64_t n_total, n_unrecorded, n_taken_over, n_lost_steps;
-	uint64_t removal_id;    /* the last that a user asked for */
+	uint64_t removal_id; /* the last that a user asked for */
+	struct {
+		bool wanted;
+		sd_event_source *timer;
+		struct step *step;
+	} prune;
+	bool has_dumped;        /* processes, or gone on with it; what does it is ours */
 	uint64_t refused_id;    /* the last hold that there was no room for */
 	struct dg_story **kept; /* over, by ascending id */
 	size_t n_kept;
@@ -201,6 +210,7 @@ struct incident {
 	struct watch **watches; /* by plan entry; NULL for who is left */
 	size_t n_watches;
 	struct errand *errands; /* in the order in which they came */
+	struct dump *dumps;     /* likewise */
 	unsigned n_outputs;     /* that were kept */
 	bool busy;              /* effects are being carried out */
 	bool missing; /* the kernel did not name it when asked; unless DONE comes, it is gone */
@@ -278,44 +288,16 @@ int looks_start(struct looking *looking, uint64_t deadline_us, struct dg_holder_
 void looking_done(struct looking *looking);
 struct looks *looks_free(struct looks *looks);
 
-/* manager-holders.c */
-void incident_watch(struct incident *incident, size_t entry);
-struct act {
-	const char *outcome;
-	const char *refused;         /* why it was not done to the unit; NULL: no reason */
-	char unit[DG_UNIT_NAME_MAX]; /* that it was done to; "" for none */
-};
-void incident_act(struct incident *incident, const struct dg_deed *deed, struct act *ret);
-bool incident_has_exited(struct incident *incident, size_t entry);
-void incident_unwatch_all(struct incident *incident);
+/* manager-holders.c; what is done to them is in manager-acts.h */
 int manager_merge_holders(struct manager *m, const struct dg_request *request,
 			  const struct dg_usage_list *rows, struct dg_holder_list *ret);
 /* A pidfd of this process, and of no later one of its pid. -ESRCH, and others. */
 int manager_open_process(struct manager *m, struct dg_process process);
 int manager_read_self(struct manager *m);
+int manager_read_process(struct manager *m, pid_t pid, struct dg_process *ret, pid_t *ret_parent);
+#define DG_ANCESTORS_MAX 32 /* that are looked at of a process */
 bool manager_is_alive(struct manager *m, struct dg_process process);
 void manager_read_comm(struct manager *m, pid_t pid, char ret[static DG_COMM_LEN]);
-
-/* manager-units.c */
-/* Stop, freeze, term or kill. It sets the outcome, or why it is not for the unit. */
-void incident_act_on_unit(struct incident *incident, const struct dg_deed *deed, struct act *ret);
-void incident_name_unit(struct incident *incident, size_t entry,
-			char ret[static DG_UNIT_NAME_MAX]); /* "": none that could be told */
-void incident_thaw_holder(struct incident *incident, size_t entry);
-/* All that are frozen by it. record: NULL for none. */
-void units_thaw(struct manager *m, struct store_record *record, struct dg_story *story);
-
-/* manager-errands.c; the first outcome, what comes of it is written later */
-const char *errand_exec(struct incident *incident, const struct dg_deed *deed, const char *unit);
-const char *errand_stop(struct incident *incident, const struct dg_deed *deed, const char *unit);
-/* How a hook's step has ended. *ret_output: what it said, within outcome. */
-const char *hook_end(const struct step_outcome *outcome, int *ret_status, const char **ret_output);
-#define DG_HOOK_SLACK_US 3000000ULL /* the step ends what the hook has started, then itself */
-void errands_start(struct incident *incident); /* those that wait, after that was written */
-void errands_cancel(struct incident *incident, bool told);
-void errands_inherit(struct incident *incident);      /* those of a daemon that is dead */
-bool errands_own(const struct manager *m, pid_t pid); /* it is the step of one */
-bool errands_any(const struct manager *m);
 
 /* manager-scan.c. One answer, from the event loop. */
 enum scan_kind {
@@ -403,6 +385,12 @@ struct names *names_free(struct names *names);
 int reload_start(struct manager *m);
 void reload_holds_changed(struct manager *m, bool holding);
 void reload_done(struct manager *m);
+
+/* manager-prune.c */
+int prune_start(struct manager *m);
+void prune_soon(struct manager *m); /* there may be more than before, when nothing is held */
+void prune_hold(struct manager *m, bool holding);
+void prune_done(struct manager *m);
 
 /* manager-query.c */
 void manager_cancel_queries(struct manager *m);

@@ -196,6 +196,7 @@ static void write_mount(struct incident *incident, const struct dg_mount *mount)
 	entry_begin(&entry, "mount");
 	entry_text(&entry, "path", mount->path);
 	entry_text(&entry, "type", mount->type);
+	entry_dev(&entry, "dev", mount->dev);
 	entry_number(&entry, "ns", mount->ns);
 	entry_number(&entry, "host", mount->host);
 	entry_number(&entry, "locked", mount->locked);

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <syslog.h>
 
+#include "core/checkpoint.h"
 #include "manager-internal.h"
 #include "names.h"
 
@@ -62,10 +63,21 @@ static void actions_text(const struct dg_story_holder *holder, char *text, size_
 	}
 }
 
+/* That can bring it back; "" for none. */
+static const char *checkpoint_of(const struct dg_story_holder *holder)
+{
+	for (size_t i = 0; i < holder->n_actions; i++)
+		if (holder->actions[i].checkpoint &&
+		    dg_checkpoint_is_well(holder->actions[i].outcome))
+			return holder->actions[i].checkpoint;
+	return "";
+}
+
 static void log_holder(struct manager *m, const struct dg_story *story,
 		       const struct dg_story_holder *holder)
 {
 	char text[DG_LOG_LINE_MAX], actions[160], pid[16], id[24];
+	const char *checkpoint = checkpoint_of(holder);
 	const struct logger_field fields[] = {
 		{DG_FIELD_DEVICE, story->device},
 		{DG_FIELD_INCIDENT, id},
@@ -73,8 +85,13 @@ static void log_holder(struct manager *m, const struct dg_story *story,
 		{DG_FIELD_ACTION, actions},
 		{DG_FIELD_RULE, holder->rule},
 		{DG_FIELD_RESULT, holder->how},
+		{DG_FIELD_CHECKPOINT, checkpoint},
 	};
+	size_t n_fields = sizeof(fields) / sizeof(*fields);
 
+	/* The last one only if there is one. */
+	if (!*checkpoint)
+		n_fields--;
 	actions_text(holder, actions, sizeof(actions));
 	snprintf(pid, sizeof(pid), "%d", holder->process.pid);
 	snprintf(id, sizeof(id), "%" PRIu64, story->id);
@@ -86,7 +103,7 @@ static void log_holder(struct manager *m, const struct dg_story *story,
 					.id = DG_MESSAGE_HOLDER,
 					.text = text,
 					.fields = fields,
-					.n_fields = sizeof(fields) / sizeof(*fields),
+					.n_fields = n_fields,
 				});
 }
 

@@ -108,6 +108,7 @@ void incident_write_device_rule(struct incident *incident)
 	entry_text(&entry, "name", rule->name);
 	entry_text(&entry, "on_busy", dg_on_busy_name(rule->on_busy));
 	entry_number(&entry, "budget_ms", rule->budget_ms);
+	entry_number(&entry, "restore", rule->restore_on_return);
 	incident_write(incident, &entry);
 }
 

@@ -11,14 +11,14 @@
 #include <string.h>
 #include <syslog.h>
 
-#include "manager-internal.h"
+#include "manager-acts.h"
 
 static struct cgroup_paths paths_of(const struct manager *m)
 {
 	return (struct cgroup_paths){.root = m->paths->cgroup, .proc = m->paths->proc};
 }
 
-static bool is_inside(struct manager *m, pid_t pid, const char *group)
+bool manager_is_inside(struct manager *m, pid_t pid, const char *group)
 {
 	const struct cgroup_paths paths = paths_of(m);
 	char where[CGROUP_PATH_MAX];
@@ -32,18 +32,18 @@ static bool is_protected(struct incident *incident, const char *group)
 {
 	struct manager *m = incident->m;
 
-	if (is_inside(m, 1, group) || is_inside(m, m->self.pid, group) ||
-	    is_inside(m, incident->core.request.unbinder_pid, group))
+	if (manager_is_inside(m, 1, group) || manager_is_inside(m, m->self.pid, group) ||
+	    manager_is_inside(m, incident->core.request.unbinder_pid, group))
 		return true;
 	for (size_t i = 0; i < m->n_protected; i++)
-		if (is_inside(m, m->protected[i].process.pid, group))
+		if (manager_is_inside(m, m->protected[i].process.pid, group))
 			return true;
 	return false;
 }
 
 /* Of a holder: its unit and the group of that. Else why nothing is done to it as a whole. */
-static const char *find_unit(struct incident *incident, size_t entry, struct dg_unit *ret,
-			     char ret_group[static CGROUP_PATH_MAX])
+const char *incident_find_unit(struct incident *incident, size_t entry, struct dg_unit *ret,
+			       char ret_group[static CGROUP_PATH_MAX])
 {
 	const struct cgroup_paths paths = paths_of(incident->m);
 	pid_t pid = incident->core.plan.entries[entry].holder.process.pid;
@@ -158,7 +158,7 @@ void incident_act_on_unit(struct incident *incident, const struct dg_deed *deed,
 	char group[CGROUP_PATH_MAX];
 	struct dg_unit unit;
 
-	ret->refused = find_unit(incident, deed->entry, &unit, group);
+	ret->refused = incident_find_unit(incident, deed->entry, &unit, group);
 	if (ret->refused)
 		return;
 	memcpy(ret->unit, unit.name, sizeof(unit.name));
@@ -216,6 +216,7 @@ void incident_thaw_holder(struct incident *incident, size_t entry)
 	pid_t pid = incident->core.plan.entries[entry].holder.process.pid;
 
 	for (size_t i = 0; i < story->n_units; i++)
-		if (story->units[i].frozen && is_inside(incident->m, pid, story->units[i].cgroup))
+		if (story->units[i].frozen &&
+		    manager_is_inside(incident->m, pid, story->units[i].cgroup))
 			thaw(incident->m, incident->record, story, i);
 }

@@ -9,7 +9,7 @@
 #include <time.h>
 
 #include "io/notify.h"
-#include "manager-internal.h"
+#include "manager-acts.h"
 #include "names.h"
 
 uint64_t manager_clock_ns(clockid_t clock)
@@ -61,6 +61,7 @@ void manager_holds_changed(struct manager *m)
 	keeper_hold(m->keeper, holding);
 	failures_hold(m, holding);
 	repairs_hold(m, holding);
+	prune_hold(m, holding);
 	reload_holds_changed(m, holding);
 	OBSERVE(m, status_changed);
 }
@@ -183,6 +184,7 @@ struct manager *manager_free(struct manager *m)
 	dg_tally_free_all(&m->tallies);
 	checks_free(m);
 	repairs_free(m);
+	prune_done(m);
 	reload_done(m);
 	devices_done(m);
 	history_done(m);
@@ -231,6 +233,7 @@ void manager_start(struct manager *m, uint64_t watchdog_us)
 	if (m->store)
 		log_missing(m, "Earlier incidents could not be read", history_load(m));
 	keeper_start(m->keeper);
+	log_missing(m, "Checkpoints are not looked through", prune_start(m));
 	if (!m->registered)
 		module_log(m);
 	/* Whom the rules name was not looked up as yet. */

@@ -42,8 +42,9 @@
 #define DG_CONTROL_SOCKET DG_RUN_DIR "/control"
 #define DG_INCIDENTS_DIR DG_RUN_DIR "/incidents"
 #define DG_STATE_DIR "/var/lib/daxguard"
-#define DG_CHECKPOINTS_DIR DG_STATE_DIR "/checkpoints"
-#define DG_CHECKPOINTS_RUN_DIR DG_RUN_DIR "/checkpoints"	/* requests and their results */
+#define DG_CHECKPOINTS_NAME "checkpoints" /* in the state directory */
+#define DG_CHECKPOINTS_DIR DG_STATE_DIR "/" DG_CHECKPOINTS_NAME
+#define DG_CHECKPOINTS_RUN_DIR DG_RUN_DIR "/checkpoints" /* requests and their results */
 #define DG_CRIU "/usr/sbin/criu"
 #define DG_CONFIG_NAME "daxguard/daxguardd.conf"
 #define DG_POLICY_DIR_NAME "daxguard/policy.d"
@@ -72,6 +73,7 @@
 #define DG_FIELD_ACTION "DAXGUARD_ACTION"
 #define DG_FIELD_RULE "DAXGUARD_RULE"
 #define DG_FIELD_RESULT "DAXGUARD_RESULT"
+#define DG_FIELD_CHECKPOINT "DAXGUARD_CHECKPOINT"
 #define DG_FIELD_RANGES "DAXGUARD_RANGES"
 #define DG_FIELD_BYTES "DAXGUARD_BYTES"
 
@@ -88,6 +90,7 @@
 #define DG_REMOVE_MSEC 3600000U			/* for a removal by a user: the longest grace of a rung */
 #define DG_REMOVE_IDS 1000000000U		/* his begin above all that the module has, see manager-removal.c */
 #define DG_ERRANDS_MAX 8U			/* hooks, and requests to stop, of an incident at a time */
+#define DG_DUMPS_MAX 8U				/* processes that are checkpointed of an incident at a time */
 #define DG_OUTPUTS_MAX 256U			/* of hooks that are kept of an incident, a KiB each */
 #define DG_STEPS_READY 6U			/* wait for a verb while nothing is held: a removal's */
 #define DG_RECORD_MAX (8U * 1024U * 1024U)	/* bytes of one record: 4,096 holders at their longest */

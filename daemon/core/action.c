@@ -9,10 +9,15 @@ static const struct {
 	const char *name;
 	uint32_t grace_ms;
 } actions[_DG_ACTION_MAX] = {
-	[DG_ACTION_LEAVE] = {"leave", 0},      [DG_ACTION_NOTIFY] = {"notify", 3000},
-	[DG_ACTION_SIGBUS] = {"sigbus", 2000}, [DG_ACTION_EXEC] = {"exec", 5000},
-	[DG_ACTION_STOP] = {"stop", 5000},     [DG_ACTION_FREEZE] = {"freeze", 1000},
-	[DG_ACTION_TERM] = {"term", 3000},     [DG_ACTION_KILL] = {"kill", 1000},
+	[DG_ACTION_LEAVE] = {"leave", 0},
+	[DG_ACTION_NOTIFY] = {"notify", 3000},
+	[DG_ACTION_SIGBUS] = {"sigbus", 2000},
+	[DG_ACTION_EXEC] = {"exec", 5000},
+	[DG_ACTION_STOP] = {"stop", 5000},
+	[DG_ACTION_FREEZE] = {"freeze", 1000},
+	[DG_ACTION_TERM] = {"term", 3000},
+	[DG_ACTION_KILL] = {"kill", 1000},
+	[DG_ACTION_CHECKPOINT] = {"checkpoint", 10000},
 };
 
 const char *dg_action_name(enum dg_action action)
@@ -67,6 +72,7 @@ const char *dg_action_skipped(enum dg_action action, int signo, const struct dg_
 	case DG_ACTION_EXEC:
 	case DG_ACTION_STOP:
 	case DG_ACTION_FREEZE:
+	case DG_ACTION_CHECKPOINT:
 	case DG_ACTION_TERM:
 	case DG_ACTION_KILL:
 	case _DG_ACTION_MAX:
@@ -81,6 +87,7 @@ bool dg_action_thaws(enum dg_action action)
 	case DG_ACTION_NOTIFY:
 	case DG_ACTION_SIGBUS:
 	case DG_ACTION_STOP:
+	case DG_ACTION_CHECKPOINT:
 	case DG_ACTION_TERM:
 	case DG_ACTION_KILL:
 		return true;

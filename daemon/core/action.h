@@ -11,12 +11,13 @@
 #include "core/holder.h"
 
 enum dg_action {
-	DG_ACTION_LEAVE,  /* nothing; it keeps what it has, and meets the revoke */
-	DG_ACTION_NOTIFY, /* the rule's Signal= */
-	DG_ACTION_SIGBUS, /* BUS_MCEERR_AO with the address of its first mapping */
-	DG_ACTION_EXEC,   /* the rule's Exec= */
-	DG_ACTION_STOP,   /* its unit, by the service manager */
-	DG_ACTION_FREEZE, /* its unit, by the kernel */
+	DG_ACTION_LEAVE,      /* nothing; it keeps what it has, and meets the revoke */
+	DG_ACTION_NOTIFY,     /* the rule's Signal= */
+	DG_ACTION_SIGBUS,     /* BUS_MCEERR_AO with the address of its first mapping */
+	DG_ACTION_EXEC,       /* the rule's Exec= */
+	DG_ACTION_STOP,       /* its unit, by the service manager */
+	DG_ACTION_FREEZE,     /* its unit, by the kernel */
+	DG_ACTION_CHECKPOINT, /* its tree or unit is written to a disk, and ended */
 	DG_ACTION_TERM,
 	DG_ACTION_KILL,
 	_DG_ACTION_MAX,

@@ -314,6 +314,7 @@ static int world_init(struct world *w, const struct dg_forecast_input *input,
 		      struct dg_forecast *forecast)
 {
 	size_t n = input->holders->n_items;
+	int r;
 
 	*w = (struct world){
 		.input = input,
@@ -332,8 +333,9 @@ static int world_init(struct world *w, const struct dg_forecast_input *input,
 		return -ENOMEM;
 	if (w->n_left > 0)
 		memcpy(w->left, input->holders->items, w->n_left * sizeof(*w->left));
-	return dg_incident_init(w->incident, input->request, input->policy, &input->limits,
-				w->now_us);
+	r = dg_incident_init(w->incident, input->request, input->policy, &input->limits, w->now_us);
+	w->incident->plan.no_criu = input->no_criu;
+	return r;
 }
 
 int dg_forecast(const struct dg_forecast_input *input, struct dg_forecast *ret)

@@ -24,6 +24,7 @@ struct dg_forecast_input {
 	const struct dg_holder_list *holders;
 	const struct dg_fs_list *fs; /* NULL: not known */
 	bool knows_protected;
+	bool no_criu; /* see struct dg_plan */
 };
 
 struct dg_forecast_rung {

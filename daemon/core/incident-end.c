@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* What is noted of holders, how an incident ends, and what its outcome is called. */
+#include "core/checkpoint.h"
 #include "core/incident-private.h"
 
 /* The first that applies, the gravest first; "clean" if none does. */
@@ -54,9 +55,11 @@ const char *dg_incident_end_of(struct dg_incident *i, size_t n)
 {
 	struct dg_plan_entry *entry = &i->plan.entries[n];
 
-	if (entry->over || !entry->noted || entry->state == DG_ENTRY_CLIMBING)
+	if (entry->over || !entry->noted || entry->awaited || entry->state == DG_ENTRY_CLIMBING)
 		return NULL;
 	entry->over = true;
+	if (entry->checkpointed && entry->state == DG_ENTRY_FREED)
+		return DG_CHECKPOINTED;
 	if (entry->exited)
 		return "exited";
 	return entry->state == DG_ENTRY_FREED ? "unmapped" : dg_entry_state_name(entry->state);

@@ -171,7 +171,7 @@ enum dg_state dg_next_acting(struct dg_incident *i, uint64_t now_us, struct dg_e
 	}
 	if (!dg_note_all(i, now_us, fx) || dg_is_waiting(i))
 		return DG_STATE_ACTING;
-	if (dg_plan_count(&i->plan, DG_ENTRY_CLIMBING) == 0)
+	if (dg_plan_count(&i->plan, DG_ENTRY_CLIMBING) == 0 && !dg_plan_is_awaiting(&i->plan))
 		return DG_STATE_SETTLING;
 	/* They multiply faster than they end: the time that is left is the data's. */
 	if (dg_left(i, now_us) <= ENOUGH_US) {

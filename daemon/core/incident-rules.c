@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* The rules of an incident: chosen when it begins, and kept by who takes it over. */
+#include "core/checkpoint.h"
 #include "core/incident-private.h"
 
 #include <errno.h>
@@ -99,6 +100,15 @@ static uint32_t uses_of(const struct dg_story_holder *holder)
 	return uses;
 }
 
+/* What has ended before is not waited for. */
+static void restore_checkpoint(struct dg_incident *i, const struct dg_story_holder *holder,
+			       const struct dg_story_action *last)
+{
+	if (last && last->action == DG_ACTION_CHECKPOINT && !dg_checkpoint_goes_on(last->outcome))
+		dg_plan_awaited(&i->plan, holder->process, last->rung,
+				dg_checkpoint_is_well(last->outcome), last->at_us);
+}
+
 int dg_restore(struct dg_incident *i, const struct dg_story *story)
 {
 	for (size_t n = 0; n < story->n_holders; n++) {
@@ -114,6 +124,7 @@ int dg_restore(struct dg_incident *i, const struct dg_story *story)
 					    last ? last->rung + 1 : 0, last ? last->at_us : 0);
 		if (r == -ENOMEM)
 			return r;
+		restore_checkpoint(i, holder, last);
 	}
 	i->marks = story->marks;
 	i->knows_mounts = story->knows_mounts;

@@ -374,6 +374,18 @@ void dg_incident_missed(struct dg_incident *i, const struct dg_deed *deed, uint6
 	dg_wake_at(i, i->plan.entries[deed->entry].due_us);
 }
 
+void dg_incident_await(struct dg_incident *i, struct dg_process process)
+{
+	dg_plan_await(&i->plan, process);
+}
+
+void dg_incident_awaited(struct dg_incident *i, struct dg_process process, size_t rung, bool well,
+			 uint64_t now_us)
+{
+	dg_plan_awaited(&i->plan, process, rung, well, now_us);
+	dg_wake_at(i, now_us);
+}
+
 void dg_incident_timer(struct dg_incident *i, uint64_t now_us, struct dg_effects *fx)
 {
 	advance(i, now_us, fx);

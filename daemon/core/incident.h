@@ -183,6 +183,13 @@ void dg_incident_exited(struct dg_incident *incident, struct dg_process process,
 			struct dg_effects *effects);
 /* The deed could not be done at this moment, see dg_plan_missed(). */
 void dg_incident_missed(struct dg_incident *incident, const struct dg_deed *deed, uint64_t now_us);
+/*
+ * What was begun for a process, and how it has ended, see dg_plan_awaited(). No effects: what
+ * comes of it is due at once.
+ */
+void dg_incident_await(struct dg_incident *incident, struct dg_process process);
+void dg_incident_awaited(struct dg_incident *incident, struct dg_process process, size_t rung,
+			 bool well, uint64_t now_us);
 void dg_incident_timer(struct dg_incident *incident, uint64_t now_us, struct dg_effects *effects);
 /* To TAKE, ACK or RELEASE: 0 or a negative errno. */
 void dg_incident_answered(struct dg_incident *incident, int error, uint64_t now_us,

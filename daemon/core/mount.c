@@ -51,6 +51,7 @@ static int add_mount(struct dg_mount_list *list, struct record record, const cha
 	if (!grown)
 		return -ENOMEM;
 	dg_record_get_u64(record.text, record.n, "NS", &mount.ns);
+	(void)!dg_record_get_dev(record.text, record.n, "DEV", &mount.dev);
 	if (dg_record_get_u64(record.text, record.n, "PID", &pid) >= 0 && pid <= INT32_MAX)
 		mount.pid = (pid_t)pid;
 	if (mount.locked || strcmp(mount.result, "locked") == 0)

@@ -13,6 +13,7 @@ struct dg_mount {
 	const char *type;   /* "" where the step did not say */
 	const char *result; /* ok, busy, locked, overmounted, detached or an errno's name;
 			       "" from `mounts` */
+	dg_dev_t dev;       /* st_dev; 0 where it did not say */
 	uint64_t ns;        /* inode of the mount namespace */
 	pid_t pid;          /* of a process in it; 0: there is none */
 	bool host;          /* the namespace of pid 1 */

@@ -117,6 +117,8 @@ static const char *skipped(const struct dg_plan *plan, const struct dg_plan_entr
 
 	if (!why && !plan->is_held && action == DG_ACTION_SIGBUS)
 		why = "not-held";
+	if (!why && plan->no_criu && action == DG_ACTION_CHECKPOINT)
+		why = "no-criu";
 	*ret_waits = !why;
 	if (why || !leader || action == DG_ACTION_TERM || action == DG_ACTION_KILL)
 		return why;
@@ -323,6 +325,42 @@ void dg_plan_missed(struct dg_plan *plan, const struct dg_deed *deed, uint64_t n
 	/* The pass that is under way may be beyond it. */
 	if (entry->due_us < plan->wake_us)
 		plan->wake_us = entry->due_us;
+}
+
+void dg_plan_await(struct dg_plan *plan, struct dg_process process)
+{
+	struct dg_plan_entry *entry = find(plan, process);
+
+	if (entry)
+		entry->awaited = true;
+}
+
+void dg_plan_awaited(struct dg_plan *plan, struct dg_process process, size_t rung, bool well,
+		     uint64_t now_us)
+{
+	struct dg_plan_entry *entry = find(plan, process);
+
+	if (!entry)
+		return;
+	entry->awaited = false;
+	entry->checkpointed = well;
+	plan->cursor = 0;
+	for (size_t i = 0; i < plan->n_entries && !well; i++) {
+		struct dg_plan_entry *other = &plan->entries[i];
+
+		/* Those with its memory wait with it. */
+		if ((other == entry || leader_of(plan, &other->holder) == entry) &&
+		    other->rung == rung + 1 && other->due_us > now_us)
+			other->due_us = now_us;
+	}
+}
+
+bool dg_plan_is_awaiting(const struct dg_plan *plan)
+{
+	for (size_t i = 0; i < plan->n_entries; i++)
+		if (plan->entries[i].awaited)
+			return true;
+	return false;
 }
 
 void dg_plan_exited(struct dg_plan *plan, struct dg_process process, uint64_t now_us)

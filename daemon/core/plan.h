@@ -51,6 +51,8 @@ struct dg_plan_entry {
 	uint64_t seen_us;  /* when the look began that last saw it */
 	uint32_t permille; /* what is left of each grace */
 	unsigned n_missed; /* times that a rung did not reach it */
+	bool awaited;      /* what was begun for it has not ended: nor has it been told how */
+	bool checkpointed; /* it is gone, and can be brought back */
 };
 
 struct dg_plan {
@@ -59,6 +61,7 @@ struct dg_plan {
 	uint64_t deadline_us, reserve_us;
 	unsigned rounds;
 	bool is_held;                  /* by the module, which is who can send SIGBUS */
+	bool no_criu;                  /* nobody can be checkpointed */
 	bool full;                     /* more holders than a plan takes */
 	struct dg_plan_entry *entries; /* in the order in which they were seen */
 	size_t n_entries;
@@ -108,6 +111,20 @@ void dg_plan_not_scanned(struct dg_plan *plan, uint64_t began_us);
  * locked, or have moved. Due again soon, a few times, if it is still seen then.
  */
 void dg_plan_missed(struct dg_plan *plan, const struct dg_deed *deed, uint64_t now_us);
+
+/*
+ * A deed of this process has been begun, and how it ends is told later. Its grace runs
+ * meanwhile. No entry: nothing.
+ */
+void dg_plan_await(struct dg_plan *plan, struct dg_process process);
+
+/*
+ * It has ended, or was not begun. Well: the process is checkpointed. Else what is left of its
+ * grace is given up, and what comes next is due at once.
+ */
+void dg_plan_awaited(struct dg_plan *plan, struct dg_process process, size_t rung, bool well,
+		     uint64_t now_us);
+bool dg_plan_is_awaiting(const struct dg_plan *plan);
 
 /* The incident is over: whoever still climbs is told to be unfinished. */
 void dg_plan_over(struct dg_plan *plan);

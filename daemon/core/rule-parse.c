@@ -28,6 +28,7 @@ static const struct {
 	[RULE_KEY_DRY_RUN] = {"DryRun", POLICY, rule_read_dry_run},
 	[RULE_KEY_ON_BUSY] = {"OnBusy", DEVICE, rule_read_on_busy},
 	[RULE_KEY_BUDGET] = {"Budget", DEVICE, rule_read_budget},
+	[RULE_KEY_RESTORE_ON_RETURN] = {"RestoreOnReturn", DEVICE, rule_read_restore_on_return},
 	[RULE_KEY_UNMAP_POISON] = {"UnmapPoison", DEVICE, rule_read_unmap_poison},
 	[RULE_KEY_METADATA_FAILURE] = {"MetadataFailure", DEVICE, rule_read_metadata_failure},
 	[RULE_KEY_FAILURE_LIMIT] = {"FailureLimit", DEVICE, rule_read_failure_limit},
@@ -162,19 +163,12 @@ static int read_lines(struct rule_parser *p)
 	return 0;
 }
 
-static bool has_rung(const struct rule_parser *p, enum dg_action action)
-{
-	for (size_t i = 0; i < p->rule.n_rungs; i++)
-		if (p->rule.ladder[i].action == action)
-			return true;
-	return false;
-}
-
 /* Keys of [Policy] that need each other. */
 static void check_policy(struct rule_parser *p)
 {
 	const struct rule_place *places = p->places, action = places[RULE_KEY_ACTION];
-	bool notify = has_rung(p, DG_ACTION_NOTIFY), exec = has_rung(p, DG_ACTION_EXEC);
+	bool notify = dg_rule_has(&p->rule, DG_ACTION_NOTIFY),
+	     exec = dg_rule_has(&p->rule, DG_ACTION_EXEC);
 
 	if (p->rule.n_rungs == 0)
 		tell_at(p, p->other_place, "Action= is missing");
@@ -189,7 +183,7 @@ static void check_policy(struct rule_parser *p)
 	if (!exec && places[RULE_KEY_EXEC_TIMEOUT].line)
 		tell_at(p, places[RULE_KEY_EXEC_TIMEOUT],
 			"ExecTimeoutSec= is for exec, which Action= has not");
-	if (has_rung(p, DG_ACTION_FREEZE) && p->rule.scope != DG_SCOPE_UNIT)
+	if (dg_rule_has(&p->rule, DG_ACTION_FREEZE) && p->rule.scope != DG_SCOPE_UNIT)
 		tell_at(p, action, "freeze needs Scope=unit");
 }
 
@@ -247,6 +241,8 @@ static void check_device(struct rule_parser *p)
 		 "OnBusy= is for pre-remove, which Event= has not"},
 		{RULE_KEY_BUDGET, DG_RULE_EVENT_PRE_REMOVE,
 		 "Budget= is for pre-remove, which Event= has not"},
+		{RULE_KEY_RESTORE_ON_RETURN, DG_RULE_EVENT_PRE_REMOVE,
+		 "RestoreOnReturn= is for pre-remove, which Event= has not"},
 		{RULE_KEY_UNMAP_POISON, DG_RULE_EVENT_MEMORY_FAILURE,
 		 "UnmapPoison= needs Event=memory-failure in [" MATCH "]"},
 		{RULE_KEY_METADATA_FAILURE, DG_RULE_EVENT_MEMORY_FAILURE,

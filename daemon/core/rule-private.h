@@ -23,6 +23,7 @@ enum rule_key {
 	RULE_KEY_DRY_RUN,
 	RULE_KEY_ON_BUSY,
 	RULE_KEY_BUDGET,
+	RULE_KEY_RESTORE_ON_RETURN,
 	RULE_KEY_UNMAP_POISON,
 	RULE_KEY_METADATA_FAILURE,
 	RULE_KEY_FAILURE_LIMIT,
@@ -61,6 +62,7 @@ int rule_read_exec_timeout(struct rule_parser *p, struct dg_piece value);
 int rule_read_scope(struct rule_parser *p, struct dg_piece value);
 int rule_read_dry_run(struct rule_parser *p, struct dg_piece value);
 int rule_read_on_busy(struct rule_parser *p, struct dg_piece value);
+int rule_read_restore_on_return(struct rule_parser *p, struct dg_piece value);
 int rule_read_budget(struct rule_parser *p, struct dg_piece value);
 int rule_read_unmap_poison(struct rule_parser *p, struct dg_piece value);
 int rule_read_metadata_failure(struct rule_parser *p, struct dg_piece value);

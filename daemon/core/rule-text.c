@@ -216,6 +216,8 @@ char *dg_device_section_text(const struct dg_device_rule *rule)
 		put_time(&text, rule->budget_ms);
 		put_text(&text, "\n");
 	}
+	if (rule->restore_on_return)
+		put_text(&text, "RestoreOnReturn=yes\n");
 	put_failures(&text, rule);
 	return finish(&text);
 }

@@ -81,9 +81,6 @@ static int read_rung(struct rule_parser *p, const struct dg_word *word, struct d
 	unsigned action = DG_ACTION_LEAVE;
 	int r;
 
-	if (dg_piece_equals(name, "checkpoint"))
-		return dg_ini_error(&p->ini, word->at, &p->error,
-				    "checkpoint is not yet supported");
 	r = rule_choose(p, word->at, name, "the action", action_name, _DG_ACTION_MAX, &action);
 	if (r < 0)
 		return r;
@@ -99,6 +96,16 @@ static int read_rung(struct rule_parser *p, const struct dg_word *word, struct d
 	if (r < 0)
 		p->error.column = (unsigned)(word->at + n_name + 1 - p->ini.line_start) + 1;
 	return r;
+}
+
+/* Who has been dumped is gone, and whom CRIU cannot dump it cannot dump later. */
+static bool is_second_checkpoint(const struct dg_rung *ladder, size_t n)
+{
+	for (size_t i = 0; i + 1 < n; i++)
+		if (ladder[i].action == DG_ACTION_CHECKPOINT &&
+		    ladder[n - 1].action == DG_ACTION_CHECKPOINT)
+			return true;
+	return false;
 }
 
 int rule_read_action(struct rule_parser *p, struct dg_piece value)
@@ -121,6 +128,9 @@ int rule_read_action(struct rule_parser *p, struct dg_piece value)
 		r = read_rung(p, &word, &ladder[n++]);
 		if (r < 0)
 			return r;
+		if (is_second_checkpoint(ladder, n))
+			return dg_ini_error(&p->ini, word.at, &p->error,
+					    "checkpoint can be there once");
 	}
 	if (r < 0)
 		return r;
@@ -278,6 +288,11 @@ int rule_read_dry_run(struct rule_parser *p, struct dg_piece value)
 int rule_read_unmap_poison(struct rule_parser *p, struct dg_piece value)
 {
 	return read_bool(p, value, &p->device.unmap_poison);
+}
+
+int rule_read_restore_on_return(struct rule_parser *p, struct dg_piece value)
+{
+	return read_bool(p, value, &p->device.restore_on_return);
 }
 
 int rule_read_budget(struct rule_parser *p, struct dg_piece value)

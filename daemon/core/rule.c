@@ -89,6 +89,14 @@ void dg_device_rule_done(struct dg_device_rule *rule)
 	*rule = (struct dg_device_rule){};
 }
 
+bool dg_rule_has(const struct dg_rule *rule, enum dg_action action)
+{
+	for (size_t i = 0; i < rule->n_rungs; i++)
+		if (rule->ladder[i].action == action)
+			return true;
+	return false;
+}
+
 bool dg_rule_leaves(const struct dg_rule *rule)
 {
 	for (size_t i = 0; i < rule->n_rungs; i++)

@@ -69,6 +69,7 @@ struct dg_device_rule {
 	struct dg_match match;
 	enum dg_on_busy on_busy;
 	uint32_t budget_ms;        /* 0: what the kernel gives */
+	bool restore_on_return;    /* who was checkpointed goes on when it is back */
 	bool unmap_poison;         /* failed pages are taken away from who maps them */
 	enum dg_reaction metadata; /* to failed metadata of a file system; not exec */
 	struct dg_limit limit;
@@ -105,6 +106,9 @@ int dg_device_rule_parse(const char *path, const char *text, size_t n_text, dg_r
 
 void dg_rule_done(struct dg_rule *rule);
 void dg_device_rule_done(struct dg_device_rule *rule);
+
+/* The ladder has this action. */
+bool dg_rule_has(const struct dg_rule *rule, enum dg_action action);
 
 /* A ladder whose rungs are all leave asks nothing of anybody. */
 bool dg_rule_leaves(const struct dg_rule *rule);

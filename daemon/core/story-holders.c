@@ -121,7 +121,10 @@ int dg_story_on_acted(struct dg_story *story, event_t *event)
 	TEXT(event, "outcome", action->outcome);
 	action->status = (int)number(event, "status");
 	action->took_us = number(event, "took_us");
+	action->root_ns = dg_history_number(event, "root_ns", 10, action->root_ns);
 	r = keep(event, "unit", &action->unit);
+	if (r >= 0)
+		r = keep(event, "checkpoint", &action->checkpoint);
 	return r < 0 ? r : keep(event, "output", &action->output);
 }
 
@@ -142,6 +145,7 @@ void dg_story_holders_done(struct dg_story *story)
 		for (size_t k = 0; k < story->holders[i].n_actions; k++) {
 			free(story->holders[i].actions[k].unit);
 			free(story->holders[i].actions[k].output);
+			free(story->holders[i].actions[k].checkpoint);
 		}
 	free(story->holders);
 }

@@ -58,5 +58,6 @@ int dg_story_on_device_rule(struct dg_story *story, event_t *event)
 		if (strcmp(on_busy, dg_on_busy_name(i)) == 0)
 			story->on_busy = i;
 	story->budget_ms = (uint32_t)number(event, "budget_ms");
+	story->restore = number(event, "restore") > 0;
 	return 0;
 }

@@ -205,6 +205,7 @@ static int on_mount(struct dg_story *story, event_t *event)
 	TEXT(event, "type", mount->type);
 	TEXT(event, "result", mount->result);
 	mount->pid = (pid_t)number(event, "pid");
+	mount->dev = device(event, "dev") ?: mount->dev;
 	mount->host = mount->host || truth(event, "host");
 	mount->locked = mount->locked || truth(event, "locked");
 	return 0;

@@ -18,15 +18,16 @@
  *	job      name timeout_us                  something that may block begins
  *	step     name pid start_ns                the job runs in this process
  *	job-end  name end status took_us error
- *	mount    path type ns host locked pid result
+ *	mount    path type dev ns host locked pid result
  *	system   why                              what makes it a system device
- *	device-rule  name on_busy budget_ms       of the device, once it is chosen
+ *	device-rule  name on_busy budget_ms restore    of the device, once it is chosen
  *	rule     name path line text              of a file, before its first holder; as a file
  *	holder   pid start_ns comm uid rule exempt mapped open cwd root exe bytes
  *	         addr fs_dev permille shared_with
  *	act      pid start_ns action grace_ms rung     before it is done
  *	acted    pid start_ns action outcome rung      after; and again when it is known what
  *	         unit status took_us output            came of it
+ *	         checkpoint root_ns
  *	unit     action cgroup boot_ns         before it is done to all of a unit; after "thaw"
  *	freed    pid start_ns how                 unmapped, exited, or dg_entry_state_name()
  *	kernel   name device path                 loop, swap, nfsd: no process
@@ -151,6 +152,8 @@ struct dg_story_action {
 	int status;                  /* of exec: its exit status, or signal */
 	uint64_t took_us;            /* of exec and stop */
 	char *output;                /* bytes that exec printed, or why it failed; may be NULL */
+	char *checkpoint;            /* its ID; NULL: none was begun */
+	uint64_t root_ns;            /* when that process began of whose tree it is */
 };
 
 /* Something that was done to all of a unit. */
@@ -183,7 +186,8 @@ struct dg_story_holder {
 struct dg_story_mount {
 	char *path; /* bytes; need not be UTF-8 */
 	char type[DG_STORY_WORD];
-	uint64_t ns; /* inode of the mount namespace */
+	dg_dev_t dev; /* st_dev; 0: not known */
+	uint64_t ns;  /* inode of the mount namespace */
 	bool host, locked;
 	pid_t pid;                  /* a process in it; 0: none */
 	char result[DG_STORY_WORD]; /* ok, busy, locked…; empty: not tried */
@@ -288,6 +292,7 @@ struct dg_story {
 	char device_rule[DG_NAME_MAX]; /* empty: not chosen yet */
 	enum dg_on_busy on_busy;
 	uint32_t budget_ms; /* 0: what the kernel gives */
+	bool restore;       /* who is checkpointed is to go on when the device is back */
 	struct dg_story_rule *rules;
 	size_t n_rules;
 	struct dg_story_holder *holders;

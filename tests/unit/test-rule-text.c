@@ -44,6 +44,7 @@ static void ladders(void **state)
 	policy_is("Action=sigbus@2s term@1500ms kill@1s\n");
 	policy_is("Action=term@0s leave\nDryRun=yes\n");
 	policy_is("Action=notify@3s freeze@1s kill@1s\nSignal=34\nScope=unit\n");
+	policy_is("Action=term@2s checkpoint@10s kill@1s\n");
 	policy_is("Action=exec@5s\nExec=/bin/x\nExecTimeoutSec=5s\n");
 	policy_is("Action=exec@5s\nExec=\"/my bin/x\" \"\" \"a\"'\"b' \"it's \"'\"' \"#1\" a\\x2d "
 		  "\"!\" $x@\n"
@@ -55,8 +56,9 @@ static void write_longest(char *text, unsigned n_words, char first, char other)
 {
 	size_t left = DG_RULE_EXEC_BYTES_MAX - (n_words - 1);
 	char *to = text + sprintf(text, "[Match]\nDevice=*\n[Policy]\nAction=notify@3599999ms "
-					"notify@3599999ms notify@3599999ms notify@3599999ms "
-					"freeze@3599999ms freeze@3599999ms exec@3599999ms "
+					"checkpoint@3599999ms notify@3599999ms "
+					"notify@3599999ms freeze@3599999ms "
+					"freeze@3599999ms exec@3599999ms "
 					"kill@3599999ms\nSignal=64\nScope=unit\nDryRun=yes\n"
 					"ExecTimeoutSec=59999ms\nExec=");
 
@@ -142,10 +144,11 @@ static void matches(void **state)
 
 static void devices(void **state)
 {
-	struct dg_device_rule rule = {.on_busy = DG_ON_BUSY_KEEP, .budget_ms = 2500};
+	struct dg_device_rule rule = {
+		.on_busy = DG_ON_BUSY_KEEP, .budget_ms = 2500, .restore_on_return = true};
 	char *text = dg_device_section_text(&rule);
 
-	assert_string_equal(text, "OnBusy=keep\nBudget=2500ms\n");
+	assert_string_equal(text, "OnBusy=keep\nBudget=2500ms\nRestoreOnReturn=yes\n");
 	free(text);
 	text = dg_device_section_text(&(struct dg_device_rule){});
 	assert_string_equal(text, "OnBusy=detach\n");

@@ -170,8 +170,7 @@ static void wrong_sections_and_keys(void **state)
 	refuse("[Match]\nAction=kill\n", "2:1: Action= belongs into [Policy]\n");
 	refuse("[Policy]\nUnit=a.service\n", "2:1: Unit= belongs into [Match]\n");
 	refuse("[Policy]\nBudget=3\n", "2:1: Budget= is for *.device files\n");
-	refuse("[Policy]\nRestoreOnReturn=yes\n",
-	       "2:1: unknown key \"RestoreOnReturn\" in [Policy]\n");
+	refuse("[Policy]\nRestoreOnBoot=yes\n", "2:1: unknown key \"RestoreOnBoot\" in [Policy]\n");
 	refuse("[Policy]\nunit=a\n", "2:1: unknown key \"unit\" in [Policy]\n");
 	refuse_device("[Match]\nUser=root\n", "2:1: User= is for *.policy files\n");
 	refuse_device("[Device]\nScope=unit\n", "2:1: Scope= is for *.policy files\n");
@@ -275,7 +274,8 @@ static void wrong_ladders(void **state)
 {
 	refuse("[Policy]\nAction=termn\n",
 	       "2:8: the action \"termn\" is not known; did you mean \"term\"?\n");
-	refuse("[Policy]\nAction=checkpoint@10s kill\n", "2:8: checkpoint is not yet supported\n");
+	refuse("[Policy]\nAction=checkpoint term checkpoint kill\n",
+	       "2:24: checkpoint can be there once\n");
 	refuse("[Policy]\nAction=kill term\n", "2:13: nothing comes after kill\n");
 	refuse("[Policy]\nAction=leave term\n", "2:14: nothing comes after leave\n");
 	refuse("[Policy]\nAction=leave@3s\n", "2:13: leave takes no time\n");
@@ -307,6 +307,7 @@ static void wrong_values(void **state)
 	       "2:7: the scope \"units\" is not known; did you mean \"unit\"?\n");
 	refuse("[Policy]\nDryRun=maybe\n", "2:8: \"maybe\" is neither yes nor no\n");
 	refuse_device("[Device]\nOnBusy=leave\n", "2:8: the word \"leave\" is not known\n");
+	refuse_device("[Device]\nRestoreOnReturn=may\n", "2:17: \"may\" is neither yes nor no\n");
 	refuse_device("[Device]\nBudget=0\n", "2:8: Budget= must be from 1000 to 3600000 ms\n");
 }
 

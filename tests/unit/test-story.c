@@ -297,6 +297,33 @@ static const char of_units[] =
 	"1 5000009 unit action=dance cgroup=/e.service boot_ns=80000000\n"
 	"1 5000009 unit action=kill\n";
 
+static const char of_checkpoints[] =
+	"1 5000000 holder pid=10 start_ns=50000000 comm=app uid=0 rule=a.policy\n"
+	"1 5000001 act pid=10 start_ns=50000000 action=checkpoint grace_ms=9000 rung=0\n"
+	"1 5000002 acted pid=10 start_ns=50000000 action=checkpoint outcome=waiting rung=0 "
+	"unit=a.service checkpoint=0b1cf8cc-17-9 root_ns=40000000\n"
+	"1 5000003 acted pid=10 start_ns=50000000 action=checkpoint outcome=checkpointed-with "
+	"rung=0 took_us=7\n"
+	"1 5000004 mount path=/mnt type=ext4 dev=259:1 ns=4\n"
+	"1 5000005 mount path=/mnt ns=4 result=ok\n"
+	"1 5000006 device-rule name=1.device on_busy=keep restore=1\n";
+
+static void tells_of_checkpoints(void **state)
+{
+	const struct dg_story_action *action;
+	struct dg_story story;
+
+	assert_int_equal(dg_story_read(of_checkpoints, strlen(of_checkpoints), &story), 0);
+	action = &story.holders[0].actions[0];
+	assert_int_equal(action->action, DG_ACTION_CHECKPOINT);
+	assert_string_equal(action->outcome, "checkpointed-with");
+	assert_string_equal(action->checkpoint, "0b1cf8cc-17-9");
+	assert_int_equal(action->root_ns, 40000000);
+	assert_true(story.mounts[0].dev == DG_DEV(259, 1));
+	assert_true(story.restore);
+	dg_story_done(&story);
+}
+
 static void tells_of_units(void **state)
 {
 	const struct dg_story_action *actions;
@@ -413,6 +440,7 @@ int main(void)
 		cmocka_unit_test(tells_of_holders),
 		cmocka_unit_test(tells_of_rules),
 		cmocka_unit_test(tells_of_units),
+		cmocka_unit_test(tells_of_checkpoints),
 		cmocka_unit_test(cut_anywhere),
 		cmocka_unit_test(parts_are_bounded),
 		cmocka_unit_test(holders_are_bounded),

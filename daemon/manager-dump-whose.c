@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Whose checkpoint is to be made: the tree or the unit of a holder. */
+#include <string.h>
+
+#include "manager-dumps.h"
+
+/* It is to be checkpointed itself, as a process. */
+static bool is_eligible(struct incident *incident, const struct dg_plan_entry *entry)
+{
+	return entry->state == DG_ENTRY_CLIMBING && !entry->exited &&
+	       entry->holder.exempt == DG_EXEMPT_NONE && entry->rule &&
+	       entry->rule->scope == DG_SCOPE_PROCESS && !entry->rule->dry_run &&
+	       dg_rule_has(entry->rule, DG_ACTION_CHECKPOINT) &&
+	       manager_is_alive(incident->m, entry->holder.process);
+}
+
+/* The highest ancestor, as long as each is a holder who is to be checkpointed. */
+static size_t find_root(struct incident *incident, size_t entry)
+{
+	const struct dg_plan *plan = &incident->core.plan;
+
+	for (int i = 0; i < DG_ANCESTORS_MAX; i++) {
+		struct dg_process process;
+		pid_t parent = 0;
+		size_t k = 0;
+
+		(void)!manager_read_process(incident->m, plan->entries[entry].holder.process.pid,
+					    &process, &parent);
+		while (k < plan->n_entries && (plan->entries[k].holder.process.pid != parent ||
+					       !is_eligible(incident, &plan->entries[k])))
+			k++;
+		if (parent <= 1 || k == plan->n_entries)
+			break;
+		entry = k;
+	}
+	return entry;
+}
+
+/* Whoever ends with it must not be somebody whom nobody may end. */
+static bool is_above(struct manager *m, struct dg_process root, pid_t pid)
+{
+	for (int i = 0; i < DG_ANCESTORS_MAX && pid > 1; i++) {
+		struct dg_process process;
+
+		if (pid == root.pid)
+			return true;
+		if (manager_read_process(m, pid, &process, &pid) < 0)
+			return false;
+	}
+	return false;
+}
+
+static bool is_protected(struct incident *incident, struct dg_process root)
+{
+	struct manager *m = incident->m;
+
+	if (is_above(m, root, m->self.pid) ||
+	    is_above(m, root, incident->core.request.unbinder_pid))
+		return true;
+	for (size_t i = 0; i < m->n_protected; i++)
+		if (is_above(m, root, m->protected[i].process.pid))
+			return true;
+	return false;
+}
+
+/* Of its unit. Its main process, if it is a tree; whether it is one is for the step to say. */
+static const char *find_unit(struct incident *incident, size_t entry, struct whose *ret)
+{
+	pid_t pid = ret->root.pid, parent;
+	char group[CGROUP_PATH_MAX];
+	struct dg_process process;
+	struct dg_unit unit;
+	const char *refused;
+
+	refused = incident_find_unit(incident, entry, &unit, group);
+	if (refused)
+		return refused;
+	memcpy(ret->unit, unit.name, sizeof(unit.name));
+	if (ret->scope != DG_SCOPE_UNIT)
+		return NULL;
+	for (int i = 0; i < DG_ANCESTORS_MAX; i++) {
+		if (manager_read_process(incident->m, pid, &process, &parent) < 0)
+			return "gone";
+		ret->root = process;
+		if (!manager_is_inside(incident->m, parent, group))
+			break;
+		pid = parent;
+	}
+	return NULL;
+}
+
+const char *dump_find_whose(struct incident *incident, size_t entry, struct whose *ret)
+{
+	const struct dg_plan_entry *entries = incident->core.plan.entries;
+	const char *refused;
+
+	*ret = (struct whose){.scope = entries[entry].rule->scope};
+	if (ret->scope == DG_SCOPE_PROCESS)
+		entry = find_root(incident, entry);
+	ret->root = entries[entry].holder.process;
+	ret->uid = entries[entry].holder.uid;
+	refused = find_unit(incident, entry, ret);
+	/* A process needs no unit, nor one that may be stopped. */
+	if (refused && (ret->scope == DG_SCOPE_UNIT || strcmp(refused, "gone") == 0))
+		return refused;
+	if (ret->scope == DG_SCOPE_PROCESS && is_protected(incident, ret->root))
+		return "protected";
+	memcpy(ret->comm, entries[entry].holder.comm, sizeof(ret->comm));
+	if (ret->scope == DG_SCOPE_UNIT)
+		manager_read_comm(incident->m, ret->root.pid, ret->comm);
+	return NULL;
+}

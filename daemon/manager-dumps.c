@@ -1,0 +1,360 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Processes that are checkpointed: a tree from its highest ancestor that is to be, or
+ * a unit. Each in a step, which has it done by a unit of its own; what happens to that
+ * one or to us, the checkpoint is whole or is not there. All who are in it wait for
+ * the same dump. Who cannot be dumped gets the next rung of his ladder at once.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/grow.h"
+#include "manager-dumps.h"
+#include "names.h"
+
+/* What whoever dumps has of a grace; the rest is to hear of it. */
+#define SHARE_PERCENT 90
+#define SLACK_US 3000000ULL /* beyond it: to hear how it ended, while the ladder goes on */
+#define LEAST_US 200000ULL  /* less is not worth to be begun */
+
+static void dump_free(struct dump *dump)
+{
+	free(dump->members);
+	free(dump);
+}
+
+static void take_out(struct dump *dump)
+{
+	struct dump **at = &dump->incident->dumps;
+
+	while (*at && *at != dump)
+		at = &(*at)->next;
+	if (*at)
+		*at = dump->next;
+}
+
+static struct dump *find_dump(struct incident *incident, const char *id)
+{
+	for (struct dump *dump = incident->dumps; dump; dump = dump->next)
+		if (strcmp(dump->id, id) == 0)
+			return dump;
+	return NULL;
+}
+
+static const char *outcome_for(const struct dump *dump, const struct member *member,
+			       const char *word)
+{
+	if (strcmp(word, "ok") != 0)
+		return word;
+	return dg_process_equal(member->process, dump->whose.root) ? DG_CHECKPOINTED
+								   : DG_CHECKPOINTED_WITH;
+}
+
+/* Takes it. word: as the step says it. */
+static void finish(struct dump *dump, const char *word, uint64_t took_us, const char *text)
+{
+	struct incident *incident = dump->incident;
+
+	take_out(dump);
+	for (size_t i = 0; i < dump->n_members; i++) {
+		const struct member *member = &dump->members[i];
+		const struct deed_end end = {
+			.process = member->process,
+			.rung = member->rung,
+			.action = DG_ACTION_CHECKPOINT,
+			.outcome = outcome_for(dump, member, word),
+			.took_us = took_us,
+			.output = text,
+		};
+
+		incident_tell_end(incident, &end);
+		dg_incident_awaited(&incident->core, member->process, member->rung,
+				    dg_checkpoint_is_well(end.outcome), manager_now(incident->m));
+	}
+	dump_free(dump);
+}
+
+/* What a record may have as an outcome. */
+static bool is_word(const char *word)
+{
+	size_t n = strspn(word, "abcdefghijklmnopqrstuvwxyz-");
+
+	return n > 0 && n < DG_STORY_WORD && word[n] == '\0';
+}
+
+static void finish_step(struct dump *dump, const struct step_outcome *outcome)
+{
+	const char *cursor = outcome->output, *word = NULL, *text = NULL, *record;
+	size_t n;
+
+	record = dg_record_next(&cursor, outcome->output + outcome->n_output, &n);
+	if (record) {
+		word = dg_record_get(record, n, "RESULT");
+		text = dg_record_get(record, n, "TEXT");
+	}
+	if (word && is_word(word))
+		finish(dump, word, outcome->took_us, text ?: "");
+	else
+		finish(dump, outcome->end == STEP_TIMEOUT ? "timeout" : "failed", outcome->took_us,
+		       outcome->error);
+}
+
+static void on_step(void *userdata, const struct step_outcome *outcome)
+{
+	struct dump *dump = userdata;
+	struct incident *incident = dump->incident;
+
+	if (outcome->end == STEP_TIMEOUT || outcome->end == STEP_SIGNALED)
+		incident->m->n_lost_steps++;
+	finish_step(dump, outcome);
+	dumps_start(incident);
+	incident_carry_out(incident);
+}
+
+static int start(struct dump *dump, uint64_t left_us)
+{
+	static const char *const argv[] = {"checkpoint", NULL};
+	struct dg_record_writer w = {};
+	int r;
+
+	r = dump_write_request(dump, left_us * SHARE_PERCENT / 100, &w);
+	if (r >= 0)
+		r = step_start_with(dump->incident->m->steps, argv, w.data, w.n, left_us + SLACK_US,
+				    on_step, dump, &dump->step);
+	dg_record_writer_done(&w);
+	return r;
+}
+
+/* What has been begun is asked how it ended, whatever the time. */
+static uint64_t time_left(const struct dump *dump)
+{
+	uint64_t now_us = manager_now(dump->incident->m);
+	uint64_t left_us = dump->by_us > now_us ? dump->by_us - now_us : 0;
+
+	return dump->inherited && left_us < LEAST_US ? LEAST_US : left_us;
+}
+
+static void start_or_finish(struct dump *dump)
+{
+	uint64_t left_us = time_left(dump);
+	int r;
+
+	/* Others took it all: it has its next rung, or has it soon. */
+	if (left_us < LEAST_US) {
+		finish(dump, "timeout", 0, "");
+		return;
+	}
+	r = start(dump, left_us);
+	if (r >= 0)
+		return;
+	dump->incident->m->n_lost_steps++;
+	finish(dump, "failed", 0, strerror(-r));
+}
+
+/* In the order in which they came, so many at a time. */
+void dumps_start(struct incident *incident)
+{
+	size_t n_running = 0;
+
+	for (struct dump *dump = incident->dumps, *next; dump; dump = next) {
+		next = dump->next;
+		if (!dump->step && n_running < DG_DUMPS_MAX)
+			start_or_finish(dump);
+		n_running++;
+	}
+}
+
+/* What came of it, when it was tried before. */
+static const char *find_earlier(const struct dg_story *story, const char *id)
+{
+	for (size_t i = 0; i < story->n_holders; i++)
+		for (size_t k = 0; k < story->holders[i].n_actions; k++) {
+			const struct dg_story_action *action = &story->holders[i].actions[k];
+
+			if (action->checkpoint && strcmp(action->checkpoint, id) == 0 &&
+			    !dg_checkpoint_goes_on(action->outcome))
+				return dg_checkpoint_is_well(action->outcome) ? "gone"
+									      : action->outcome;
+		}
+	return NULL;
+}
+
+static struct dump *dump_new(struct incident *incident, const char *id, const struct whose *whose,
+			     const char *rule, uint64_t by_us)
+{
+	struct dump *dump = calloc(1, sizeof(*dump)), **at = &incident->dumps;
+
+	if (!dump)
+		return NULL;
+	dump->incident = incident;
+	dump->whose = *whose;
+	dump->by_us = by_us;
+	snprintf(dump->id, sizeof(dump->id), "%s", id);
+	snprintf(dump->rule, sizeof(dump->rule), "%s", rule);
+	while (*at)
+		at = &(*at)->next;
+	*at = dump;
+	incident->m->has_dumped = true;
+	prune_soon(incident->m);
+	return dump;
+}
+
+static int join(struct dump *dump, struct dg_process process, size_t rung)
+{
+	if (DG_GROW(dump->members, dump->n_members) < 0)
+		return -ENOMEM;
+	dump->members[dump->n_members++] = (struct member){process, rung};
+	dg_incident_await(&dump->incident->core, process);
+	return 0;
+}
+
+/* Of a holder: its rule is for its unit as a whole. */
+static bool is_for_unit(const struct dg_story *story, const struct dg_story_holder *holder)
+{
+	const struct dg_story_rule *rule = dg_story_find_rule(story, holder->rule);
+
+	return rule && strstr(rule->text, "\nScope=unit\n");
+}
+
+/* One for a unit, whatever tree of it somebody is in. */
+static void take_root_of_unit(const struct dg_story *story, struct whose *whose)
+{
+	for (size_t i = 0; i < story->n_holders; i++)
+		for (size_t k = 0; k < story->holders[i].n_actions; k++) {
+			const struct dg_story_action *action = &story->holders[i].actions[k];
+
+			if (!action->checkpoint || !action->unit ||
+			    strcmp(action->unit, whose->unit) != 0 ||
+			    !is_for_unit(story, &story->holders[i]) ||
+			    dg_checkpoint_pid(action->checkpoint, &whose->root.pid) < 0)
+				continue;
+			whose->root.start_ns = action->root_ns;
+			return;
+		}
+}
+
+/* The outcome. */
+static const char *begin(struct incident *incident, const struct dg_deed *deed,
+			 const struct whose *whose, struct act *ret)
+{
+	const struct dg_plan_entry *plan = &incident->core.plan.entries[deed->entry];
+	uint64_t by_us = manager_now(incident->m) + deed->grace_ms * UINT64_C(1000);
+	const char *earlier;
+	struct dump *dump;
+
+	dg_checkpoint_name(incident->core.request.boot_id, incident->core.request.id,
+			   whose->root.pid, ret->checkpoint);
+	ret->root_ns = whose->root.start_ns;
+	memcpy(ret->unit, whose->unit, sizeof(ret->unit));
+	dump = find_dump(incident, ret->checkpoint);
+	earlier = dump ? NULL : find_earlier(incident->story, ret->checkpoint);
+	if (earlier)
+		return earlier;
+	if (!dump)
+		dump = dump_new(incident, ret->checkpoint, whose, plan->rule->name, by_us);
+	if (!dump || join(dump, plan->holder.process, deed->rung) < 0)
+		return "failed";
+	return "waiting";
+}
+
+void dump_begin(struct incident *incident, const struct dg_deed *deed, struct act *ret)
+{
+	const struct dg_plan_entry *plan = &incident->core.plan.entries[deed->entry];
+	struct whose whose;
+
+	ret->outcome = dump_find_whose(incident, deed->entry, &whose);
+	if (!ret->outcome && whose.scope == DG_SCOPE_UNIT)
+		take_root_of_unit(incident->story, &whose);
+	if (!ret->outcome)
+		ret->outcome = begin(incident, deed, &whose, ret);
+	if (strcmp(ret->outcome, "waiting") != 0)
+		dg_incident_awaited(&incident->core, plan->holder.process, deed->rung, false,
+				    manager_now(incident->m));
+}
+
+/* Whoever makes one goes on with it, and ends in time. */
+void dumps_cancel(struct incident *incident, bool told)
+{
+	while (incident->dumps) {
+		struct dump *dump = incident->dumps;
+
+		if (dump->step)
+			step_cancel(dump->step);
+		if (told) {
+			finish(dump, "canceled", 0, "");
+			continue;
+		}
+		incident->dumps = dump->next;
+		dump_free(dump);
+	}
+}
+
+static int inherit(struct incident *incident, const struct dg_story_holder *holder,
+		   const struct dg_story_action *action)
+{
+	struct whose whose = {.root.start_ns = action->root_ns, .uid = holder->uid};
+	const struct dg_story_holder *root;
+	struct dump *dump;
+
+	if (!action->checkpoint || dg_checkpoint_pid(action->checkpoint, &whose.root.pid) < 0)
+		return -ENOENT;
+	dump = find_dump(incident, action->checkpoint);
+	if (dump)
+		return join(dump, holder->process, action->rung);
+	root = dg_story_find_holder(incident->story, whose.root) ?: holder;
+	memcpy(whose.comm, root->comm, sizeof(whose.comm));
+	if (is_for_unit(incident->story, holder))
+		whose.scope = DG_SCOPE_UNIT;
+	if (action->unit)
+		snprintf(whose.unit, sizeof(whose.unit), "%s", action->unit);
+	dump = dump_new(incident, action->checkpoint, &whose, holder->rule,
+			action->at_us + action->grace_ms * UINT64_C(1000));
+	if (!dump)
+		return -ENOMEM;
+	dump->inherited = true;
+	return join(dump, holder->process, action->rung);
+}
+
+/* The step is the same again: it finds what is under way, or done. */
+void dumps_inherit(struct incident *incident)
+{
+	struct dg_story *story = incident->story;
+
+	for (size_t i = 0; i < story->n_holders; i++)
+		for (size_t k = 0; k < story->holders[i].n_actions; k++) {
+			const struct dg_story_action *action = &story->holders[i].actions[k];
+			const struct deed_end lost = {
+				.process = story->holders[i].process,
+				.rung = action->rung,
+				.action = DG_ACTION_CHECKPOINT,
+				.outcome = "lost",
+				.output = "",
+			};
+
+			if (action->action != DG_ACTION_CHECKPOINT ||
+			    !dg_checkpoint_goes_on(action->outcome) ||
+			    inherit(incident, &story->holders[i], action) >= 0)
+				continue;
+			incident_tell_end(incident, &lost);
+			dg_incident_awaited(&incident->core, lost.process, lost.rung, false,
+					    manager_now(incident->m));
+		}
+	dumps_start(incident);
+}
+
+bool dumps_any(const struct manager *m)
+{
+	return m->has_dumped;
+}
+
+bool dumps_own(const struct manager *m, pid_t pid)
+{
+	const struct cgroup_paths paths = {.root = m->paths->cgroup, .proc = m->paths->proc};
+	char group[CGROUP_PATH_MAX];
+	struct dg_unit unit;
+
+	return cgroup_of(&paths, pid, group) >= 0 && dg_unit_of_cgroup(group, &unit) >= 0 &&
+	       dg_checkpoint_is_maker(unit.name);
+}
