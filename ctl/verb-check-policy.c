@@ -8,6 +8,7 @@
 
 #include "client.h"
 #include "json.h"
+#include "names.h"
 #include "policy-files.h"
 #include "print.h"
 #include "text.h"
@@ -87,6 +88,12 @@ static int add_warning(void *userdata, const struct dg_rule *rule, enum dg_key k
 	return 0;
 }
 
+static int add_missing(void *userdata, const struct dg_rule *rule, const char *reason)
+{
+	json_object_array_add(userdata, place_json(rule->path, rule->line, 1, reason));
+	return 0;
+}
+
 /* Names that nobody knows are no error: it may be another machine's rule. */
 static int warnings_json(struct policy_files *files, json_object **ret)
 {
@@ -96,6 +103,8 @@ static int warnings_json(struct policy_files *files, json_object **ret)
 	if (files->policy) {
 		dg_policy_resolve(files->policy, lookup, NULL);
 		r = dg_policy_foreach_name(files->policy, add_warning, list);
+		if (r >= 0)
+			r = policy_foreach_missing(files->policy, DG_CRIU, add_missing, list);
 	}
 	*ret = list;
 	return r;

@@ -64,6 +64,9 @@ int print_policy(FILE *f, const struct table_style *style, json_object *policy)
 
 	if (r == 0)
 		r = print_rules(f, style, policy, "DeviceRules", "Device");
+	for (size_t i = 0; i < json_count(policy, "Warnings") && r == 0; i++)
+		r = print_line(f, style, i == 0 ? "Warning" : "", TABLE_WARN,
+			       json_value_text(json_item(policy, "Warnings", i)));
 	if (r == 0 && style->legend)
 		fprintf(f, "%zu rule%s and %zu device rule%s, the built-in ones included.\n", n,
 			n == 1 ? "" : "s", n_devices, n_devices == 1 ? "" : "s");

@@ -122,7 +122,7 @@ static int get_policy(struct call *call, sd_bus_error *error)
 	if (r < 0)
 		return r;
 	dict_begin(&d);
-	bus_put_policy(&d, manager_policy(call_manager(call)));
+	bus_put_policy(&d, call_manager(call));
 	dict_end(&d);
 	return dict_reply(&d);
 }

@@ -51,8 +51,10 @@ static void put_device_rule(struct dict *d, const struct dg_device_rule *rule)
 	dict_end(d);
 }
 
-void bus_put_policy(struct dict *d, const struct dg_policy *policy)
+void bus_put_policy(struct dict *d, struct manager *m)
 {
+	const struct dg_policy *policy = manager_policy(m);
+	struct manager_status status;
 	const struct dg_device_rule *device_rule;
 	const struct dg_rule *rule;
 
@@ -64,4 +66,6 @@ void bus_put_policy(struct dict *d, const struct dg_policy *policy)
 	for (size_t i = 0; (device_rule = dg_policy_device_rule_at(policy, i)); i++)
 		put_device_rule(d, device_rule);
 	dict_list_end(d);
+	manager_get_status(m, &status);
+	dict_texts(d, "Warnings", status.policy_warnings, SIZE_MAX);
 }

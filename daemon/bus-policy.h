@@ -3,7 +3,7 @@
 #pragma once
 
 #include "bus-dict.h"
-#include "core/policy.h"
+#include "manager.h"
 
-/* Rules and DeviceRules, in the order in which they are asked. */
-void bus_put_policy(struct dict *d, const struct dg_policy *policy);
+/* Rules and DeviceRules, in the order in which they are asked; and what is wrong with them. */
+void bus_put_policy(struct dict *d, struct manager *m);

@@ -14,6 +14,7 @@ int main(int argc, char *argv[])
 		.cgroup = DG_CGROUP_DIR,
 		.systemd = DG_SYSTEMD_SOCKET,
 		.bus = DG_SYSTEM_BUS,
+		.criu = DG_CRIU,
 	};
 
 	return daemon_run(argc, argv, &paths);

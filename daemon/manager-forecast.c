@@ -135,6 +135,7 @@ static void tell(struct manager_forecast *f, const struct dg_holder_list *holder
 		.holders = holders,
 		.fs = f->has_fs ? &f->fs : NULL,
 		.knows_protected = f->knows_protected,
+		.no_criu = !policy_has_criu(f->m->paths->criu),
 	};
 	struct dg_forecast forecast = {};
 	const struct manager_answer what = {

@@ -67,6 +67,11 @@ static int add_warning(void *userdata, const struct dg_rule *rule, enum dg_key k
 			 key == DG_KEY_USER ? "user" : "group", pattern->text);
 }
 
+static int add_missing(void *userdata, const struct dg_rule *rule, const char *reason)
+{
+	return lines_add(userdata, "%s:%u: %s", rule->path, rule->line, reason);
+}
+
 int policy_take(struct manager *m, struct policy_files *files, struct names *names)
 {
 	struct lines warnings = {};
@@ -75,6 +80,8 @@ int policy_take(struct manager *m, struct policy_files *files, struct names *nam
 	if (names)
 		dg_policy_resolve(files->policy, names_resolve, names);
 	r = dg_policy_foreach_name(files->policy, add_warning, &warnings);
+	if (r >= 0)
+		r = policy_foreach_missing(files->policy, m->paths->criu, add_missing, &warnings);
 	if (r < 0) {
 		lines_done(&warnings);
 		return r;
@@ -109,6 +116,7 @@ int policy_begin(struct manager *m)
 		m->policy = files.policy;
 		files.policy = NULL;
 		m->reload.wanted = dg_policy_foreach_name(m->policy, has_name, NULL) > 0;
+		r = policy_foreach_missing(m->policy, m->paths->criu, add_missing, &m->warnings);
 	} else {
 		m->policy_builtin = true;
 		r = policy_error_lines(&files, &m->refused);
@@ -121,6 +129,9 @@ void policy_log_begin(struct manager *m)
 {
 	for (size_t i = 0; i < m->refused.n; i++)
 		log_message(m, LOG_ERR, DG_MESSAGE_CONFIG, "%s", m->refused.items[i]);
+	/* With the names all of them are read, and said, again. */
+	for (size_t i = 0; i < m->warnings.n && !m->reload.wanted; i++)
+		log_message(m, LOG_WARNING, DG_MESSAGE_CONFIG, "%s", m->warnings.items[i]);
 	if (m->policy_builtin)
 		log_message(m, LOG_ERR, DG_MESSAGE_CONFIG,
 			    "No rule of a file is in force; the built-in ones are");

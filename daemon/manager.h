@@ -29,6 +29,7 @@ struct manager_paths {
 	const char *cgroup;    /* DG_CGROUP_DIR */
 	const char *systemd;   /* DG_SYSTEMD_SOCKET: where the service manager is asked */
 	const char *bus;       /* DG_SYSTEM_BUS, or NULL: none */
+	const char *criu;      /* DG_CRIU: whether checkpoints can be made, for who asks before */
 	/* Of rule files, by precedence, NULL at the end; or NULL: the usual ones. */
 	const char *const *policy_dirs;
 };

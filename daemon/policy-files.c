@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "names.h"
 #include "trusted-file.h"
@@ -302,6 +303,29 @@ int policy_files_check(char *const *paths, size_t n_paths, struct policy_files *
 	for (size_t i = 0; i < n_paths && r == 0; i++)
 		r = check_path(&files, paths[i]);
 	return end(&files, r, ret);
+}
+
+bool policy_has_criu(const char *criu)
+{
+	return access(criu, X_OK) >= 0;
+}
+
+int policy_foreach_missing(const struct dg_policy *policy, const char *criu,
+			   int (*func)(void *userdata, const struct dg_rule *rule,
+				       const char *reason),
+			   void *userdata)
+{
+	const struct dg_rule *rule;
+	int r = 0;
+
+	if (policy_has_criu(criu))
+		return 0;
+	for (size_t i = 0; r >= 0 && (rule = dg_policy_rule_at(policy, i)); i++)
+		if (dg_rule_has(rule, DG_ACTION_CHECKPOINT))
+			r = func(
+				userdata, rule,
+				"checkpoint needs CRIU, which is not installed: it is passed over");
+	return r < 0 ? r : 0;
 }
 
 void policy_files_done(struct policy_files *files)

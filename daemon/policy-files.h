@@ -52,4 +52,13 @@ int policy_files_load(const char *const *dirs, struct policy_files *ret);
 /* These files, in this order, whoever owns them: they are only looked at. Only -ENOMEM fails. */
 int policy_files_check(char *const *paths, size_t n_paths, struct policy_files *ret);
 
+/* Whether checkpoints can be made, by CRIU's program. */
+bool policy_has_criu(const char *criu);
+
+/* Each rule that asks for what there is not, and what; no error: it may be installed later. */
+int policy_foreach_missing(const struct dg_policy *policy, const char *criu,
+			   int (*func)(void *userdata, const struct dg_rule *rule,
+				       const char *reason),
+			   void *userdata);
+
 void policy_files_done(struct policy_files *files);

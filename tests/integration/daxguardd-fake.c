@@ -54,6 +54,7 @@ int main(int argc, char *argv[])
 		.cgroup = getenv("DAXGUARD_TEST_CGROUP") ?: below(dir, "cgroup"),
 		.systemd = getenv("DAXGUARD_TEST_SYSTEMD") ?: "unix:path=/nowhere",
 		.bus = getenv("DAXGUARD_TEST_BUS"),
+		.criu = below(dir, "criu"),
 		.policy_dirs = policy_dirs,
 	};
 	return daemon_run(argc, argv, &paths);

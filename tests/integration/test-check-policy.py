@@ -3,6 +3,7 @@
 """daxguardctl check-policy, as it is called. Argument: daxguardctl."""
 
 import json
+import os
 import pathlib
 import subprocess
 import sys
@@ -45,6 +46,12 @@ class CheckPolicyTest(unittest.TestCase):
             f'{wrong}:2:1: unknown key "Untis" in [Match]; did you mean "Unit"?',
             f"{wrong}:4:13: not a unit of time: ms, s or min",
         ])
+
+    @unittest.skipIf(os.access("/usr/sbin/criu", os.X_OK), "CRIU is installed")
+    def test_what_is_not_installed(self):
+        path = self.put("a.policy", GOOD.replace("term@5s", "checkpoint@5s"))
+        self.assertEqual(self.check("--no-legend", [path]),
+                         f"{path}:5:1: warning: checkpoint needs CRIU, which is not installed: it is passed over\n")
 
     def test_what_is_no_rule_file(self):
         for text in (b"\0" * 100, b"\x7fELF\2\1\1\0", b"x" * (1 << 20), b"[Match]\n" + b"\xff" * 70000):
