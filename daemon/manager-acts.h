@@ -47,7 +47,8 @@ struct deed_end {
 	const char *outcome;
 	int status; /* of a program */
 	uint64_t took_us;
-	const char *output; /* "" for none */
+	const char *output;     /* "" for none */
+	const char *checkpoint; /* another one than was begun; NULL: none */
 };
 void incident_tell_end(struct incident *incident, const struct deed_end *end);
 

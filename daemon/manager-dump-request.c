@@ -93,17 +93,31 @@ static int put_mounts(struct dg_record_writer *w, const struct incident *inciden
 	return r;
 }
 
+/* Whoever has one of them in his tree is not dumped. */
+static void put_protected(struct dg_record_writer *w, const struct incident *incident)
+{
+	const struct manager *m = incident->m;
+
+	dg_record_field_u64(w, "PROTECTED", (uint64_t)m->self.pid);
+	if (incident->core.request.unbinder_pid > 0)
+		dg_record_field_u64(w, "PROTECTED", (uint64_t)incident->core.request.unbinder_pid);
+	for (size_t i = 0; i < m->n_protected; i++)
+		dg_record_field_u64(w, "PROTECTED", (uint64_t)m->protected[i].process.pid);
+}
+
 int dump_write_request(const struct dump *dump, uint64_t timeout_us, struct dg_record_writer *w)
 {
 	const struct incident *incident = dump->incident;
 	const struct manager *m = incident->m;
 	const struct whose *whose = &dump->whose;
-	char dir[PATH_MAX];
+	char dir[PATH_MAX], run[PATH_MAX];
 	int r;
 
 	snprintf(dir, sizeof(dir), "%s/" DG_CHECKPOINTS_NAME, m->paths->state_dir);
+	snprintf(run, sizeof(run), "%s/" DG_CHECKPOINTS_NAME, m->paths->run_dir);
 	dg_record_field(w, "ID", dump->id);
 	dg_record_field(w, "DIR", dir);
+	dg_record_field(w, "RUN", run);
 	dg_record_field_u64(w, "PID", (uint64_t)whose->root.pid);
 	dg_record_field_u64(w, "START_NS", whose->root.start_ns);
 	dg_record_field(w, "COMM", whose->comm);
@@ -120,6 +134,7 @@ int dump_write_request(const struct dump *dump, uint64_t timeout_us, struct dg_r
 	dg_record_field_u64(w, "KEEP_FREE", m->config.settings.checkpoint_keep_free);
 	dg_record_field(w, "ADDRESS", m->paths->systemd);
 	put_guarded(w, incident);
+	put_protected(w, incident);
 	for (size_t i = 0; i < dump->n_members; i++)
 		dg_record_field_u64(w, "HOLDER", (uint64_t)dump->members[i].process.pid);
 	r = dg_record_end(w);

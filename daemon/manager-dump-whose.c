@@ -36,33 +36,6 @@ static size_t find_root(struct incident *incident, size_t entry)
 	return entry;
 }
 
-/* Whoever ends with it must not be somebody whom nobody may end. */
-static bool is_above(struct manager *m, struct dg_process root, pid_t pid)
-{
-	for (int i = 0; i < DG_ANCESTORS_MAX && pid > 1; i++) {
-		struct dg_process process;
-
-		if (pid == root.pid)
-			return true;
-		if (manager_read_process(m, pid, &process, &pid) < 0)
-			return false;
-	}
-	return false;
-}
-
-static bool is_protected(struct incident *incident, struct dg_process root)
-{
-	struct manager *m = incident->m;
-
-	if (is_above(m, root, m->self.pid) ||
-	    is_above(m, root, incident->core.request.unbinder_pid))
-		return true;
-	for (size_t i = 0; i < m->n_protected; i++)
-		if (is_above(m, root, m->protected[i].process.pid))
-			return true;
-	return false;
-}
-
 /* Of its unit. Its main process, if it is a tree; whether it is one is for the step to say. */
 static const char *find_unit(struct incident *incident, size_t entry, struct whose *ret)
 {
@@ -103,8 +76,6 @@ const char *dump_find_whose(struct incident *incident, size_t entry, struct whos
 	/* A process needs no unit, nor one that may be stopped. */
 	if (refused && (ret->scope == DG_SCOPE_UNIT || strcmp(refused, "gone") == 0))
 		return refused;
-	if (ret->scope == DG_SCOPE_PROCESS && is_protected(incident, ret->root))
-		return "protected";
 	memcpy(ret->comm, entries[entry].holder.comm, sizeof(ret->comm));
 	if (ret->scope == DG_SCOPE_UNIT)
 		manager_read_comm(incident->m, ret->root.pid, ret->comm);

@@ -17,6 +17,7 @@
 /* What whoever dumps has of a grace; the rest is to hear of it. */
 #define SHARE_PERCENT 90
 #define SLACK_US 3000000ULL /* beyond it: to hear how it ended, while the ladder goes on */
+#define GONE_US 20000000ULL /* beyond it: who makes it has ended, or was killed */
 #define LEAST_US 200000ULL  /* less is not worth to be begun */
 
 static void dump_free(struct dump *dump)
@@ -43,17 +44,26 @@ static struct dump *find_dump(struct incident *incident, const char *id)
 	return NULL;
 }
 
+/* How one has ended, as the step says it. */
+struct result {
+	const char *word, *text;
+	const char *of; /* that has them, of "with" */
+	uint64_t took_us;
+};
+
 static const char *outcome_for(const struct dump *dump, const struct member *member,
 			       const char *word)
 {
+	if (strcmp(word, "with") == 0)
+		return DG_CHECKPOINTED_WITH;
 	if (strcmp(word, "ok") != 0)
 		return word;
 	return dg_process_equal(member->process, dump->whose.root) ? DG_CHECKPOINTED
 								   : DG_CHECKPOINTED_WITH;
 }
 
-/* Takes it. word: as the step says it. */
-static void finish(struct dump *dump, const char *word, uint64_t took_us, const char *text)
+/* Takes it. */
+static void finish(struct dump *dump, const struct result *result)
 {
 	struct incident *incident = dump->incident;
 
@@ -64,9 +74,10 @@ static void finish(struct dump *dump, const char *word, uint64_t took_us, const 
 			.process = member->process,
 			.rung = member->rung,
 			.action = DG_ACTION_CHECKPOINT,
-			.outcome = outcome_for(dump, member, word),
-			.took_us = took_us,
-			.output = text,
+			.outcome = outcome_for(dump, member, result->word),
+			.took_us = result->took_us,
+			.output = result->text ?: "",
+			.checkpoint = result->of,
 		};
 
 		incident_tell_end(incident, &end);
@@ -86,19 +97,21 @@ static bool is_word(const char *word)
 
 static void finish_step(struct dump *dump, const struct step_outcome *outcome)
 {
-	const char *cursor = outcome->output, *word = NULL, *text = NULL, *record;
+	struct result result = {.took_us = outcome->took_us};
+	const char *cursor = outcome->output, *record;
 	size_t n;
 
 	record = dg_record_next(&cursor, outcome->output + outcome->n_output, &n);
 	if (record) {
-		word = dg_record_get(record, n, "RESULT");
-		text = dg_record_get(record, n, "TEXT");
+		result.word = dg_record_get(record, n, "RESULT");
+		result.text = dg_record_get(record, n, "TEXT");
+		result.of = dg_record_get(record, n, "OF");
 	}
-	if (word && is_word(word))
-		finish(dump, word, outcome->took_us, text ?: "");
-	else
-		finish(dump, outcome->end == STEP_TIMEOUT ? "timeout" : "failed", outcome->took_us,
-		       outcome->error);
+	if (!result.word || !is_word(result.word)) {
+		result.word = outcome->end == STEP_TIMEOUT ? "timeout" : "failed";
+		result.text = outcome->error;
+	}
+	finish(dump, &result);
 }
 
 static void on_step(void *userdata, const struct step_outcome *outcome)
@@ -136,21 +149,23 @@ static uint64_t time_left(const struct dump *dump)
 	return dump->inherited && left_us < LEAST_US ? LEAST_US : left_us;
 }
 
-static void start_or_finish(struct dump *dump)
+/* False: it has not, and is over. */
+static bool start_or_finish(struct dump *dump)
 {
 	uint64_t left_us = time_left(dump);
 	int r;
 
 	/* Others took it all: it has its next rung, or has it soon. */
 	if (left_us < LEAST_US) {
-		finish(dump, "timeout", 0, "");
-		return;
+		finish(dump, &(struct result){.word = "timeout"});
+		return false;
 	}
 	r = start(dump, left_us);
 	if (r >= 0)
-		return;
+		return true;
 	dump->incident->m->n_lost_steps++;
-	finish(dump, "failed", 0, strerror(-r));
+	finish(dump, &(struct result){.word = "failed", .text = strerror(-r)});
+	return false;
 }
 
 /* In the order in which they came, so many at a time. */
@@ -160,9 +175,8 @@ void dumps_start(struct incident *incident)
 
 	for (struct dump *dump = incident->dumps, *next; dump; dump = next) {
 		next = dump->next;
-		if (!dump->step && n_running < DG_DUMPS_MAX)
-			start_or_finish(dump);
-		n_running++;
+		if (dump->step || (n_running < DG_DUMPS_MAX && start_or_finish(dump)))
+			n_running++;
 	}
 }
 
@@ -196,7 +210,8 @@ static struct dump *dump_new(struct incident *incident, const char *id, const st
 	while (*at)
 		at = &(*at)->next;
 	*at = dump;
-	incident->m->has_dumped = true;
+	if (by_us + GONE_US > incident->m->dumps_by_us)
+		incident->m->dumps_by_us = by_us + GONE_US;
 	prune_soon(incident->m);
 	return dump;
 }
@@ -283,7 +298,7 @@ void dumps_cancel(struct incident *incident, bool told)
 		if (dump->step)
 			step_cancel(dump->step);
 		if (told) {
-			finish(dump, "canceled", 0, "");
+			finish(dump, &(struct result){.word = "canceled"});
 			continue;
 		}
 		incident->dumps = dump->next;
@@ -346,7 +361,7 @@ void dumps_inherit(struct incident *incident)
 
 bool dumps_any(const struct manager *m)
 {
-	return m->has_dumped;
+	return manager_now(m) < m->dumps_by_us;
 }
 
 bool dumps_own(const struct manager *m, pid_t pid)

@@ -60,6 +60,8 @@ void incident_tell_end(struct incident *incident, const struct deed_end *end)
 	entry_number(&entry, "status", end->status > 0 ? (uint64_t)end->status : 0);
 	entry_number(&entry, "took_us", end->took_us);
 	entry_text(&entry, "output", output);
+	if (end->checkpoint)
+		entry_text(&entry, "checkpoint", end->checkpoint);
 	incident_write(incident, &entry);
 
 	told = dg_story_find_holder(incident->story, end->process);

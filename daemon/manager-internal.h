@@ -125,7 +125,7 @@ struct manager {
 		sd_event_source *timer;
 		struct step *step;
 	} prune;
-	bool has_dumped;        /* processes, or gone on with it; what does it is ours */
+	uint64_t dumps_by_us;   /* until then whoever makes checkpoints is ours */
 	uint64_t refused_id;    /* the last hold that there was no room for */
 	struct dg_story **kept; /* over, by ascending id */
 	size_t n_kept;

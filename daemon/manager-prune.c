@@ -43,7 +43,7 @@ static int start(struct manager *m)
 {
 	const struct dg_settings *settings = &m->config.settings;
 	char dir[PATH_MAX], bytes[24], age[24];
-	const char *const argv[] = {"checkpoints", dir, "prune", bytes, age, NULL};
+	const char *const argv[] = {"forget", dir, bytes, age, NULL};
 
 	snprintf(dir, sizeof(dir), "%s/" DG_CHECKPOINTS_NAME, m->paths->state_dir);
 	snprintf(bytes, sizeof(bytes), "%" PRIu64, settings->checkpoint_max_bytes);

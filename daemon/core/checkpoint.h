@@ -9,7 +9,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#define DG_CHECKPOINT_ID_MAX 48 /* "01234567-18446744073709551615-2147483647" and its NUL */
+#define DG_CHECKPOINT_ID_MAX 48 /* with its NUL */
 
 /* Of the tree below this process, in the incident of this boot. */
 void dg_checkpoint_name(const char *boot_id, uint64_t incident, pid_t pid,

@@ -89,6 +89,7 @@ class CheckpointTest(CheckpointCase):
         self.assertEqual((told["ID"], told["PID"], told["HOLDER"]), (name, str(holder.pid), str(holder.pid)))
         self.assertEqual((told["SCOPE"], told["INCIDENT"], told["RULE"]), ("process", "7", "50-test.policy"))
         self.assertEqual((told["DIR"], told["RESTORE"]), (self.path("state/checkpoints"), "1"))
+        self.assertEqual(told["RUN"], self.path("run/checkpoints"))
         self.assertEqual((told["UID"], told["COMM"]), (str(os.getuid()), "python3"))
         self.assertEqual((told["MAX_BYTES"], told["KEEP_FREE"]), (str(4 << 30), str(256 << 20)))
         self.assertLess(int(told["TIMEOUT_MSEC"]), 9000)
@@ -130,6 +131,21 @@ class CheckpointTest(CheckpointCase):
         self.ended()
         self.assertEqual(self.outcome("checkpoint"), "failed")
 
+    def test_one_that_was_in_another(self):
+        self.ladder("Action=checkpoint@9s term@9s kill")
+        # By then it is gone.
+        self.write("fake-checkpoint", "#!/bin/sh\nkill -9 $(tr '\\0' '\\n' | sed -n s/^HOLDER=//p)\n"
+                   "printf 'RESULT=with\\0OF=0b1cf8cc-7-9\\0\\0'\n", 0o755)
+        holder = self.holder()
+        self.start()
+        self.module.hold()
+        self.assertEqual(self.module.wait(), "ACKED")
+        self.ended()
+        self.assertEqual(self.outcome("checkpoint"), "checkpointed-with")
+        self.assertEqual(self.end_of(holder), "checkpointed")
+        told = self.ctl("Incident", "show", "7")["Holders"][0]["Actions"][0]
+        self.assertEqual(told["Checkpoint"], "0b1cf8cc-7-9")
+
     def test_a_step_that_dies(self):
         self.ladder("Action=checkpoint@9s kill")
         self.write("fake-checkpoint", "#!/bin/sh\nkill -9 $$\n", 0o755)
@@ -166,7 +182,9 @@ class CheckpointTest(CheckpointCase):
         self.assertIsNone(parent.poll())
 
     def test_who_removes_the_device_is_not_dumped(self):
+        # Whose trees he is in is for the step to see.
         self.ladder("Action=checkpoint@9s term@9s kill")
+        self.result("protected")
         holder = self.holder(EXIT_ON_TERM, after="""child = os.fork()
 if child == 0:
     m.close()
@@ -182,7 +200,7 @@ open({!r}, "w").write(str(child))
         self.assertEqual(holder.wait(5), 0)
         self.ended()
         self.assertEqual(self.outcome("checkpoint", holder.pid), "protected")
-        self.assertEqual(self.requests(), [])
+        self.assertIn(f"PROTECTED={unbinder}", self.request(self.id_of(holder))[0])
 
     def test_many_at_a_time(self):
         self.ladder("Action=checkpoint@12s kill")
@@ -193,6 +211,17 @@ open({!r}, "w").write(str(child))
         self.ended()
         self.assertEqual(sorted(self.requests()), sorted(self.id_of(h) for h in holders))
         self.assertEqual({self.end_of(h) for h in holders}, {"checkpointed"})
+
+    def test_many_that_cannot_be_made(self):
+        self.ladder("Action=checkpoint@12s term@9s kill")
+        self.result("no-criu")
+        holders = [self.holder(EXIT_ON_TERM) for _ in range(20)]
+        self.start()
+        self.module.hold()
+        self.assertEqual(self.module.wait(), "ACKED")
+        self.ended()
+        self.assertEqual({h.wait(5) for h in holders}, {0})
+        self.assertEqual({self.outcome("checkpoint", h.pid) for h in holders}, {"no-criu"})
 
     def test_one_that_does_not_end(self):
         self.ladder("Action=checkpoint@300ms term@9s kill")
@@ -238,7 +267,7 @@ open({!r}, "w").write(str(child))
 
     def test_old_ones_are_removed(self):
         self.write("daxguardd.conf", "[Daemon]\nCheckpointMaxBytes=1M\nCheckpointMaxAgeSec=7\n", 0o644)
-        self.write("fake-checkpoints", f"#!/bin/sh\necho \"$@\" >> {self.dir}/pruned\n"
+        self.write("fake-forget", f"#!/bin/sh\necho \"$@\" >> {self.dir}/pruned\n"
                    "printf 'REMOVED=0b1cf8cc-1-2\\0\\0'\n", 0o755)
 
         def pruned():
@@ -249,7 +278,7 @@ open({!r}, "w").write(str(child))
         self.ladder("Action=checkpoint@9s kill")
         self.holder()
         self.start()
-        eventually(lambda: pruned() == [f"checkpoints {self.path('state/checkpoints')} prune 1048576 7"])
+        eventually(lambda: pruned() == [f"forget {self.path('state/checkpoints')} 1048576 7"])
         eventually(lambda: any("0b1cf8cc-1-2 was removed" in text for text in self.journal.texts()))
         self.module.hold()
         self.assertEqual(self.module.wait(), "ACKED")

@@ -155,8 +155,9 @@ static void notify_is_for_those_who_wait_for_it(void **state)
 
 static void who_is_to_answer_is_thawed(void **state)
 {
-	static const enum dg_action thaw[] = {DG_ACTION_NOTIFY, DG_ACTION_SIGBUS, DG_ACTION_STOP,
-					      DG_ACTION_TERM, DG_ACTION_KILL};
+	static const enum dg_action thaw[] = {DG_ACTION_NOTIFY, DG_ACTION_SIGBUS,
+					      DG_ACTION_STOP,   DG_ACTION_CHECKPOINT,
+					      DG_ACTION_TERM,   DG_ACTION_KILL};
 	uint32_t want = 0, have = 0;
 
 	for (size_t i = 0; i < sizeof(thaw) / sizeof(*thaw); i++)
