@@ -48,7 +48,8 @@ static int start(struct manager *m)
 	snprintf(dir, sizeof(dir), "%s/" DG_CHECKPOINTS_NAME, m->paths->state_dir);
 	snprintf(bytes, sizeof(bytes), "%" PRIu64, settings->checkpoint_max_bytes);
 	snprintf(age, sizeof(age), "%" PRIu64, settings->checkpoint_max_age_us / USEC_PER_SEC);
-	return step_start(m->steps, argv, STEP_US, on_step, m, &m->prune.step);
+	/* With an input, though it is nothing: those that are ready are for a removal. */
+	return step_start_with(m->steps, argv, "", 0, STEP_US, on_step, m, &m->prune.step);
 }
 
 static void set_timer(struct manager *m, uint64_t at_us)
