@@ -24,7 +24,8 @@
 #define PROGRAM "daxguard-checkpoint"
 #define STOP_US 10000000U    /* for the unit, when its time is over, to put things right */
 #define GIVE_UP_US 20000000U /* then nobody will say anything any more */
-#define LOOK_MS 500          /* whether the unit is still there */
+#define GAP_MS 20
+#define LOOK_MS 500 /* whether the unit is still there */
 
 struct asked {
 	struct step *step;
@@ -162,15 +163,20 @@ static bool has_result(const struct asked *asked)
 	return faccessat(asked->dir_fd, name, F_OK, 0) == 0;
 }
 
-/* Under a lock: two steps for the same find each other. */
+/* -EAGAIN: one is about to go, of which everything is said. */
 static int start_or_join(struct asked *asked, char **error)
 {
 	char unit[CHECKPOINT_NAME_MAX], name[CHECKPOINT_NAME_MAX];
+	bool there, said;
 	int r;
 
 	checkpoint_unit(asked->run, &asked->id, unit);
+	there = unit_is_there(asked);
+	said = has_result(asked);
 	/* A dump is asked for once; to restore can be tried again. */
-	if ((asked->run == CHECKPOINT_DUMP && has_result(asked)) || unit_is_there(asked)) {
+	if (asked->run == CHECKPOINT_RESTORE && there && said)
+		return -EAGAIN;
+	if (there || (asked->run == CHECKPOINT_DUMP && said)) {
 		asked->joined = true;
 		return 0;
 	}
@@ -275,6 +281,24 @@ static int say_result(struct asked *asked)
 	return r;
 }
 
+/* Under a lock: two steps for the same find each other. */
+static int start_in_turn(struct asked *asked, char **error)
+{
+	int r;
+
+	for (;;) {
+		if (flock(asked->dir_fd, LOCK_EX) < 0)
+			return -errno;
+		r = start_or_join(asked, error);
+		(void)flock(asked->dir_fd, LOCK_UN);
+		if (r != -EAGAIN)
+			return r;
+		if (checkpoint_now_us() > asked->deadline_us)
+			return -ETIME;
+		(void)poll(NULL, 0, GAP_MS);
+	}
+}
+
 static int ask(struct asked *asked)
 {
 	char *error = NULL;
@@ -283,15 +307,11 @@ static int ask(struct asked *asked)
 	r = open_dir(asked);
 	if (r >= 0)
 		r = service_manager_open(asked->address, &asked->manager, &error);
-	if (r >= 0 && flock(asked->dir_fd, LOCK_EX) < 0)
-		r = -errno;
 	if (r >= 0)
-		r = start_or_join(asked, &error);
+		r = start_in_turn(asked, &error);
 	if (r < 0)
 		fprintf(stderr, "%s\n", error ?: strerror(-r));
 	free(error);
-	if (asked->dir_fd >= 0)
-		(void)flock(asked->dir_fd, LOCK_UN);
 	return r;
 }
 

@@ -16,6 +16,11 @@ from checkpointcase import CheckpointCase, eventually, start_ns, state
 from stepcase import main
 
 
+def read(path):
+    with open(path, encoding="ascii") as file:
+        return file.read()
+
+
 class DumpTest(CheckpointCase):
     def test_it_is_kept_and_gone(self):
         holder = self.holder()
@@ -117,8 +122,8 @@ class DumpTest(CheckpointCase):
         for more, why in ((("KEEP_FREE", 1 << 62), "space: "), (("MAX_BYTES", 1), "space: ")):
             result = self.dump(holder.pid, more, word="too-big")
             self.assertTrue(result["TEXT"].startswith(why), result)
-            os.unlink(f"{self.run_dir}/{self.id(holder.pid)}.result")
             eventually(lambda: not [n for n in os.listdir(self.run_dir) if n.endswith("request")])
+            os.unlink(f"{self.run_dir}/{self.id(holder.pid)}.result")
         with open(self.store + "/throughput", "w", encoding="ascii") as file:
             file.write("1000\n")
         result = self.dump(holder.pid, word="too-big")
@@ -232,26 +237,29 @@ class UnitTest(CheckpointCase):
         self.runs(other)
         self.assertEqual(state(main_process.pid), "S")
 
-    def cgroup(self, *processes):
-        # Whatever is there for others: the mount namespace is ours.
-        self.mount("-t", "cgroup2", "none", "/sys/fs/cgroup")
-        self.addCleanup(subprocess.run, ["umount", "/sys/fs/cgroup"], check=False)
-        path = f"/sys/fs/cgroup/daxguardtest{os.getpid()}{os.path.basename(self.dir)}"
+    def group(self, path, processes):
         os.mkdir(path)
 
         def clean():
             self.end()
-            eventually(lambda: not open(path + "/cgroup.procs", encoding="ascii").read())
+            eventually(lambda: not read(path + "/cgroup.procs"))
             os.rmdir(path)
         self.addCleanup(clean)
         for process in processes:
             with open(path + "/cgroup.procs", "w", encoding="ascii") as file:
                 file.write(str(process.pid))
-        # As /proc shows it here.
-        with open(f"/proc/{processes[0].pid}/cgroup", encoding="ascii") as file:
-            shown = [line.strip()[3:] for line in file if line.startswith("0::")][0]
-        self.assertEqual("/sys/fs/cgroup" + shown, path)
-        return shown
+
+    def cgroup(self, *processes):
+        """Whatever the machine has: the mount namespace is ours. As /proc shows it."""
+        name = f"daxguardtest{os.path.basename(self.dir)}"
+        if "name=systemd" in read("/proc/self/cgroup"):
+            self.mount("-t", "cgroup", "-o", "none,name=systemd", "none", self.mkdir("cgroup"))
+            self.group(os.path.join(self.dir, "cgroup", name), processes)
+        self.mount("-t", "cgroup2", "none", "/sys/fs/cgroup")
+        self.addCleanup(subprocess.run, ["umount", "/sys/fs/cgroup"], check=False)
+        self.group("/sys/fs/cgroup/" + name, processes)
+        self.assertIn(f"0::/{name}\n", read(f"/proc/{processes[0].pid}/cgroup"))
+        return "/" + name
 
     def test_nobody_runs_on_beside_his_dump(self):
         late = os.path.join(self.dir, "late")
@@ -262,8 +270,7 @@ class UnitTest(CheckpointCase):
         self.dump(holder.pid, ("UNIT", "app.service"), scope="unit")
         self.assertEqual(holder.wait(5), -9)
         self.assertFalse(os.path.exists(late))
-        with open(f"/sys/fs/cgroup{group}/cgroup.freeze", encoding="ascii") as file:
-            self.assertEqual(file.read(), "0\n")
+        self.assertEqual(read(f"/sys/fs/cgroup{group}/cgroup.freeze"), "0\n")
 
     def test_a_stranger_in_the_unit(self):
         holder, other = self.holder(), self.holder()
