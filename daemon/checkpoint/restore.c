@@ -153,7 +153,8 @@ void restore_run(struct request *request, struct result *result)
 		result->pids = pids_of(&restore.manifest);
 	}
 	/* Said first: who is restored and not known of is worse than a checkpoint too many. */
-	(void)result_write(result, request);
+	if (result_write(result, request) < 0)
+		r = -EIO;
 	if (r >= 0)
 		(void)store_remove(restore.store_fd, &request->id, false);
 	service_manager_free(restore.manager);
