@@ -283,6 +283,13 @@ static int call_new(struct bus_link *link, sd_bus_message *m, call_func func, st
 	return 0;
 }
 
+void bus_make_printable(char *text)
+{
+	for (; *text; text++)
+		if (*text < ' ' || *text > '~')
+			*text = '?';
+}
+
 int bus_read_options(sd_bus_message *m, bus_option_func func, void *userdata, sd_bus_error *error)
 {
 	const char *key;

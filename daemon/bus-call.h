@@ -59,6 +59,9 @@ typedef int (*bus_option_func)(sd_bus_message *m, const char *key, void *userdat
 			       sd_bus_error *error);
 int bus_read_options(sd_bus_message *m, bus_option_func func, void *userdata, sd_bus_error *error);
 
+/* Of what stands in a file, which may be anything: an error's text is a string. */
+void bus_make_printable(char *text);
+
 /* All that the handler of a method does; func is called when it is known who asks. */
 int call_start(struct bus_link *link, sd_bus_message *m, call_func func, sd_bus_error *error);
 

@@ -3,10 +3,8 @@
 
 #include <errno.h>
 #include <inttypes.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 
+#include "bus-checkpoint.h"
 #include "bus-device.h"
 #include "bus-dict.h"
 #include "bus-failed.h"
@@ -14,6 +12,7 @@
 #include "bus-forecast.h"
 #include "bus-incident.h"
 #include "bus-policy.h"
+#include "bus-reload.h"
 #include "bus-remove.h"
 #include "names.h"
 
@@ -245,88 +244,6 @@ static int list_holders(struct call *call, sd_bus_error *error)
 	return call_wait(call, cancel_holders, query);
 }
 
-/* Of what stands in a file, which may be anything: an error's text is a string. */
-static void make_printable(char *text)
-{
-	for (; *text; text++)
-		if (*text < ' ' || *text > '~')
-			*text = '?';
-}
-
-/* All that is wrong, a line each; NULL: no memory. */
-static char *join_errors(const char *const *errors)
-{
-	char *text = NULL, *line;
-	size_t n_text;
-	FILE *f = open_memstream(&text, &n_text);
-
-	if (!f)
-		return NULL;
-	for (; *errors; errors++) {
-		line = strdup(*errors);
-		if (line) {
-			make_printable(line);
-			fprintf(f, "%s%s", ftell(f) > 0 ? "\n" : "", line);
-		}
-		free(line);
-	}
-	return fclose(f) == 0 ? text : NULL;
-}
-
-static int refuse_reload(sd_bus_error *error, int r)
-{
-	if (r == -EBUSY)
-		return sd_bus_error_set(error, DG_BUS_ERROR_BUSY,
-					"a removal is under way; try again when it is over");
-	return r;
-}
-
-static int answer_reload(struct call *call, int result, const char *const *errors,
-			 sd_bus_error *error)
-{
-	char *text;
-
-	if (result == 0)
-		return sd_bus_reply_method_return(call_message(call), NULL);
-	if (result != -EINVAL)
-		return refuse_reload(error, result);
-	text = join_errors(errors);
-	sd_bus_error_set(error, DG_BUS_ERROR_CONFIG, text ?: "there are errors");
-	free(text);
-	return -EINVAL;
-}
-
-static void on_reload(void *userdata, int result, const char *const *errors)
-{
-	sd_bus_error error = SD_BUS_ERROR_NULL;
-	int r = answer_reload(userdata, result, errors, &error);
-
-	call_finish(userdata, r, &error);
-	sd_bus_error_free(&error);
-}
-
-static void cancel_reload(void *pending)
-{
-	manager_reload_cancel(pending);
-}
-
-static int reload(struct call *call, sd_bus_error *error)
-{
-	struct manager_reload *pending;
-	int r = call_may_wait(call);
-
-	if (r < 0)
-		return sd_bus_error_set(error, DG_BUS_ERROR_BUSY,
-					"too many ask at once; try again");
-	r = manager_reload(call_manager(call), on_reload, call, &pending);
-	return r < 0 ? refuse_reload(error, r) : call_wait(call, cancel_reload, pending);
-}
-
-static int may_reload(struct call *call, sd_bus_error *error)
-{
-	return call_authorize(call, DG_ACTION_RELOAD, reload, error);
-}
-
 #define HANDLER(func)                                                                              \
 	static int method_##func(sd_bus_message *m, void *userdata, sd_bus_error *error)           \
 	{                                                                                          \
@@ -338,10 +255,14 @@ HANDLER(list_holders)
 HANDLER(list_incidents)
 HANDLER(get_incident)
 HANDLER(get_policy)
-HANDLER(may_reload)
 HANDLER(bus_simulate)
 HANDLER(bus_query_policy)
 HANDLER(bus_list_failures)
+HANDLER(bus_list_checkpoints)
+HANDLER(bus_restore)
+HANDLER(bus_delete_checkpoint)
+HANDLER(bus_prune_checkpoints)
+HANDLER(bus_reload)
 HANDLER(bus_remove)
 
 /*
@@ -373,13 +294,23 @@ static const sd_bus_vtable vtable[] = {
 				ANYBODY),
 	SD_BUS_METHOD_WITH_ARGS("Remove", SD_BUS_ARGS("s", device, "a{sv}", options),
 				SD_BUS_RESULT("t", id), method_bus_remove, ANYBODY),
-	SD_BUS_METHOD_WITH_ARGS("Reload", SD_BUS_NO_ARGS, SD_BUS_NO_RESULT, method_may_reload,
+	SD_BUS_METHOD_WITH_ARGS("ListCheckpoints", SD_BUS_ARGS("a{sv}", options),
+				SD_BUS_RESULT("aa{sv}", checkpoints), method_bus_list_checkpoints,
+				ANYBODY),
+	SD_BUS_METHOD_WITH_ARGS("Restore", SD_BUS_ARGS("s", id, "a{sv}", options),
+				SD_BUS_RESULT("au", pids), method_bus_restore, ANYBODY),
+	SD_BUS_METHOD_WITH_ARGS("DeleteCheckpoint", SD_BUS_ARGS("s", id), SD_BUS_NO_RESULT,
+				method_bus_delete_checkpoint, ANYBODY),
+	SD_BUS_METHOD_WITH_ARGS("PruneCheckpoints", SD_BUS_NO_ARGS, SD_BUS_RESULT("as", ids),
+				method_bus_prune_checkpoints, ANYBODY),
+	SD_BUS_METHOD_WITH_ARGS("Reload", SD_BUS_NO_ARGS, SD_BUS_NO_RESULT, method_bus_reload,
 				ANYBODY),
 	SD_BUS_SIGNAL_WITH_ARGS("IncidentBegan", SD_BUS_ARGS("t", id, "a{sv}", details), 0),
 	SD_BUS_SIGNAL_WITH_ARGS("StateChanged", SD_BUS_ARGS("t", id, "a{sv}", details), 0),
 	SD_BUS_SIGNAL_WITH_ARGS("HolderActed", SD_BUS_ARGS("t", id, "a{sv}", details), 0),
 	SD_BUS_SIGNAL_WITH_ARGS("FailureSeen", SD_BUS_ARGS("t", id, "a{sv}", details), 0),
 	SD_BUS_SIGNAL_WITH_ARGS("FailuresRepaired", SD_BUS_ARGS("t", id, "a{sv}", details), 0),
+	SD_BUS_SIGNAL_WITH_ARGS("CheckpointRestored", SD_BUS_ARGS("s", id, "a{sv}", details), 0),
 	SD_BUS_SIGNAL_WITH_ARGS("IncidentEnded", SD_BUS_ARGS("t", id, "a{sv}", details), 0),
 	SD_BUS_VTABLE_END,
 };
@@ -491,5 +422,24 @@ int bus_send_ended(struct bus_link *link, const struct dg_story *story)
 	if (r < 0)
 		return r;
 	bus_put_summary(&d, story);
+	return send_signal(link, &d);
+}
+
+/* Of none either: the checkpoint has an id of its own. */
+int bus_send_restored(struct bus_link *link, const struct manager_restored *restored)
+{
+	struct dict d = {0};
+	int r = sd_bus_message_new_signal(link->conn, &d.m, DG_BUS_PATH, DG_BUS_MANAGER_INTERFACE,
+					  "CheckpointRestored");
+
+	if (r < 0)
+		return r;
+	r = sd_bus_message_append(d.m, "s", restored->id);
+	if (r < 0) {
+		sd_bus_message_unref(d.m);
+		return r;
+	}
+	dict_begin(&d);
+	bus_put_restored(&d, restored);
 	return send_signal(link, &d);
 }

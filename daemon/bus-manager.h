@@ -25,4 +25,5 @@ int bus_send_acted(struct bus_link *link, const struct dg_story *story,
 int bus_send_failure(struct bus_link *link, const struct dg_story *story);
 int bus_send_repaired(struct bus_link *link, const char *device, uint64_t n_ranges,
 		      uint64_t n_bytes);
+int bus_send_restored(struct bus_link *link, const struct manager_restored *restored);
 int bus_send_ended(struct bus_link *link, const struct dg_story *story);

@@ -26,6 +26,7 @@ struct news {
 	size_t n_old_devices;
 	const char *device;
 	uint64_t n_ranges, n_bytes;
+	const struct manager_restored *restored;
 };
 
 static void broadcast(struct bus *bus, bus_send_func send, const struct news *news)
@@ -69,6 +70,11 @@ static int send_repaired(struct bus_link *link, const void *what)
 	const struct news *news = what;
 
 	return bus_send_repaired(link, news->device, news->n_ranges, news->n_bytes);
+}
+
+static int send_restored(struct bus_link *link, const void *what)
+{
+	return bus_send_restored(link, ((const struct news *)what)->restored);
 }
 
 static int send_ended(struct bus_link *link, const void *what)
@@ -121,6 +127,11 @@ static void on_repaired(void *userdata, const char *device, uint64_t n_ranges, u
 		  &(struct news){.device = device, .n_ranges = n_ranges, .n_bytes = n_bytes});
 }
 
+static void on_restored(void *userdata, const struct manager_restored *restored)
+{
+	broadcast(userdata, send_restored, &(struct news){.restored = restored});
+}
+
 static void on_ended(void *userdata, const struct dg_story *story)
 {
 	broadcast(userdata, send_ended, &(struct news){.story = story});
@@ -143,6 +154,7 @@ static const struct manager_observer observer = {
 	.holder_acted = on_acted,
 	.failure_seen = on_failure,
 	.failures_repaired = on_repaired,
+	.checkpoint_restored = on_restored,
 	.incident_ended = on_ended,
 	.incident_forgotten = on_forgotten,
 	.devices_changed = on_devices,

@@ -12,6 +12,7 @@
 #include <syslog.h>
 
 #include "core/record.h"
+#include "manager-checkpoints.h"
 #include "manager-internal.h"
 #include "names.h"
 
@@ -210,6 +211,7 @@ static void on_topology(void *userdata, const struct step_outcome *outcome)
 	if (outcome->end != STEP_OK) {
 		log_message(m, LOG_WARNING, NULL, "The topology could not be read: %s %s",
 			    step_end_name(outcome->end), outcome->error);
+		returns_go_on(m);
 		return;
 	}
 	r = read_devices(outcome->output, outcome->n_output, &list);
@@ -221,6 +223,7 @@ static void on_topology(void *userdata, const struct step_outcome *outcome)
 	m->devices = list.items;
 	m->n_devices = list.n_items;
 	OBSERVE(m, devices_changed, old.items, old.n_items);
+	returns_devices(m, old.items, old.n_items);
 	devices_free(old.items, old.n_items);
 	checks_devices(m);
 	repairs_devices(m);

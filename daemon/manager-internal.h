@@ -24,6 +24,7 @@
  *	manager-failure-limit.c   whether there are too many
  *	manager-failure-action.c  what is done about them, once everybody has been told
  *	manager-prune.c	    checkpoints that are removed
+ *	manager-checkpoints.c, -restore.c, -return.c  see manager-checkpoints.h
  *	manager-query.c	    who uses a device, for a client
  *	manager-forecast.c  what a removal would come to, likewise
  *	manager-devices.c   topology and protected processes, while nothing is held
@@ -59,6 +60,7 @@
 #include "names.h"
 #include "policy-files.h"
 
+struct checkpoints;
 struct checks;
 struct dump;
 struct entry;
@@ -138,6 +140,7 @@ struct manager {
 	struct manager_query *queries;
 	struct manager_forecast *forecasts;
 
+	struct checkpoints *checkpoints;
 	struct manager_device *devices;
 	size_t n_devices;
 	struct step *topology_step;

@@ -10,6 +10,7 @@
 
 #include "io/notify.h"
 #include "manager-acts.h"
+#include "manager-checkpoints.h"
 #include "names.h"
 
 uint64_t manager_clock_ns(clockid_t clock)
@@ -62,6 +63,7 @@ void manager_holds_changed(struct manager *m)
 	failures_hold(m, holding);
 	repairs_hold(m, holding);
 	prune_hold(m, holding);
+	returns_hold(m, holding);
 	reload_holds_changed(m, holding);
 	OBSERVE(m, status_changed);
 }
@@ -126,6 +128,8 @@ static int create(struct manager *m)
 		r = checks_new(m);
 	if (r >= 0)
 		r = repairs_new(m);
+	if (r >= 0)
+		r = checkpoints_new(m);
 	return r < 0 ? r : module_start(m);
 }
 
@@ -185,6 +189,7 @@ struct manager *manager_free(struct manager *m)
 	checks_free(m);
 	repairs_free(m);
 	prune_done(m);
+	checkpoints_free(m);
 	reload_done(m);
 	devices_done(m);
 	history_done(m);

@@ -13,6 +13,7 @@
 #include "core/forecast.h"
 #include "core/ledger.h"
 #include "core/policy.h"
+#include "core/stored.h"
 #include "core/story.h"
 
 struct manager;
@@ -220,6 +221,44 @@ struct manager_forecast *manager_forecast_cancel(struct manager_forecast *foreca
  */
 const struct dg_ledger *manager_ledger(struct manager *m, uint64_t *ret_written);
 
+/*
+ * What becomes of the store of checkpoints. The answer comes once, from the event loop: error
+ * is 0 or a negative errno, -ETIME when the deadline passed, -ENOENT when there is none of that
+ * id, -EALREADY when somebody is at it; list, NULL on an error, is what there is, or what was to
+ * go.
+ */
+typedef void (*manager_checkpoints_func)(void *userdata, int error,
+					 const struct dg_stored_list *list);
+struct manager_visit;
+int manager_list_checkpoints(struct manager *m, manager_checkpoints_func func, void *userdata,
+			     struct manager_visit **ret);
+/* -EBUSY: something is held. -EALREADY: it is being restored. */
+int manager_forget_checkpoint(struct manager *m, const char *id, manager_checkpoints_func func,
+			      void *userdata, struct manager_visit **ret);
+/* What is too much or too old by the configuration, and what is not whole. -EBUSY. */
+int manager_prune_checkpoints(struct manager *m, manager_checkpoints_func func, void *userdata,
+			      struct manager_visit **ret);
+/* No answer; what removes something goes on. */
+struct manager_visit *manager_visit_cancel(struct manager_visit *visit);
+
+/* How the restore of a checkpoint has ended. */
+struct manager_restored {
+	const char *id;
+	const char *result; /* ok, or why it was not: see daxguardctl(1) */
+	const char *text;   /* more of it, bytes; "" for nothing */
+	const char *pids;   /* "101 102": who goes on */
+	bool by_return;     /* nobody asked: its device has returned */
+};
+typedef void (*manager_restore_func)(void *userdata, const struct manager_restored *restored);
+struct manager_restore;
+/*
+ * Has its processes go on. force: also if a file has changed. The answer comes once, from the
+ * event loop. -EBUSY: something is held. -EALREADY: it is being restored, or removed.
+ */
+int manager_restore(struct manager *m, const char *id, bool force, manager_restore_func func,
+		    void *userdata, struct manager_restore **ret);
+struct manager_restore *manager_restore_cancel(struct manager_restore *restore); /* goes on */
+
 /* Incidents, open and over, by ascending id. n: 0, 1, … until it returns NULL. */
 const struct dg_story *manager_incident_at(struct manager *m, size_t n);
 const struct dg_story *manager_incident_find(struct manager *m, uint64_t id);
@@ -236,6 +275,7 @@ struct manager_observer {
 	/* of a device: bad ranges that are good again; on the medium, if that could be written */
 	void (*failures_repaired)(void *userdata, const char *device, uint64_t n_ranges,
 				  uint64_t n_bytes);
+	void (*checkpoint_restored)(void *userdata, const struct manager_restored *restored);
 	void (*incident_ended)(void *userdata, const struct dg_story *story);
 	void (*incident_forgotten)(void *userdata, uint64_t id);
 	/* old: what manager_devices() said before */

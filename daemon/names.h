@@ -24,11 +24,15 @@
 #define DG_ACTION_RELOAD "org.daxguard1.reload"
 #define DG_ACTION_REMOVE "org.daxguard1.remove"
 #define DG_ACTION_FORCE_REMOVE "org.daxguard1.force-remove"
+#define DG_ACTION_RESTORE "org.daxguard1.restore"
+#define DG_ACTION_DELETE_CHECKPOINT "org.daxguard1.delete-checkpoint"
 
 /* Errors of its methods. */
 #define DG_BUS_ERROR_NO_SUCH_DEVICE "org.daxguard1.Error.NoSuchDevice"
 #define DG_BUS_ERROR_NO_SUCH_INCIDENT "org.daxguard1.Error.NoSuchIncident"
 #define DG_BUS_ERROR_NO_SUCH_PROCESS "org.daxguard1.Error.NoSuchProcess"
+#define DG_BUS_ERROR_NO_SUCH_CHECKPOINT "org.daxguard1.Error.NoSuchCheckpoint"
+#define DG_BUS_ERROR_NOT_RESTORED "org.daxguard1.Error.NotRestored" /* its text begins with the word why */
 #define DG_BUS_ERROR_NO_MODULE "org.daxguard1.Error.NoModule"	/* or not registered with it */
 #define DG_BUS_ERROR_BUSY "org.daxguard1.Error.Busy"		/* too many ask at once */
 #define DG_BUS_ERROR_UNDER_WAY "org.daxguard1.Error.UnderWay"	/* it is being removed already */
@@ -65,6 +69,7 @@
 #define DG_MESSAGE_LEDGER "3a90e2e4f4a443c8a9edb19e95a88472"	/* the ledger of failures */
 #define DG_MESSAGE_DAEMON "259eb5c5d7ad4e7cbae4afd2c036d7bc"	/* the daemon itself */
 #define DG_MESSAGE_FAILURE "b1c3b6a0a4c84d2d9a4cb07b5b1c9f63"	/* memory has failed */
+#define DG_MESSAGE_RESTORE "c8f6f0e2a1b94d64a3cf0d3c0f6a7be5"	/* of a checkpoint: done, or why not */
 
 /* Journal fields. */
 #define DG_FIELD_DEVICE "DAXGUARD_DEVICE"
@@ -93,6 +98,10 @@
 #define DG_DUMPS_MAX 8U				/* processes that are checkpointed of an incident at a time */
 #define DG_OUTPUTS_MAX 256U			/* of hooks that are kept of an incident, a KiB each */
 #define DG_STEPS_READY 6U			/* wait for a verb while nothing is held: a removal's */
+#define DG_STORE_LOOK_MSEC 10000U		/* for a list of the checkpoints … */
+#define DG_STORE_PRUNE_MSEC 120000U		/* … and to remove some, of many GiB */
+#define DG_RESTORE_MSEC 60000U			/* for a checkpoint's processes to go on, … */
+#define DG_RESTORE_SLACK_MSEC 20000U		/* … and for what has not ended by then to be ended */
 #define DG_RECORD_MAX (8U * 1024U * 1024U)	/* bytes of one record: 4,096 holders at their longest */
 #define DG_LEDGER_UNWRITTEN_MAX (8U * 1024U * 1024U)	/* bytes of it that wait for the disk */
 #define DG_CONFIG_MAX (64U * 1024U)		/* bytes of daxguardd.conf */

@@ -32,6 +32,8 @@ static const struct key {
 	 BYTES_MAX, 256 * MIB},
 	{"CheckpointMaxAgeSec", offsetof(struct dg_settings, checkpoint_max_age_us), KIND_TIME, 0,
 	 3650 * USEC_PER_DAY, 30 * USEC_PER_DAY},
+	{"RestoreWaitSec", offsetof(struct dg_settings, restore_wait_us), KIND_TIME, USEC_PER_SEC,
+	 3600 * USEC_PER_SEC, 300 * USEC_PER_SEC},
 	{"IncidentsMax", offsetof(struct dg_settings, incidents_max), KIND_COUNT, 1, 4096, 256},
 };
 #define N_KEYS (sizeof(keys) / sizeof(*keys))

@@ -22,6 +22,8 @@ struct dg_settings {
 	/* CheckpointMaxBytes=, of all of them, CheckpointKeepFree=, of the disk; 0: no limit */
 	uint64_t checkpoint_max_bytes, checkpoint_keep_free;
 	uint64_t checkpoint_max_age_us; /* CheckpointMaxAgeSec=; 0: no limit */
+	uint64_t
+		restore_wait_us; /* RestoreWaitSec=: for the mounts of a device that has returned */
 };
 
 void dg_settings_default(struct dg_settings *settings);
