@@ -133,6 +133,8 @@ static enum ctl_exit explain_call(const sd_bus_error *error, int r)
 		{DG_BUS_ERROR_NO_SUCH_DEVICE, CTL_NOT_FOUND},
 		{DG_BUS_ERROR_NO_SUCH_INCIDENT, CTL_NOT_FOUND},
 		{DG_BUS_ERROR_NO_SUCH_PROCESS, CTL_NOT_FOUND},
+		{DG_BUS_ERROR_NO_SUCH_CHECKPOINT, CTL_NOT_FOUND},
+		{DG_BUS_ERROR_NOT_RESTORED, CTL_NOT_RESTORED},
 		{DG_BUS_ERROR_NO_MODULE, CTL_NOT_HELD},
 		{DG_BUS_ERROR_CONFIG, CTL_INVALID},
 		{DG_BUS_ERROR_UNDER_WAY, CTL_NOT_REMOVED},
@@ -162,6 +164,17 @@ static enum ctl_exit explain_call(const sd_bus_error *error, int r)
 	return code;
 }
 
+/* Of what takes its time, longer than the daemon gives it. */
+static uint64_t timeout_us(const char *method)
+{
+	static const char *const slow[] = {"Restore", "DeleteCheckpoint", "PruneCheckpoints"};
+
+	for (size_t i = 0; i < sizeof(slow) / sizeof(slow[0]); i++)
+		if (strcmp(method, slow[i]) == 0)
+			return CALL_TIMEOUT_US + DG_STORE_PRUNE_MSEC * UINT64_C(1000);
+	return CALL_TIMEOUT_US;
+}
+
 static enum ctl_exit call_valist(sd_bus *bus, json_object **ret, const char *method,
 				 const char *types, va_list ap)
 {
@@ -175,7 +188,7 @@ static enum ctl_exit call_valist(sd_bus *bus, json_object **ret, const char *met
 	if (r >= 0)
 		r = sd_bus_message_appendv(call, types, ap);
 	if (r >= 0)
-		r = sd_bus_call(bus, call, CALL_TIMEOUT_US, &error, &reply);
+		r = sd_bus_call(bus, call, timeout_us(method), &error, &reply);
 	if (r < 0)
 		code = explain_call(&error, r);
 	else if (sd_bus_message_is_empty(reply) > 0)

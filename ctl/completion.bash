@@ -14,11 +14,17 @@ _daxguardctl_ids() {
         done
 }
 
+_daxguardctl_checkpoints() {
+        daxguardctl --no-legend checkpoints 2>/dev/null | while read -r id _; do
+                echo "$id"
+        done
+}
+
 _daxguardctl() {
         local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]} verb word
         verb=
-        local verbs='status list holders explain incidents show monitor poison remove policy reload check-policy'
-        local options='--json --json=short --json=pretty --json=off --history --no-legend --dry-run --force --no-progress --socket= --help --version'
+        local verbs='status list holders explain incidents show monitor poison remove checkpoints restore policy reload check-policy'
+        local options='--json --json=short --json=pretty --json=off --history --no-legend --dry-run --force --no-progress --delete --prune --socket= --help --version'
 
         if [ "$prev" = --socket ] || [[ $prev == = && ${COMP_WORDS[COMP_CWORD-2]} == --socket ]]; then
                 mapfile -t COMPREPLY < <(compgen -f -- "$cur")
@@ -47,6 +53,7 @@ _daxguardctl() {
         holders|poison|remove) mapfile -t COMPREPLY < <(compgen -W "$(_daxguardctl_names)" -- "$cur") ;;
         check-policy) compopt -o default ;;
         show) mapfile -t COMPREPLY < <(compgen -W "$(_daxguardctl_ids)" -- "$cur") ;;
+        checkpoints|restore) mapfile -t COMPREPLY < <(compgen -W "$(_daxguardctl_checkpoints)" -- "$cur") ;;
         *) COMPREPLY=() ;;
         esac
 }

@@ -14,12 +14,13 @@ enum ctl_exit {
 	CTL_OK = 0,
 	CTL_FAILURE = 1,
 	CTL_USAGE = 2,
-	CTL_NOT_RUNNING = 3, /* no daemon answers */
-	CTL_NOT_FOUND = 4,   /* no such device, process or incident */
-	CTL_NOT_HELD = 5,    /* the daemon runs, but removals are not held */
-	CTL_INVALID = 6,     /* a rule file, or the configuration, has an error */
-	CTL_NOT_REMOVED = 7, /* it was refused, or ended with the device where it was */
-	CTL_GOES_ON = 8,     /* nobody watches the removal any more, and it goes on */
+	CTL_NOT_RUNNING = 3,  /* no daemon answers */
+	CTL_NOT_FOUND = 4,    /* no such device, process or incident */
+	CTL_NOT_HELD = 5,     /* the daemon runs, but removals are not held */
+	CTL_INVALID = 6,      /* a rule file, or the configuration, has an error */
+	CTL_NOT_REMOVED = 7,  /* it was refused, or ended with the device where it was */
+	CTL_GOES_ON = 8,      /* nobody watches the removal any more, and it goes on */
+	CTL_NOT_RESTORED = 9, /* the processes of a checkpoint do not go on */
 };
 
 enum ctl_json {
@@ -31,9 +32,11 @@ enum ctl_json {
 struct ctl {
 	const char *socket;
 	enum ctl_json json;
-	bool history;                     /* of poison: what is over as well */
-	struct table_style style;         /* of the outermost table */
-	bool dry_run, force, no_progress; /* of remove */
+	bool history;              /* of poison: what is over as well */
+	struct table_style style;  /* of the outermost table */
+	bool dry_run, no_progress; /* of remove */
+	bool force;                /* of remove and restore */
+	bool delete, prune;        /* of checkpoints */
 };
 
 struct ctl_verb {
@@ -55,6 +58,8 @@ enum ctl_exit verb_monitor(const struct ctl *ctl, int argc, char *argv[]);
 enum ctl_exit verb_poison(const struct ctl *ctl, int argc, char *argv[]);
 enum ctl_exit verb_policy(const struct ctl *ctl, int argc, char *argv[]);
 enum ctl_exit verb_remove(const struct ctl *ctl, int argc, char *argv[]);
+enum ctl_exit verb_checkpoints(const struct ctl *ctl, int argc, char *argv[]);
+enum ctl_exit verb_restore(const struct ctl *ctl, int argc, char *argv[]);
 enum ctl_exit verb_reload(const struct ctl *ctl, int argc, char *argv[]);
 enum ctl_exit verb_check_policy(const struct ctl *ctl, int argc, char *argv[]);
 

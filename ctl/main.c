@@ -30,6 +30,9 @@ static const struct ctl_verb verbs[] = {
 	{"poison", "[DEVICE]", "Which ranges of memory are bad", 0, 1, verb_poison},
 	{"remove", "DEVICE", "Sync, end its users, unmount, take its driver away", 1, 1,
 	 verb_remove},
+	{"checkpoints", "[ID…]", "Processes that were written to the disk, and may go on", 0,
+	 INT_MAX, verb_checkpoints},
+	{"restore", "ID", "Has the processes of a checkpoint go on", 1, 1, verb_restore},
 	{"policy", "", "The rules in force, in their order", 0, 0, verb_policy},
 	{"reload", "", "Read the configuration and the rules again", 0, 0, verb_reload},
 	{"check-policy", "[FILE…]", "Are the rules, or these files, without errors?", 0, INT_MAX,
@@ -50,14 +53,20 @@ static enum ctl_exit print_help(void)
 	       "      --no-legend     no column titles, no hints\n"
 	       "      --dry-run       of remove: what it would come to; nothing is done\n"
 	       "      --force         of remove: also if a part of the system is on it, or\n"
-	       "                      somebody stays who uses it\n"
+	       "                      somebody stays who uses it; of restore: also if a file\n"
+	       "                      has changed\n"
 	       "      --no-progress   of remove: only how it ended\n"
+	       "      --delete        of checkpoints: remove those that are named\n"
+	       "      --prune         of checkpoints: remove what is too old or too much\n"
 	       "      --socket=PATH   the daemon's control socket (%s)\n"
 	       "  -h, --help          this text\n"
 	       "      --version       the version\n\n"
 	       "Exit status: 0 ok, 1 failure, 2 usage, 3 daemon not running, 4 no such device,\n"
-	       "process or incident, 5 removals are not held, 6 a rule file has an error, 7 the\n"
-	       "device was not removed, 8 its removal goes on unwatched.\n"
+	       "process, incident or checkpoint, 5 removals are not held, 6 a rule file has an "
+	       "error,\n"
+	       "7 the device was not removed, 8 its removal goes on unwatched, 9 a checkpoint was "
+	       "not\n"
+	       "restored.\n"
 	       "See daxguardctl(1).\n",
 	       DG_CONTROL_SOCKET);
 	return CTL_OK;
@@ -122,6 +131,8 @@ static int parse_options(struct ctl *ctl, int argc, char *argv[], bool terminal,
 		OPT_DRY_RUN,
 		OPT_FORCE,
 		OPT_NO_PROGRESS,
+		OPT_DELETE,
+		OPT_PRUNE,
 		OPT_SOCKET,
 		OPT_VERSION
 	};
@@ -132,6 +143,8 @@ static int parse_options(struct ctl *ctl, int argc, char *argv[], bool terminal,
 		{"dry-run", no_argument, NULL, OPT_DRY_RUN},
 		{"force", no_argument, NULL, OPT_FORCE},
 		{"no-progress", no_argument, NULL, OPT_NO_PROGRESS},
+		{"delete", no_argument, NULL, OPT_DELETE},
+		{"prune", no_argument, NULL, OPT_PRUNE},
 		{"socket", required_argument, NULL, OPT_SOCKET},
 		{"help", no_argument, NULL, 'h'},
 		{"version", no_argument, NULL, OPT_VERSION},
@@ -163,6 +176,12 @@ static int parse_options(struct ctl *ctl, int argc, char *argv[], bool terminal,
 		case OPT_NO_PROGRESS:
 			ctl->no_progress = true;
 			break;
+		case OPT_DELETE:
+			ctl->delete = true;
+			break;
+		case OPT_PRUNE:
+			ctl->prune = true;
+			break;
 		case OPT_SOCKET:
 			ctl->socket = optarg;
 			break;
@@ -181,9 +200,24 @@ static int parse_options(struct ctl *ctl, int argc, char *argv[], bool terminal,
 	return 0;
 }
 
+/* Of another verb: somebody believes that it would be one of this. */
+static enum ctl_exit check_options(const struct ctl *ctl, const struct ctl_verb *verb)
+{
+	if ((ctl->dry_run || ctl->no_progress) && verb->run != verb_remove)
+		return client_fail(CTL_USAGE, "--dry-run and --no-progress are of remove");
+	if (ctl->force && verb->run != verb_remove && verb->run != verb_restore)
+		return client_fail(CTL_USAGE, "--force is of remove and restore");
+	if ((ctl->delete || ctl->prune) && verb->run != verb_checkpoints)
+		return client_fail(CTL_USAGE, "--delete and --prune are of checkpoints");
+	if (ctl->history && verb->run != verb_poison)
+		return client_fail(CTL_USAGE, "--history is for poison");
+	return CTL_OK;
+}
+
 static enum ctl_exit run_verb(const struct ctl *ctl, int argc, char *argv[])
 {
 	const struct ctl_verb *verb;
+	enum ctl_exit code;
 	const char *near;
 
 	if (argc == 0)
@@ -201,12 +235,8 @@ static enum ctl_exit run_verb(const struct ctl *ctl, int argc, char *argv[])
 	if (argc < verb->min_args || argc > verb->max_args)
 		return client_fail(CTL_USAGE, "usage: daxguardctl %s%s%s", verb->name,
 				   *verb->arguments ? " " : "", verb->arguments);
-	/* Somebody believes that it would be one. */
-	if ((ctl->dry_run || ctl->force || ctl->no_progress) && verb->run != verb_remove)
-		return client_fail(CTL_USAGE, "--dry-run, --force and --no-progress are of remove");
-	if (ctl->history && verb->run != verb_poison)
-		return client_fail(CTL_USAGE, "--history is for poison");
-	return verb->run(ctl, argc, argv);
+	code = check_options(ctl, verb);
+	return code != CTL_OK ? code : verb->run(ctl, argc, argv);
 }
 
 int main(int argc, char *argv[])

@@ -19,6 +19,10 @@ int print_incidents(FILE *f, const struct table_style *style, json_object *incid
 int print_story(FILE *f, const struct table_style *style, json_object *incident);
 int print_failures(FILE *f, const struct table_style *style, json_object *failures);
 int print_failures_each(FILE *f, const struct table_style *style, json_object *failures);
+int print_checkpoints(FILE *f, const struct table_style *style, json_object *checkpoints);
+int print_checkpoints_each(FILE *f, const struct table_style *style, json_object *checkpoints);
+int print_removed(FILE *f, const struct table_style *style, json_object *ids);
+int print_restored(FILE *f, const struct table_style *style, json_object *restored);
 int print_policy(FILE *f, const struct table_style *style, json_object *policy);
 int print_check(FILE *f, const struct table_style *style, json_object *check);
 int print_signal(FILE *f, const struct table_style *style, json_object *signal);

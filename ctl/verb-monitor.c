@@ -11,6 +11,13 @@
 #include "text.h"
 #include "watch.h"
 
+static char *restored_text(json_object *signal)
+{
+	if (strcmp(json_str(signal, "Result"), "ok") == 0)
+		return strdup("restored");
+	return text_append(strdup("not restored, "), "", json_text(signal, "Result"));
+}
+
 /* What the signal is about, for people: everything but number and time. */
 static char *describe(json_object *signal)
 {
@@ -44,6 +51,9 @@ static char *describe(json_object *signal)
 			       ? text_append(text, ": ", json_text(signal, "Outcome"))
 			       : text;
 	}
+	if (strcmp(name, "CheckpointRestored") == 0)
+		return text_append(text_append(strdup("checkpoint"), " ", json_text(signal, "Id")),
+				   ": ", restored_text(signal));
 	if (strcmp(name, "IncidentEnded") == 0 && json_is_failure(signal))
 		return json_text(signal, "Outcome");
 	if (strcmp(name, "IncidentEnded") == 0 && strcmp(json_str(signal, "Source"), "user") == 0)
