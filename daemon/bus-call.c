@@ -160,7 +160,7 @@ int call_wait(struct call *call, void (*cancel)(void *pending), void *pending)
 {
 	call->cancel = cancel;
 	call->pending = pending;
-	return CALL_WAITS;
+	return 0;
 }
 
 void call_finish(struct call *call, int r, sd_bus_error *error)
@@ -184,7 +184,7 @@ static void proceed(struct call *call)
 	call->pending = NULL;
 	(void)!sd_bus_message_rewind(call->m, true);
 	r = call->func(call, &error);
-	if (r != CALL_WAITS)
+	if (!call->cancel)
 		call_finish(call, r, &error);
 	sd_bus_error_free(&error);
 }
@@ -322,7 +322,7 @@ int call_start(struct bus_link *link, sd_bus_message *m, call_func func, sd_bus_
 		sd_bus_error_set(error, DG_BUS_ERROR_BUSY, "too many ask at once");
 	if (r > 0)
 		r = func(call, error);
-	if (r == CALL_WAITS)
+	if (call->cancel)
 		return 1;
 	call_free(call);
 	return r < 0 ? r : 1;

@@ -42,10 +42,9 @@ struct viewer {
 };
 
 /*
- * Does what was asked. A negative errno, or error is set: that is the answer.
- * 0: it has answered. CALL_WAITS: the answer will come with call_finish().
+ * Does what was asked. A negative errno, or error is set: that is the answer. Else it has
+ * answered, or has begun to wait with call_wait(), and the answer comes with call_finish().
  */
-#define CALL_WAITS 1
 typedef int (*call_func)(struct call *call, sd_bus_error *error);
 
 /* As a filter: what sd-bus would answer itself, and wait for a disk in doing so. */
