@@ -322,6 +322,7 @@ static void add_holder(struct table *table, json_object *holder)
 {
 	size_t n = json_count(holder, "Actions");
 	char *comm = json_text(holder, "Comm"), *uses = print_uses(holder);
+	const char *cooperation = json_str(holder, "Cooperation");
 
 	table_printf(table, TABLE_PLAIN, "%" PRIu64, json_num(holder, "Pid"));
 	table_printf(table, TABLE_PLAIN, "%" PRIu64, json_num(holder, "Uid"));
@@ -338,8 +339,13 @@ static void add_holder(struct table *table, json_object *holder)
 		for (size_t column = 0; column < 4; column++)
 			table_cell(table, TABLE_PLAIN, " ");
 	}
+	if (*cooperation) {
+		add_event(table, strdup(" "), "registered", cooperation);
+		for (size_t column = 0; column < 4; column++)
+			table_cell(table, TABLE_PLAIN, " ");
+	}
 	add_event(table, json_num(holder, "EndUsec") > 0 ? at(holder, "EndUsec") : strdup(" "),
-		  n > 0 ? "then" : "nothing", json_str(holder, "End"));
+		  n > 0 || *cooperation ? "then" : "nothing", json_str(holder, "End"));
 }
 
 static int print_holder_list(FILE *f, const struct table_style *style, json_object *incident)

@@ -120,6 +120,29 @@ static int print_pinned(FILE *f, const struct table_style *style, json_object *s
 	return r;
 }
 
+/* "pmem0: database (17) of 1000, waiting". */
+static int print_registrations(FILE *f, const struct table_style *style, json_object *status)
+{
+	int r = 0;
+
+	for (size_t i = 0; r >= 0 && i < json_count(status, "Registrations"); i++) {
+		json_object *one = json_item(status, "Registrations", i);
+		const char *name = json_str(one, "Name");
+		char *line = text_append(json_text(one, "Device"), ": ",
+					 strdup(*name ? name : "a process"));
+
+		line = text_append(line, " ",
+				   text_format("(%" PRIu64 ") of %" PRIu64, json_num(one, "Pid"),
+					       json_num(one, "Uid")));
+		line = text_append(line, ", ", json_text(one, "State"));
+		if (!json_flag(one, "Kept"))
+			line = text_append(line, ", ", strdup("not kept over a restart"));
+		r = print_line(f, style, i == 0 ? "Registered" : "",
+			       json_flag(one, "Kept") ? TABLE_PLAIN : TABLE_WARN, line);
+	}
+	return r;
+}
+
 static int print_rules(FILE *f, const struct table_style *style, json_object *status)
 {
 	uint64_t n = json_num(status, "Rules"), n_devices = json_num(status, "DeviceRules");
@@ -172,6 +195,8 @@ int print_status(FILE *f, const struct table_style *style, json_object *status)
 		r = print_ledger(f, style, status);
 	if (r >= 0)
 		r = print_pinned(f, style, status);
+	if (r >= 0)
+		r = print_registrations(f, style, status);
 	if (r >= 0)
 		r = print_list(f, style, status, "ConfigFiles", "Configured by", TABLE_PLAIN);
 	if (r >= 0)

@@ -13,7 +13,7 @@ struct call {
 	sd_bus_message *m; /* or a copy; keeps the connection */
 	call_func func;
 	sd_bus_slot *stranger; /* the bus is asked who he is */
-	uid_t uid;
+	struct caller caller;
 	void (*cancel)(void *pending); /* NULL: waits for nothing */
 	void *pending;
 	struct call *next;
@@ -137,7 +137,12 @@ struct manager *call_manager(const struct call *call)
 
 struct viewer call_viewer(const struct call *call)
 {
-	return (struct viewer){.all = call->uid == 0, .uid = call->uid};
+	return (struct viewer){.all = call->caller.uid == 0, .uid = call->caller.uid};
+}
+
+pid_t call_pid(const struct call *call)
+{
+	return call->caller.pid;
 }
 
 int call_may_wait(const struct call *call)
@@ -147,11 +152,11 @@ int call_may_wait(const struct call *call)
 	for (const struct call *other = call->link->api->calls; other; other = other->next) {
 		if (!other->cancel)
 			continue;
-		n_root += other->uid == 0;
-		n_users += other->uid != 0;
-		n_his += other->uid == call->uid;
+		n_root += other->caller.uid == 0;
+		n_users += other->caller.uid != 0;
+		n_his += other->caller.uid == call->caller.uid;
 	}
-	if (call->uid == 0)
+	if (call->caller.uid == 0)
 		return n_root < DG_CONTROL_CALLS_MAX ? 0 : -EBUSY;
 	return n_users < DG_BUS_CALLS_MAX && n_his < DG_BUS_CALLS_USER_MAX ? 0 : -EBUSY;
 }
@@ -213,7 +218,7 @@ int call_authorize(struct call *call, const char *action, call_func func, sd_bus
 	struct polkit_query *query;
 	int r;
 
-	if (call->uid == 0)
+	if (call->caller.uid == 0)
 		return func(call, error);
 	r = call_may_wait(call);
 	if (r < 0)
@@ -225,7 +230,7 @@ int call_authorize(struct call *call, const char *action, call_func func, sd_bus
 	return call_wait(call, cancel_polkit, query);
 }
 
-static void on_caller(void *userdata, int r, uid_t uid)
+static void on_caller(void *userdata, int r, struct caller caller)
 {
 	sd_bus_error error = SD_BUS_ERROR_NULL;
 	struct call *call = userdata;
@@ -237,7 +242,7 @@ static void on_caller(void *userdata, int r, uid_t uid)
 		sd_bus_error_free(&error);
 		return;
 	}
-	call->uid = uid;
+	call->caller = caller;
 	proceed(call);
 }
 
@@ -248,14 +253,14 @@ static int find_caller(struct call *call)
 	size_t n_strangers = 0;
 
 	if (!callers) {
-		call->uid = 0;
+		call->caller = (struct caller){.uid = 0, .pid = call->link->peer_pid};
 		return 1;
 	}
 	for (const struct call *other = call->link->api->calls; other; other = other->next)
 		n_strangers += other->stranger != NULL;
 	if (n_strangers >= DG_BUS_STRANGERS_MAX)
 		return -EBUSY;
-	return callers_find(callers, sd_bus_message_get_sender(call->m), &call->uid, on_caller,
+	return callers_find(callers, sd_bus_message_get_sender(call->m), &call->caller, on_caller,
 			    call, &call->stranger);
 }
 
@@ -276,7 +281,7 @@ static int call_new(struct bus_link *link, sd_bus_message *m, call_func func, st
 	}
 	call->link = link;
 	call->func = func;
-	call->uid = BUS_NOBODY;
+	call->caller.uid = BUS_NOBODY;
 	call->next = link->api->calls;
 	link->api->calls = call;
 	*ret = call;

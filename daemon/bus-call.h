@@ -27,6 +27,7 @@ struct bus_link {
 	struct bus_api *api;
 	sd_bus *conn;
 	struct callers *callers; /* NULL: the control socket, where all are root */
+	pid_t peer_pid;          /* … and that one is who has connected */
 };
 
 /* Writes something to a connection: queued. */
@@ -67,6 +68,7 @@ int call_start(struct bus_link *link, sd_bus_message *m, call_func func, sd_bus_
 sd_bus_message *call_message(const struct call *call);
 struct manager *call_manager(const struct call *call);
 struct viewer call_viewer(const struct call *call);
+pid_t call_pid(const struct call *call); /* whose connection it is; 0: not known */
 
 /* To be returned: func goes on if he is root, or polkit lets him do action. */
 int call_authorize(struct call *call, const char *action, call_func func, sd_bus_error *error);

@@ -14,7 +14,7 @@
 
 struct known {
 	char name[UNIQUE_NAME_MAX];
-	uid_t uid;
+	struct caller caller;
 };
 
 struct callers {
@@ -48,21 +48,21 @@ struct callers *callers_free(struct callers *callers)
 	return NULL;
 }
 
-static void remember(struct callers *callers, const char *name, uid_t uid)
+static void remember(struct callers *callers, const char *name, struct caller caller)
 {
 	struct known *known = &callers->known[callers->next];
 
 	snprintf(known->name, sizeof(known->name), "%s", name);
-	known->uid = uid;
+	known->caller = caller;
 	callers->next = (callers->next + 1) % KNOWN_MAX;
 	if (callers->n_known < KNOWN_MAX)
 		callers->n_known++;
 }
 
-/* a{sv}, of which UnixUserID is there if the bus knows it. */
-static int read_uid(sd_bus_message *m, uid_t *ret)
+/* a{sv}, of which UnixUserID and ProcessID are there if the bus knows them. */
+static int read_caller(sd_bus_message *m, struct caller *ret)
 {
-	uint32_t uid = BUS_NOBODY;
+	uint32_t uid = BUS_NOBODY, pid = 0;
 	const char *key;
 	int r = sd_bus_message_enter_container(m, 'a', "{sv}");
 
@@ -70,13 +70,15 @@ static int read_uid(sd_bus_message *m, uid_t *ret)
 		r = sd_bus_message_read(m, "s", &key);
 		if (r >= 0 && strcmp(key, "UnixUserID") == 0)
 			r = sd_bus_message_read(m, "v", "u", &uid);
+		else if (r >= 0 && strcmp(key, "ProcessID") == 0)
+			r = sd_bus_message_read(m, "v", "u", &pid);
 		else if (r >= 0)
 			r = sd_bus_message_skip(m, "v");
 		if (r >= 0)
 			r = sd_bus_message_exit_container(m);
 	}
 	if (r >= 0)
-		*ret = uid;
+		*ret = (struct caller){.uid = uid, .pid = (pid_t)pid};
 	return r;
 }
 
@@ -85,16 +87,16 @@ static int on_credentials(sd_bus_message *m, void *userdata, sd_bus_error *error
 	struct question *question = userdata;
 	caller_func func = question->func;
 	void *context = question->userdata;
-	uid_t uid = BUS_NOBODY;
+	struct caller caller = {.uid = BUS_NOBODY};
 	int r = 0;
 
 	if (sd_bus_message_is_method_error(m, NULL))
 		r = -sd_bus_message_get_errno(m);
 	else
-		r = read_uid(m, &uid);
+		r = read_caller(m, &caller);
 	if (r >= 0)
-		remember(question->callers, question->name, uid);
-	func(context, r, uid); /* which drops the slot, and the question with it */
+		remember(question->callers, question->name, caller);
+	func(context, r, caller); /* which drops the slot, and the question with it */
 	return 1;
 }
 
@@ -125,7 +127,7 @@ static int ask(struct question *question, sd_bus_slot **ret)
 	return 0;
 }
 
-int callers_find(struct callers *callers, const char *sender, uid_t *ret, caller_func func,
+int callers_find(struct callers *callers, const char *sender, struct caller *ret, caller_func func,
 		 void *userdata, sd_bus_slot **ret_slot)
 {
 	struct question *question;
@@ -135,7 +137,7 @@ int callers_find(struct callers *callers, const char *sender, uid_t *ret, caller
 		return -EBADMSG;
 	for (size_t i = 0; i < callers->n_known; i++) {
 		if (strcmp(callers->known[i].name, sender) == 0) {
-			*ret = callers->known[i].uid;
+			*ret = callers->known[i].caller;
 			return 1;
 		}
 	}

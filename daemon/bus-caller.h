@@ -2,8 +2,8 @@
 /*
  * Who asks, on the system bus.
  *
- * A message carries no more than the unique name of its sender; what user that
- * is, the bus has to be asked. sd_bus_query_sender_creds() does that and waits
+ * A message carries no more than the unique name of its sender; what user and process
+ * that is, the bus has to be asked. sd_bus_query_sender_creds() does that and waits
  * for the answer, 25 s of a bus that is stopped, and with them every hold. So it
  * is asked with a call like any other, whose answer comes from the event loop,
  * or at its deadline; and as no bus gives a unique name twice, an answer
@@ -18,14 +18,19 @@
 
 struct callers;
 
+struct caller {
+	uid_t uid;
+	pid_t pid; /* that has connected; 0: the bus does not say */
+};
+
 int callers_new(sd_bus *conn, struct callers **ret); /* -ENOMEM */
 /* Calls under way are to be dropped before. NULL is fine; returns NULL. */
 struct callers *callers_free(struct callers *callers);
 
 /*
- * 1: *ret is the user. 0: func is called later, once, with the user or a
+ * 1: *ret is who it is. 0: func is called later, once, with that or a
  * negative errno (-ETIMEDOUT), unless the slot is dropped before.
  */
-typedef void (*caller_func)(void *userdata, int error, uid_t uid);
-int callers_find(struct callers *callers, const char *sender, uid_t *ret, caller_func func,
+typedef void (*caller_func)(void *userdata, int error, struct caller caller);
+int callers_find(struct callers *callers, const char *sender, struct caller *ret, caller_func func,
 		 void *userdata, sd_bus_slot **ret_slot);

@@ -90,7 +90,7 @@ static int client_start(struct client *client, int fd)
 	if (r >= 0)
 		r = sd_bus_set_anonymous(client->link.conn, true);
 	if (r >= 0)
-		r = sd_bus_negotiate_fds(client->link.conn, false);
+		r = sd_bus_negotiate_fds(client->link.conn, true);
 	/* Flushing at exit would wait for who does not read. */
 	if (r >= 0)
 		r = sd_bus_set_close_on_exit(client->link.conn, false);
@@ -109,7 +109,7 @@ static int client_start(struct client *client, int fd)
 }
 
 /* Takes fd. */
-static int client_new(struct bus_control *control, int fd)
+static int client_new(struct bus_control *control, int fd, pid_t pid)
 {
 	struct client *client = calloc(1, sizeof(*client));
 	int r = -ENOMEM;
@@ -123,6 +123,7 @@ static int client_new(struct bus_control *control, int fd)
 	}
 	client->control = control;
 	client->link.api = control->api;
+	client->link.peer_pid = pid;
 	client->next = control->clients;
 	control->clients = client;
 	control->n_clients++;
@@ -134,28 +135,31 @@ static int client_new(struct bus_control *control, int fd)
 }
 
 /* Root, and whom the daemon runs as where a test runs it. */
-static bool may_ask(int fd)
+static bool may_ask(int fd, pid_t *ret_pid)
 {
 	socklen_t size = sizeof(struct ucred);
 	struct ucred peer;
 
-	return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0 &&
-	       (peer.uid == 0 || peer.uid == geteuid());
+	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) < 0)
+		return false;
+	*ret_pid = peer.pid;
+	return peer.uid == 0 || peer.uid == geteuid();
 }
 
 static int on_connect(sd_event_source *source, int listener, uint32_t revents, void *userdata)
 {
 	struct bus_control *control = userdata;
 	int fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	pid_t pid;
 	int r;
 
 	if (fd < 0)
 		return 0; /* it hung up already, or there are no descriptors left */
-	if (!may_ask(fd) || control->n_clients >= DG_CONTROL_CLIENTS_MAX) {
+	if (!may_ask(fd, &pid) || control->n_clients >= DG_CONTROL_CLIENTS_MAX) {
 		close(fd);
 		return 0;
 	}
-	r = client_new(control, fd);
+	r = client_new(control, fd, pid);
 	if (r < 0)
 		manager_log(control->api->manager, LOG_WARNING, "cannot serve a client: %s",
 			    strerror(-r));

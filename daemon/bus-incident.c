@@ -151,6 +151,8 @@ static void put_holder(struct dict *d, struct viewer viewer, const struct dg_sto
 	put_actions(d, viewer, story, holder);
 	if (story->kind == DG_STORY_FAILURE)
 		dict_u64(d, "TimesTold", holder->n_told);
+	if (holder->cooperation[0])
+		dict_word(d, "Cooperation", holder->cooperation);
 	dict_word(d, "End", holder->how);
 	dict_u64(d, "EndUsec", holder->how[0] ? since(story, holder->over_us) : 0);
 	dict_end(d);

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <string.h>
 
 #include "bus-checkpoint.h"
 #include "bus-device.h"
@@ -12,6 +13,7 @@
 #include "bus-forecast.h"
 #include "bus-incident.h"
 #include "bus-policy.h"
+#include "bus-register.h"
 #include "bus-reload.h"
 #include "bus-remove.h"
 #include "names.h"
@@ -58,6 +60,7 @@ static void put_status_of_root(struct dict *d, struct manager *m,
 	dict_list_begin(d, "Pinned");
 	manager_foreach_pinned(m, put_pinned, d);
 	dict_list_end(d);
+	bus_put_registrations(d, m);
 }
 
 static void put_status(struct dict *d, struct viewer viewer, struct manager *m)
@@ -264,6 +267,8 @@ HANDLER(bus_delete_checkpoint)
 HANDLER(bus_prune_checkpoints)
 HANDLER(bus_reload)
 HANDLER(bus_remove)
+HANDLER(bus_register)
+HANDLER(bus_list_registrations)
 
 /*
  * All of them: otherwise sd-bus itself asks the bus for the capabilities of the
@@ -303,6 +308,11 @@ static const sd_bus_vtable vtable[] = {
 				method_bus_delete_checkpoint, ANYBODY),
 	SD_BUS_METHOD_WITH_ARGS("PruneCheckpoints", SD_BUS_NO_ARGS, SD_BUS_RESULT("as", ids),
 				method_bus_prune_checkpoints, ANYBODY),
+	SD_BUS_METHOD_WITH_ARGS("Register", SD_BUS_ARGS("s", device, "a{sv}", options),
+				SD_BUS_RESULT("h", socket, "t", id), method_bus_register, ANYBODY),
+	SD_BUS_METHOD_WITH_ARGS("ListRegistrations", SD_BUS_ARGS("a{sv}", options),
+				SD_BUS_RESULT("aa{sv}", registrations),
+				method_bus_list_registrations, ANYBODY),
 	SD_BUS_METHOD_WITH_ARGS("Reload", SD_BUS_NO_ARGS, SD_BUS_NO_RESULT, method_bus_reload,
 				ANYBODY),
 	SD_BUS_SIGNAL_WITH_ARGS("IncidentBegan", SD_BUS_ARGS("t", id, "a{sv}", details), 0),

@@ -130,7 +130,7 @@ static int prepare(struct bus_system *system)
 	if (r >= 0)
 		r = sd_bus_set_bus_client(conn, true);
 	if (r >= 0)
-		r = sd_bus_negotiate_fds(conn, false);
+		r = sd_bus_negotiate_fds(conn, true);
 	/* Flushing at exit would wait for it. */
 	if (r >= 0)
 		r = sd_bus_set_close_on_exit(conn, false);

@@ -143,6 +143,7 @@ void incident_effect(struct incident *incident, const struct dg_effect *effect)
 		incident_write_rule(incident, incident->core.plan.entries[effect->entry].rule);
 		incident_write_holder(incident, &incident->core.plan.entries[effect->entry]);
 		incident_watch(incident, effect->entry);
+		cooperation_begin(incident, effect->entry);
 		break;
 	case DG_EFFECT_DEED:
 		act(incident, &effect->deed);

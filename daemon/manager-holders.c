@@ -131,6 +131,55 @@ int manager_open_process(struct manager *m, struct dg_process process)
 	return fd;
 }
 
+/* 0: also if it is root who asks, whose processes may have become somebody else's. */
+static int check_user(struct manager *m, pid_t pid, uid_t uid)
+{
+	char path[64], text[4096];
+	unsigned real, effective;
+	const char *line;
+	ssize_t n;
+	int fd;
+
+	if (uid == 0)
+		return 0;
+	snprintf(path, sizeof(path), "%s/%d/status", m->paths->proc, pid);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return errno == ENOENT ? -ESRCH : -errno;
+	n = read(fd, text, sizeof(text) - 1);
+	close(fd);
+	if (n < 0)
+		return -errno;
+	text[n] = '\0';
+	line = strstr(text, "\nUid:");
+	if (!line || sscanf(line, "\nUid: %u %u", &real, &effective) != 2)
+		return -EBADMSG;
+	return real == uid || effective == uid ? 0 : -EPERM;
+}
+
+/* As above, the other way round: what was read was its own if it is alive still. */
+int manager_open_applicant(struct manager *m, pid_t pid, uid_t uid, struct dg_process *ret)
+{
+	struct pollfd pollfd = {.events = POLLIN};
+	uint64_t start_ns;
+	int r;
+
+	pollfd.fd = pid > 0 ? (int)syscall(SYS_pidfd_open, pid, 0) : -1;
+	if (pollfd.fd < 0)
+		return pid > 0 ? -errno : -ESRCH;
+	r = read_start(m, pid, &start_ns);
+	if (r >= 0)
+		r = check_user(m, pid, uid);
+	if (r == -ENOENT || (r >= 0 && poll(&pollfd, 1, 0) != 0))
+		r = -ESRCH;
+	if (r < 0) {
+		close(pollfd.fd);
+		return r;
+	}
+	*ret = (struct dg_process){pid, start_ns};
+	return pollfd.fd;
+}
+
 static int watch_new(struct incident *incident, struct dg_process process, struct watch **ret)
 {
 	struct watch *watch = calloc(1, sizeof(*watch));
@@ -271,13 +320,29 @@ static void end_process(struct incident *incident, const struct dg_deed *deed, s
 		ret->outcome = "sent-alone";
 }
 
+/* A word, to who has registered; the signal if that cannot be had, and it catches it. */
+static const char *notify(struct incident *incident, const struct dg_deed *deed)
+{
+	const struct dg_plan_entry *plan = &incident->core.plan.entries[deed->entry];
+	const char *told = cooperation_tell(incident, deed->entry, deed->grace_ms), *why;
+	struct dg_holder alone = plan->holder;
+
+	if (told && strcmp(told, "told") == 0)
+		return told;
+	alone.cooperates = false;
+	why = dg_action_skipped(DG_ACTION_NOTIFY, plan->rule->signo, &alone);
+	if (why)
+		return told ?: why;
+	return outcome_of(send_signal(incident, deed->entry, plan->rule->signo));
+}
+
 static const char *act_on_process(struct incident *incident, const struct dg_deed *deed)
 {
 	const struct dg_plan_entry *plan = &incident->core.plan.entries[deed->entry];
 	int r;
 
 	if (deed->action == DG_ACTION_NOTIFY)
-		return outcome_of(send_signal(incident, deed->entry, plan->rule->signo));
+		return notify(incident, deed);
 	r = send_sigbus(incident, plan);
 	/* Its mappings are locked for the moment, or this one is gone. */
 	if (r == -EBUSY || r == -EFAULT)
@@ -383,6 +448,8 @@ int manager_merge_holders(struct manager *m, const struct dg_request *request,
 		r = dg_exemption_add(&exempt, m->protected[i].process, m->protected[i].why);
 	if (r >= 0)
 		r = dg_holders_merge(rows, &exempt, ret);
+	if (r >= 0 && request)
+		registrations_mark(m, request, ret);
 	dg_exemption_list_done(&exempt);
 	return r;
 }

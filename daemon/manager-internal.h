@@ -13,6 +13,8 @@
  *	manager-holders.c   processes: pidfds, signals, who is exempt
  *	manager-units.c	    units as a whole: signalled, stopped, frozen, thawed
  *	manager-dump*.c	    processes that are checkpointed
+ *	manager-registrations.c  programs that have asked to be told
+ *	manager-cooperation.c    when they are, and what they say
  *	manager-errands.c   hooks, and what the service manager is asked for
  *	manager-scan.c	    one scan at a time, as the module keeps one snapshot
  *	manager-failures.c  failed pages: what the kernel keeps, and may forget
@@ -48,8 +50,10 @@
 #include "core/description.h"
 #include "core/incident.h"
 #include "core/look.h"
+#include "core/registration.h"
 #include "core/unit.h"
 #include "io/cgroup.h"
+#include "io/channel.h"
 #include "io/doorbell.h"
 #include "io/klink.h"
 #include "io/logger.h"
@@ -73,6 +77,7 @@ struct looks;
 struct manager_forecast;
 struct names;
 struct places;
+struct registration;
 struct repairs;
 struct scan;
 
@@ -132,6 +137,8 @@ struct manager {
 	struct dg_story **kept; /* over, by ascending id */
 	size_t n_kept;
 
+	struct registration *registrations;
+	uint64_t registration_id; /* the last one */
 	struct failures *failures;
 	struct checks *checks;
 	struct repairs *repairs;
@@ -296,11 +303,41 @@ int manager_merge_holders(struct manager *m, const struct dg_request *request,
 			  const struct dg_usage_list *rows, struct dg_holder_list *ret);
 /* A pidfd of this process, and of no later one of its pid. -ESRCH, and others. */
 int manager_open_process(struct manager *m, struct dg_process process);
+/*
+ * A pidfd of who asks, and who that is. -ESRCH. -EPERM: the pid is another user's, whoever
+ * has had it before.
+ */
+int manager_open_applicant(struct manager *m, pid_t pid, uid_t uid, struct dg_process *ret);
 int manager_read_self(struct manager *m);
 int manager_read_process(struct manager *m, pid_t pid, struct dg_process *ret, pid_t *ret_parent);
 #define DG_ANCESTORS_MAX 32 /* that are looked at of a process */
 bool manager_is_alive(struct manager *m, struct dg_process process);
 void manager_read_comm(struct manager *m, pid_t pid, char ret[static DG_COMM_LEN]);
+
+/* manager-registrations.c */
+void registrations_begin(struct manager *m); /* those of before, from the service manager */
+void registrations_done(struct manager *m);  /* it keeps them */
+const struct dg_registration *registration_what(const struct registration *registration);
+int registration_say(struct registration *registration, const char *text); /* channel_send() */
+/* Of this process, for this removal. NULL: there is no other. */
+struct registration *registrations_next(const struct manager *m, const struct dg_request *request,
+					struct dg_process process, struct registration *after);
+void registrations_mark(const struct manager *m, const struct dg_request *request,
+			struct dg_holder_list *holders);
+
+/* manager-cooperation.c */
+/*
+ * Told now, and written down: "told", or why not. grace_ms: until the next rung. NULL: nobody
+ * has registered.
+ */
+const char *cooperation_tell(struct incident *incident, size_t entry, uint32_t grace_ms);
+void cooperation_begin(struct incident *incident, size_t entry); /* of a ladder */
+void cooperation_joined(struct manager *m, const struct registration *registration);
+/* text: NULL: it was too long */
+void cooperation_said(struct manager *m, struct registration *registration, const char *text,
+		      size_t n);
+void cooperation_state(const struct manager *m, const struct registration *registration,
+		       uint64_t *ret_incident, const char **ret_state);
 
 /* manager-scan.c. One answer, from the event loop. */
 enum scan_kind {

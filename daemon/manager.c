@@ -123,6 +123,8 @@ static int create(struct manager *m)
 	if (r < 0)
 		log_message(m, LOG_WARNING, NULL, "%s: no incident can be recorded: %s",
 			    m->paths->run_dir, strerror(-r));
+	/* Before anybody is asked to let go. */
+	registrations_begin(m);
 	r = failures_new(m);
 	if (r >= 0)
 		r = checks_new(m);
@@ -184,6 +186,7 @@ struct manager *manager_free(struct manager *m)
 	manager_cancel_queries(m);
 	while (m->n_open > 0)
 		incident_free(m->open[--m->n_open]);
+	registrations_done(m);
 	failures_free(m);
 	dg_tally_free_all(&m->tallies);
 	checks_free(m);

@@ -13,6 +13,7 @@
 #include "core/forecast.h"
 #include "core/ledger.h"
 #include "core/policy.h"
+#include "core/registration.h"
 #include "core/stored.h"
 #include "core/story.h"
 
@@ -164,6 +165,30 @@ int manager_remove(struct manager *m, const struct manager_device *device, bool 
 int manager_may_remove(struct manager *m, const struct manager_device *device, bool force);
 /* The open incident that takes this device away, 0 for none. */
 uint64_t manager_device_incident(struct manager *m, const struct manager_device *device);
+
+/*
+ * A process asks to be told before a device goes away, over a socket of its own. *ret_fd is
+ * its end of that, the caller's to pass on and to close; when all of these are closed,
+ * or the process ends, so does its registration. -EINVAL: such a name is none. -ESRCH: there is
+ * no such process. -EPERM: it is another user's. -EDQUOT: the user has as many as he may.
+ * -ENOSPC: all together have. -ENOMEM, and those of socketpair(2).
+ */
+struct manager_applicant {
+	pid_t pid;
+	uid_t uid;
+	const char *name; /* "" for none */
+};
+int manager_register(struct manager *m, const struct manager_device *device,
+		     const struct manager_applicant *who, int *ret_fd, uint64_t *ret_id);
+
+struct manager_registration {
+	const struct dg_registration *what;
+	bool kept;         /* also if the daemon is started again */
+	uint64_t incident; /* that it was told of, and that is open; 0: none */
+	const char *state; /* waiting, or what came of telling it */
+};
+/* n: 0, 1, … until it returns false; the newest one first. */
+bool manager_registration_at(struct manager *m, size_t n, struct manager_registration *ret);
 
 /*
  * Who uses a device. The answer comes later, once, from the event loop: error

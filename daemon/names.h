@@ -39,6 +39,7 @@
 #define DG_BUS_ERROR_SYSTEM_DEVICE "org.daxguard1.Error.SystemDevice"
 #define DG_BUS_ERROR_TIMED_OUT "org.daxguard1.Error.TimedOut"
 #define DG_BUS_ERROR_CONFIG "org.daxguard1.Error.Config"	/* refused: all is as it was */
+#define DG_BUS_ERROR_LIMIT_EXCEEDED "org.daxguard1.Error.LimitExceeded"	/* of registrations */
 #define DG_BUS_ERROR_FAILED "org.daxguard1.Error.Failed"
 
 /* Paths. */
@@ -104,6 +105,8 @@
 #define DG_RESTORE_SLACK_MSEC 20000U		/* … and for what has not ended by then to be ended */
 #define DG_RECORD_MAX (8U * 1024U * 1024U)	/* bytes of one record: 4,096 holders at their longest */
 #define DG_LEDGER_UNWRITTEN_MAX (8U * 1024U * 1024U)	/* bytes of it that wait for the disk */
+#define DG_REGISTRATIONS_MAX 256U		/* programs that are told; FileDescriptorStoreMax= of the unit */
+#define DG_REGISTRATIONS_USERS_MAX 192U		/* … of these of users */
 #define DG_CONFIG_MAX (64U * 1024U)		/* bytes of daxguardd.conf */
 #define DG_POLICY_ERRORS_MAX 256U		/* reported at a time */
 #define DG_LOG_RING_MAX 1024U			/* messages kept while nothing may be written */

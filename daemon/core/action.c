@@ -54,7 +54,7 @@ static const char *sigbus_skipped(const struct dg_holder *holder)
 /* Blocked and ignored it would not even be pending. */
 static const char *notify_skipped(const struct dg_holder *holder, int signo)
 {
-	if (dg_holder_catches(holder, signo))
+	if (holder->cooperates || dg_holder_catches(holder, signo))
 		return NULL;
 	if (dg_holder_blocks(holder, signo) && !dg_holder_ignores(holder, signo))
 		return NULL;

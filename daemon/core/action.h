@@ -12,7 +12,7 @@
 
 enum dg_action {
 	DG_ACTION_LEAVE,      /* nothing; it keeps what it has, and meets the revoke */
-	DG_ACTION_NOTIFY,     /* the rule's Signal= */
+	DG_ACTION_NOTIFY,     /* the rule's Signal=, or a word to who has registered */
 	DG_ACTION_SIGBUS,     /* BUS_MCEERR_AO with the address of its first mapping */
 	DG_ACTION_EXEC,       /* the rule's Exec= */
 	DG_ACTION_STOP,       /* its unit, by the service manager */
@@ -42,7 +42,7 @@ struct dg_rung {
  * may handle), "blocked" for who catches it but blocks it in every thread
  * (it would stay pending, and strike later with an address of no meaning).
  * So is the signal of notify, signo; but that is sent to who blocks it, as TERM
- * is: sigwait(3) and signalfd(2) need that.
+ * is: sigwait(3) and signalfd(2) need that. Who has registered is told in its place.
  */
 const char *dg_action_skipped(enum dg_action action, int signo, const struct dg_holder *holder);
 

@@ -71,6 +71,7 @@ struct dg_holder {
 	size_t n_mappings;
 	uint64_t mapped_bytes;
 	enum dg_exempt exempt;
+	bool cooperates; /* it has asked to be told, over a socket of its own */
 	/* What /proc says of it, see core/look.h; NULL: not known. Not owned. */
 	const struct dg_process_facts *looked;
 };

@@ -386,6 +386,14 @@ void dg_incident_awaited(struct dg_incident *i, struct dg_process process, size_
 	dg_wake_at(i, now_us);
 }
 
+void dg_incident_look_soon(struct dg_incident *i, uint64_t now_us)
+{
+	if (i->state != DG_STATE_ACTING)
+		return;
+	i->scan_due_us = now_us;
+	dg_wake_at(i, now_us);
+}
+
 void dg_incident_timer(struct dg_incident *i, uint64_t now_us, struct dg_effects *fx)
 {
 	advance(i, now_us, fx);

@@ -190,6 +190,11 @@ void dg_incident_missed(struct dg_incident *incident, const struct dg_deed *deed
 void dg_incident_await(struct dg_incident *incident, struct dg_process process);
 void dg_incident_awaited(struct dg_incident *incident, struct dg_process process, size_t rung,
 			 bool well, uint64_t now_us);
+/*
+ * Somebody says that he has let go: the next look is due now. No effects, see
+ * dg_incident_seen(); and it proves nothing, the look does.
+ */
+void dg_incident_look_soon(struct dg_incident *incident, uint64_t now_us);
 void dg_incident_timer(struct dg_incident *incident, uint64_t now_us, struct dg_effects *effects);
 /* To TAKE, ACK or RELEASE: 0 or a negative errno. */
 void dg_incident_answered(struct dg_incident *incident, int error, uint64_t now_us,

@@ -35,6 +35,8 @@ static const struct key {
 	{"RestoreWaitSec", offsetof(struct dg_settings, restore_wait_us), KIND_TIME, USEC_PER_SEC,
 	 3600 * USEC_PER_SEC, 300 * USEC_PER_SEC},
 	{"IncidentsMax", offsetof(struct dg_settings, incidents_max), KIND_COUNT, 1, 4096, 256},
+	{"RegistrationsPerUser", offsetof(struct dg_settings, registrations_user_max), KIND_COUNT,
+	 0, 192, 16},
 };
 #define N_KEYS (sizeof(keys) / sizeof(*keys))
 

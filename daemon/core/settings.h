@@ -21,9 +21,9 @@ struct dg_settings {
 	uint64_t incidents_max;   /* IncidentsMax=: records that are kept */
 	/* CheckpointMaxBytes=, of all of them, CheckpointKeepFree=, of the disk; 0: no limit */
 	uint64_t checkpoint_max_bytes, checkpoint_keep_free;
-	uint64_t checkpoint_max_age_us; /* CheckpointMaxAgeSec=; 0: no limit */
-	uint64_t
-		restore_wait_us; /* RestoreWaitSec=: for the mounts of a device that has returned */
+	uint64_t checkpoint_max_age_us;  /* CheckpointMaxAgeSec=; 0: no limit */
+	uint64_t restore_wait_us;        /* RestoreWaitSec=: for the mounts of what has returned */
+	uint64_t registrations_user_max; /* RegistrationsPerUser=: but root */
 };
 
 void dg_settings_default(struct dg_settings *settings);

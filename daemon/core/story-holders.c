@@ -128,6 +128,16 @@ int dg_story_on_acted(struct dg_story *story, event_t *event)
 	return r < 0 ? r : keep(event, "output", &action->output);
 }
 
+int dg_story_on_cooperate(struct dg_story *story, event_t *event)
+{
+	struct dg_story_holder *holder = find_holder(story, event);
+
+	if (!holder)
+		return DG_STORY_LEFT_OUT;
+	TEXT(event, "outcome", holder->cooperation);
+	return 0;
+}
+
 int dg_story_on_freed(struct dg_story *story, event_t *event)
 {
 	struct dg_story_holder *holder = find_holder(story, event);

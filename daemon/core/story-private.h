@@ -59,6 +59,7 @@ void dg_story_rules_done(struct dg_story *story);
 int dg_story_on_holder(struct dg_story *story, event_t *event);
 int dg_story_on_act(struct dg_story *story, event_t *event);
 int dg_story_on_acted(struct dg_story *story, event_t *event);
+int dg_story_on_cooperate(struct dg_story *story, event_t *event);
 int dg_story_on_freed(struct dg_story *story, event_t *event);
 int dg_story_on_unit(struct dg_story *story, event_t *event);
 /* Failed pages, and who was told of them. */

@@ -325,6 +325,7 @@ static const struct {
 	{"holder", dg_story_on_holder},
 	{"act", dg_story_on_act},
 	{"acted", dg_story_on_acted},
+	{"cooperate", dg_story_on_cooperate},
 	{"freed", dg_story_on_freed},
 	{"failure", dg_story_on_failure},
 	{"tell", dg_story_on_tell},

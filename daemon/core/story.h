@@ -28,6 +28,7 @@
  *	acted    pid start_ns action outcome rung      after; and again when it is known what
  *	         unit status took_us output            came of it
  *	         checkpoint root_ns
+ *	cooperate  pid start_ns outcome           it has registered: what came of telling it
  *	unit     action cgroup boot_ns         before it is done to all of a unit; after "thaw"
  *	freed    pid start_ns how                 unmapped, exited, or dg_entry_state_name()
  *	kernel   name device path                 loop, swap, nfsd: no process
@@ -178,7 +179,9 @@ struct dg_story_holder {
 	uint64_t at_us;
 	struct dg_story_action actions[DG_LADDER_MAX];
 	size_t n_actions;
-	uint64_t n_told;         /* of a memory failure: how often something was done */
+	uint64_t n_told; /* of a memory failure: how often something was done */
+	/* It has registered: told, not-reading, done…; empty: it was not told. */
+	char cooperation[DG_STORY_WORD];
 	char how[DG_STORY_WORD]; /* as above; empty: not over */
 	uint64_t over_us;
 };

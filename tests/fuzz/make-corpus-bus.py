@@ -115,6 +115,8 @@ CONTROL = {
                        call("Get", "ss", "org.daxguard1.Incident", "Marks", interface=PROPERTIES, path=STORY + "0"),
     "remove": LOGGED_IN + call("Remove", "sa{sv}", "pmem0", {"Force": ("b", 1)}) +
               call("Remove", "sa{sv}", "pmem0", {"x": ("s", "y")}),
+    "register": LOGGED_IN + call("Register", "sa{sv}", "pmem0", {"Name": ("s", "db")}) +
+                call("Register", "sa{sv}", "pmem0", {"Name": ("s", "a b")}) + call("ListRegistrations", "a{sv}", {}),
     "reload": LOGGED_IN + call("Reload"),
     "signal": LOGGED_IN + message(SIGNAL, {PATH: ("o", "/org/freedesktop/DBus/Local"),
                                            INTERFACE: ("s", "org.freedesktop.DBus.Local"),

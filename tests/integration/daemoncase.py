@@ -106,6 +106,7 @@ class DaemonCase(unittest.TestCase):
     # Paths, set by main().
     daemon = step = tool = header = None
     config = ""
+    python = sys.executable	# of holders
 
     def setUp(self):
         self.dir = tempfile.mkdtemp(prefix="daxguard-")
@@ -248,7 +249,7 @@ class DaemonCase(unittest.TestCase):
 
     def holder(self, before="", after="", code=HOLDER, path=None):
         text = code.format(path=path or self.pmem + "/data", before=before, after=after)
-        process = subprocess.Popen([sys.executable, "-c", text], stdout=subprocess.PIPE)
+        process = subprocess.Popen([self.python, "-c", text], stdout=subprocess.PIPE)
         self.processes.append(process)
         self.assertEqual(process.stdout.readline(), b"ready\n")
         return process

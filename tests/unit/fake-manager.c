@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "test.h"
 
+#include <sys/socket.h>
+#include <unistd.h>
+
 #include "fake-manager.h"
 #include "names.h"
 
@@ -41,6 +44,36 @@ static const struct manager_device device = {.name = "pmem0",
 					     .numa = -1,
 					     .mounts = &mount,
 					     .n_mounts = 1};
+
+int manager_register(struct manager *m, const struct manager_device *d,
+		     const struct manager_applicant *who, int *ret_fd, uint64_t *ret_id)
+{
+	int fds[2];
+
+	if (strcmp(who->name, "many") == 0)
+		return -EDQUOT;
+	if (who->pid != getppid() || socketpair(AF_UNIX, SOCK_SEQPACKET, 0, fds) < 0)
+		return -ESRCH;
+	assert_int_equal(send(fds[0], who->name, strlen(who->name), 0), strlen(who->name));
+	close(fds[0]);
+	*ret_fd = fds[1];
+	*ret_id = 5;
+	return 0;
+}
+
+bool manager_registration_at(struct manager *m, size_t n, struct manager_registration *ret)
+{
+	static const struct dg_registration registration = {.id = 5,
+							    .process = {7, 1},
+							    .uid = 1000,
+							    .since_us = 2,
+							    .device = "pmem0",
+							    .name = "db"};
+
+	*ret = (struct manager_registration){
+		.what = &registration, .kept = true, .incident = 4, .state = "told"};
+	return n == 0;
+}
 
 struct manager_reload {
 	manager_reload_func func;

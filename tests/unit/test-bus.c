@@ -193,6 +193,54 @@ static void test_reload(void **state)
 	sd_bus_close_unref(bus);
 }
 
+/* The answer bears a descriptor, and it is the peer that registers. */
+static void test_register(void **state)
+{
+	sd_bus_error error = SD_BUS_ERROR_NULL;
+	sd_bus_message *m;
+	char said[8] = "";
+	uint64_t id;
+	sd_bus *bus;
+	int fd;
+
+	assert_int_equal(client_open(server_ctl(), &bus), CTL_OK);
+	assert_return_code(sd_bus_call_method(bus, NULL, DG_BUS_PATH, DG_BUS_MANAGER_INTERFACE,
+					      "Register", NULL, &m, "sa{sv}", "pmem0", 1, "Name",
+					      "s", "db"),
+			   0);
+	assert_return_code(sd_bus_message_read(m, "ht", &fd, &id), 0);
+	assert_int_equal(id, 5);
+	assert_int_equal(recv(fd, said, sizeof(said), 0), 2);
+	assert_string_equal(said, "db");
+	assert_int_equal(recv(fd, said, sizeof(said), 0), 0); /* nobody else has kept our end */
+	sd_bus_message_unref(m);
+	assert_true(sd_bus_call_method(bus, NULL, DG_BUS_PATH, DG_BUS_MANAGER_INTERFACE, "Register",
+				       &error, NULL, "sa{sv}", "pmem0", 1, "Name", "s",
+				       "many") < 0);
+	assert_string_equal(error.name, DG_BUS_ERROR_LIMIT_EXCEEDED);
+	sd_bus_error_free(&error);
+	assert_true(sd_bus_call_method(bus, NULL, DG_BUS_PATH, DG_BUS_MANAGER_INTERFACE, "Register",
+				       &error, NULL, "sa{sv}", "pmem9", 0) < 0);
+	assert_string_equal(error.name, DG_BUS_ERROR_NO_SUCH_DEVICE);
+	sd_bus_error_free(&error);
+	assert_true(sd_bus_call_method(bus, NULL, DG_BUS_PATH, DG_BUS_MANAGER_INTERFACE, "Register",
+				       &error, NULL, "sa{sv}", "pmem0", 1, "Nam", "s", "db") < 0);
+	assert_string_equal(error.name, SD_BUS_ERROR_INVALID_ARGS);
+	sd_bus_error_free(&error);
+	sd_bus_close_unref(bus);
+}
+
+static void test_registrations(void **state)
+{
+	json_object *list;
+
+	assert_int_equal(client_ask(server_ctl(), &list, "ListRegistrations", "a{sv}", 0), CTL_OK);
+	assert_json(list, "[{\"Id\":5,\"Device\":\"pmem0\",\"Name\":\"db\",\"Pid\":7,"
+			  "\"StartNsec\":1,\"Uid\":1000,\"SinceUsec\":2,\"Kept\":true,"
+			  "\"Incident\":4,\"State\":\"told\"}]");
+	json_object_put(list);
+}
+
 /* A property is the entry of that name in the dictionary, and nothing else of it. */
 static void test_properties(void **state)
 {
@@ -402,14 +450,15 @@ static void test_not_running(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		SERVER_TEST(test_mode),         SERVER_TEST(test_status),
-		SERVER_TEST(test_devices),      SERVER_TEST(test_incidents),
-		SERVER_TEST(test_holders),      SERVER_TEST(test_failures),
-		SERVER_TEST(test_reload),       SERVER_TEST(test_properties),
-		SERVER_TEST(test_signals),      SERVER_TEST(test_slow_client),
-		SERVER_TEST(test_gone_caller),  SERVER_TEST(test_too_many),
-		SERVER_TEST(test_rude_clients), SERVER_TEST(test_second),
-		SERVER_TEST(test_stale_socket), cmocka_unit_test(test_not_running),
+		SERVER_TEST(test_mode),          SERVER_TEST(test_status),
+		SERVER_TEST(test_devices),       SERVER_TEST(test_incidents),
+		SERVER_TEST(test_holders),       SERVER_TEST(test_failures),
+		SERVER_TEST(test_reload),        SERVER_TEST(test_register),
+		SERVER_TEST(test_registrations), SERVER_TEST(test_properties),
+		SERVER_TEST(test_signals),       SERVER_TEST(test_slow_client),
+		SERVER_TEST(test_gone_caller),   SERVER_TEST(test_too_many),
+		SERVER_TEST(test_rude_clients),  SERVER_TEST(test_second),
+		SERVER_TEST(test_stale_socket),  cmocka_unit_test(test_not_running),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -21,6 +21,7 @@ static void defaults(void **state)
 	assert_int_equal(settings.step_timeout_us, 10 * SEC);
 	assert_int_equal(settings.holders_log_max, 64);
 	assert_int_equal(settings.incidents_max, 256);
+	assert_int_equal(settings.registrations_user_max, 16);
 	assert_int_equal(settings.checkpoint_max_bytes, 4ULL << 30);
 	assert_int_equal(settings.checkpoint_keep_free, 256ULL << 20);
 	assert_int_equal(settings.checkpoint_max_age_us, 30 * 86400 * SEC);
