@@ -1,27 +1,23 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "core/registration.h"
 
-#include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "core/record.h"
 
-static bool is_of(const char *text, size_t n, const char *more)
+#define HEX "0123456789abcdefABCDEF"
+#define LETTERS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+
+static bool is_of(const char *text, const char *characters)
 {
-	for (size_t i = 0; i < n; i++)
-		if (!((unsigned char)text[i] < 0x80 && isalnum((unsigned char)text[i])) &&
-		    !(text[i] && strchr(more, text[i])))
-			return false;
-	return true;
+	return text[strspn(text, characters)] == '\0';
 }
 
 bool dg_registration_name_is_valid(const char *name)
 {
-	size_t n = strlen(name);
-
-	return n < DG_REGISTRATION_NAME_MAX && is_of(name, n, "._@+-");
+	return strlen(name) < DG_REGISTRATION_NAME_MAX && is_of(name, LETTERS "._@+-");
 }
 
 static int write_record(const struct dg_registration *r, struct dg_record_writer *w)
@@ -44,8 +40,7 @@ int dg_registration_write(const struct dg_registration *registration,
 	size_t n = strlen(DG_REGISTRATION_PREFIX);
 	int r = 0;
 
-	if (!is_of(registration->device, strlen(registration->device), "._@+-") ||
-	    !is_of(registration->uuid, strlen(registration->uuid), "-") ||
+	if (!is_of(registration->device, LETTERS "._@+-") || !is_of(registration->uuid, HEX "-") ||
 	    !dg_registration_name_is_valid(registration->name))
 		return -EINVAL;
 	r = write_record(registration, &w);
@@ -117,6 +112,11 @@ int dg_registration_read(const char *text, struct dg_registration *ret)
 	return read_record(record, n, ret);
 }
 
+static char lower(char c)
+{
+	return c >= 'A' && c <= 'Z' ? (char)(c + 'a' - 'A') : c;
+}
+
 static bool is_target(const struct dg_registration *r, const struct dg_target *target)
 {
 	char uuid[DG_BOOT_ID_LEN];
@@ -126,7 +126,7 @@ static bool is_target(const struct dg_registration *r, const struct dg_target *t
 	/* A name may be another's by now. */
 	dg_uuid_text(target->uuid, uuid);
 	for (size_t i = 0; i < sizeof(uuid); i++)
-		if (tolower((unsigned char)r->uuid[i]) != uuid[i])
+		if (lower(r->uuid[i]) != uuid[i])
 			return false;
 	return true;
 }

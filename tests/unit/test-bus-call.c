@@ -60,8 +60,8 @@ static int setup(void **state)
 	sd_id128_t id;
 	int fds[2];
 
-	assert_return_code(
-		socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, fds), errno);
+	assert_return_code(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, fds),
+			   errno);
 	assert_return_code(sd_id128_randomize(&id), 0);
 	link_ = (struct bus_link){.api = &api};
 	assert_return_code(sd_bus_new(&link_.conn), 0);

@@ -12,7 +12,12 @@ static void test_status_held(void **state)
 	      "\"ActivationMsec\":3000,\"OpenIncidents\":1,\"KeptIncidents\":4,"
 	      "\"Pinned\":[{\"Incident\":3,\"Device\":\"pmem0\",\"Pid\":17,\"Comm\":\"a\\nb\","
 	      "\"Path\":\"\"},{\"Incident\":2,\"Device\":\"pmem1\",\"Pid\":18,\"Comm\":\"sleep\","
-	      "\"Path\":[47,255]}],\"Rules\":2,\"DeviceRules\":1,"
+	      "\"Path\":[47,255]}],\"Registrations\":[{\"Device\":\"pmem0\",\"Name\":\"db\","
+	      "\"Pid\":7,"
+	      "\"Uid\":1000,\"State\":\"waiting\",\"Kept\":true},{\"Device\":\"pmem1\",\"Name\":"
+	      "\"\","
+	      "\"Pid\":8,\"Uid\":0,\"State\":\"told\",\"Kept\":false}],\"Rules\":2,\"DeviceRules\":"
+	      "1,"
 	      "\"PolicyWarnings\":[\"/a.policy:2:6: nobody\"],"
 	      "\"Protected\":[{\"Pid\":1,\"Name\":\"systemd\"},{\"Pid\":9,\"Name\":\"dbus\"}]}",
 	      "Daemon       daxguardd 1\n"
@@ -24,6 +29,8 @@ static void test_status_held(void **state)
 	      "incident "
 	      "2\n"
 	      "             such a device cannot be mounted before they have ended\n"
+	      "Registered   pmem0: db (7) of 1000, waiting\n"
+	      "             pmem1: a process (8) of 0, told, not kept over a restart\n"
 	      "Rules        2 of processes, 1 of devices, beside the built-in ones\n"
 	      "Rule warning /a.policy:2:6: nobody\n"
 	      "Protected    systemd (1), dbus (9)\n");

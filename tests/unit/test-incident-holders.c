@@ -268,6 +268,33 @@ static void a_crowd(void **state)
 		assert_int_equal(world.incident.plan.entries[i].rung, 2);
 }
 
+/* He says that he has let go: it is looked at once, and believed if it is so. */
+static void who_says_so_is_looked_at(void **state)
+{
+	struct dg_holder one[] = {mapper(10, true)};
+
+	dg_incident_look_soon(&world.incident, world.now);
+	to_scanning();
+	scanned(one, 1, LIVE);
+	expect(">acting holder:10 sigbus:10");
+	for (unsigned i = 0; i < 6; i++) {
+		after(500 * MSEC / (i > 3 ? 2 : 32));
+		scanned(one, 1, LIVE);
+	}
+	world.log[0] = '\0';
+	after(1);
+	expect("");
+	dg_incident_look_soon(&world.incident, world.now);
+	after(0);
+	expect("+scan");
+	scanned(one, 1, LIVE);
+	expect("");
+	dg_incident_look_soon(&world.incident, world.now);
+	after(0);
+	scanned(NULL, 0, LIVE);
+	expect("+scan freed:10=unmapped >settling +sync +scan");
+}
+
 /* All of a crowd let go at once: each is noted before it goes on. */
 static void a_crowd_that_lets_go(void **state)
 {
@@ -312,6 +339,7 @@ int main(void)
 		WORLD_TEST(a_look_before_the_next_rung),
 		WORLD_TEST(scans_slow_down),
 		WORLD_TEST(slow_scans_pause),
+		WORLD_TEST(who_says_so_is_looked_at),
 		WORLD_TEST(new_holders_after_settling),
 		WORLD_TEST(newcomers_do_not_use_up_the_time),
 		WORLD_TEST(a_mapper_that_slipped_in_while_unmounting),

@@ -26,6 +26,7 @@ static const char record[] =
 	"1000000 5000050 act pid=10 start_ns=50000000 action=term grace_ms=1500 rung=1\n"
 	"1000000 5000060 mark name=detached-pinned\n"
 	"1000000 5000060 note text=two\\x20words\n"
+	"1000000 5000065 cooperate pid=10 start_ns=50000000 outcome=told\n"
 	"1000000 5000070 freed pid=10 start_ns=50000000 how=exited\n"
 	"1000000 5000075 mount path=/mnt/a\\x20b type=ext4 ns=4026531840 host=1 locked=0 "
 	"result=ok\n";
@@ -251,6 +252,7 @@ static void tells_of_holders(void **state)
 	assert_int_equal(holder->actions[1].rung, 1);
 	assert_string_equal(holder->actions[1].outcome, "");
 	assert_string_equal(holder->how, "exited");
+	assert_string_equal(holder->cooperation, "told");
 	assert_null(dg_story_find_holder(&story, (struct dg_process){10, 1}));
 	dg_story_done(&story);
 }
@@ -393,13 +395,13 @@ static int tell_of(struct dg_story *story, const char *kind, unsigned pid)
 /* Who is left out is counted once, and what happens to him is left out, too. */
 static void holders_are_bounded(void **state)
 {
-	static const char *const kinds[] = {"act", "acted", "freed"};
+	static const char *const kinds[] = {"act", "acted", "cooperate", "freed"};
 	struct dg_story story = {};
 
 	for (unsigned pid = 1; pid <= DG_STORY_HOLDERS_MAX; pid++)
 		assert_int_equal(tell_of(&story, "holder", pid), 0);
 	assert_int_equal(tell_of(&story, "holder", 5000), DG_STORY_LEFT_OUT);
-	for (unsigned i = 0; i < 3; i++) {
+	for (unsigned i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
 		assert_int_equal(tell_of(&story, kinds[i], 5000), DG_STORY_LEFT_OUT);
 		assert_int_equal(tell_of(&story, kinds[i], 1), 0);
 	}
