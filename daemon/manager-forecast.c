@@ -206,6 +206,7 @@ static void look(struct manager_forecast *f)
 		answer(f, r, NULL);
 		return;
 	}
+	registrations_mark(f->m, &f->request, &holders);
 	if (looks_start(&f->looking, deadline_us, &holders, NULL, on_looked, f, &f->looks) > 0)
 		return;
 	conclude(f, &holders);

@@ -111,11 +111,13 @@ struct registration *registrations_next(const struct manager *m, const struct dg
 void registrations_mark(const struct manager *m, const struct dg_request *request,
 			struct dg_holder_list *holders)
 {
-	for (const struct registration *r = m->registrations; r; r = r->next)
-		for (size_t i = 0; r->channel && i < holders->n_items; i++)
-			if (dg_process_equal(holders->items[i].process, r->what.process) &&
-			    dg_registration_concerns(&r->what, request))
-				holders->items[i].cooperates = true;
+	for (const struct registration *r = m->registrations; r; r = r->next) {
+		const struct dg_holder *holder =
+			r->channel ? dg_holders_find(holders, r->what.process) : NULL;
+
+		if (holder && dg_registration_concerns(&r->what, request))
+			holders->items[holder - holders->items].cooperates = true;
+	}
 }
 
 /* Watched from now on. Takes pidfd. */

@@ -48,7 +48,7 @@ int manager_may_remove(struct manager *m, const struct manager_device *device, b
 void removal_request(const struct manager_device *device, bool force, struct dg_target *target,
 		     struct dg_request *ret)
 {
-	sd_id128_t boot;
+	sd_id128_t boot, uuid;
 
 	*target = (struct dg_target){
 		.dev = device->dev,
@@ -59,6 +59,10 @@ void removal_request(const struct manager_device *device, bool force, struct dg_
 	};
 	memcpy(target->name, device->name, sizeof(target->name));
 	memcpy(target->ns_device, device->ns_device, sizeof(target->ns_device));
+	if (sd_id128_from_string(device->uuid, &uuid) >= 0) {
+		target->has_uuid = true;
+		memcpy(target->uuid, uuid.bytes, sizeof(target->uuid));
+	}
 	*ret = (struct dg_request){
 		.bus = "nd",
 		.by_user = true,

@@ -194,6 +194,14 @@ class CooperationTest(CooperationCase):
         self.assertIsNone(process.poll())
         self.assertEqual([s["Event"] for s in self.said()], ["pre-remove"])
 
+    def test_foreseen(self):
+        """What explain says of notify is what it would get."""
+        self.ladder("Action=notify@30s kill\nSignal=SIGUSR1")
+        self.begin()
+        registered, other = self.program(), self.holder()
+        told = {h["Pid"]: h["Actions"][0]["Outcome"] for h in self.ctl("Simulation", "explain", "pmem0")["Holders"]}
+        self.assertEqual(told, {registered.pid: "", other.pid: "no-handler"})
+
     def test_dry_run(self):
         self.ladder("Action=notify kill\nSignal=SIGUSR1\nDryRun=yes")
         self.begin()
@@ -334,15 +342,18 @@ while True:
         self.assertEqual(self.outcome("notify", process.pid), "told")
 
     def test_by_user(self):
-        """A removal by a user is told of like any."""
+        """A removal by a user is told of like any, and its namespace is known by its UUID."""
         self.ladder("Action=notify@30s kill\nSignal=SIGUSR1")
         self.make_sysfs()
-        self.begin()
+        self.begin(UUID="00010203-0405-0607-0809-0a0b0c0d0e0f")
         process = self.program()
         self.text("remove", "--no-progress", "pmem0")
         self.assertEqual(self.unbound(), "pfn0.0")
         self.assertIsNone(process.poll())
         self.assertEqual([(s["Event"], s["Device"]) for s in self.said()], [("pre-remove", "pmem0")])
+        number = self.said()[0]["Incident"]
+        self.assertEqual(self.ctl("Incident", "show", str(number))["Targets"][0]["Uuid"],
+                         "00010203-0405-0607-0809-0a0b0c0d0e0f")
 
 
 class KeptTest(CooperationCase):
