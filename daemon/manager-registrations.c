@@ -35,10 +35,9 @@ static void registration_free(struct registration *registration)
 {
 	struct registration **at = &registration->m->registrations;
 
-	while (*at && *at != registration)
+	while (*at != registration)
 		at = &(*at)->next;
-	if (*at)
-		*at = registration->next;
+	*at = registration->next;
 	channel_free(registration->channel);
 	sd_event_source_disable_unref(registration->source);
 	if (registration->pidfd >= 0)
@@ -306,6 +305,8 @@ void registrations_begin(struct manager *m)
 
 void registrations_done(struct manager *m)
 {
-	while (m->registrations)
-		registration_free(m->registrations);
+	for (struct registration *r = m->registrations, *next; r; r = next) {
+		next = r->next;
+		registration_free(r);
+	}
 }

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "core/piece.h"
 #include "core/record.h"
 
 #define HEX "0123456789abcdefABCDEF"
@@ -51,8 +52,7 @@ int dg_registration_write(const struct dg_registration *registration,
 		for (size_t i = 0; i + 2 < w.n; i++)
 			if (w.data[i] == '\0')
 				w.data[i] = ',';
-		memcpy(ret, DG_REGISTRATION_PREFIX, n);
-		memcpy(ret + n, w.data, w.n - 1);
+		snprintf(ret, DG_REGISTRATION_TEXT_MAX, "%s%s", DG_REGISTRATION_PREFIX, w.data);
 	}
 	dg_record_writer_done(&w);
 	return r;
@@ -98,12 +98,13 @@ static int read_record(const char *record, size_t n, struct dg_registration *ret
 
 int dg_registration_read(const char *text, struct dg_registration *ret)
 {
-	size_t n = strlen(DG_REGISTRATION_PREFIX);
+	size_t n;
 	char record[DG_REGISTRATION_TEXT_MAX];
 
-	if (strncmp(text, DG_REGISTRATION_PREFIX, n) != 0 || strlen(text) >= sizeof(record))
+	if (!dg_piece_starts(dg_piece(text), DG_REGISTRATION_PREFIX) ||
+	    strlen(text) >= sizeof(record))
 		return -EINVAL;
-	text += n;
+	text += strlen(DG_REGISTRATION_PREFIX);
 	n = strlen(text) + 1;
 	memcpy(record, text, n);
 	for (size_t i = 0; i < n; i++)

@@ -34,7 +34,7 @@ static int find_address(struct sockaddr_un *ret, socklen_t *ret_n)
 }
 
 /* message: but where it goes to. 0: nobody wants to know. 1: it is sent. */
-static int send_message(struct msghdr *message)
+static int send_message(struct msghdr message)
 {
 	struct sockaddr_un address;
 	socklen_t n;
@@ -42,12 +42,12 @@ static int send_message(struct msghdr *message)
 
 	if (r <= 0)
 		return r;
-	message->msg_name = &address;
-	message->msg_namelen = n;
+	message.msg_name = &address;
+	message.msg_namelen = n;
 	fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd < 0)
 		return -errno;
-	if (sendmsg(fd, message, MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
+	if (sendmsg(fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
 		r = -errno;
 	close(fd);
 	return r;
@@ -57,7 +57,7 @@ int notify_send(const char *state)
 {
 	struct iovec text = {(char *)state, strlen(state)};
 	struct msghdr message = {.msg_iov = &text, .msg_iovlen = 1};
-	int r = send_message(&message);
+	int r = send_message(message);
 
 	return r < 0 ? r : 0;
 }
@@ -87,7 +87,7 @@ int notify_store(const char *name, int fd)
 		.cmsg_type = SCM_RIGHTS,
 	};
 	memcpy(CMSG_DATA(&control.header), &fd, sizeof(fd));
-	r = send_message(&message);
+	r = send_message(message);
 	if (r == 0)
 		return -ENOENT;
 	return r < 0 ? r : 0;
