@@ -31,7 +31,8 @@ ssize_t proc_read(int proc_fd, const char *task, const char *file, char *buffer,
 int proc_stat(int proc_fd, const char *task, struct dg_procstat *ret);
 uint64_t proc_start_ns(const struct dg_procstat *stat);
 
-/* Its control group in the unified hierarchy, or in that which is systemd's; in lines. NULL: unknown. */
+/* Its control group in the unified hierarchy, or in that which is systemd's; in lines. NULL:
+ * unknown. */
 #define PROC_CGROUP_MAX 8192
 const char *proc_cgroup(int proc_fd, const char *task, char lines[static PROC_CGROUP_MAX]);
 

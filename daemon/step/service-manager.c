@@ -10,8 +10,11 @@
 #define PATH "/org/freedesktop/systemd1"
 #define NAME "org.freedesktop.systemd1"
 
-/* A queued job is answered at once; who does not answer is killed with us. */
-#define ANSWER_US (60U * 1000000U)
+/*
+ * A queued job is answered at once. Whoever is stopped for his dump stays so for as long
+ * as this, if it is not.
+ */
+#define ANSWER_US (10ULL * 1000000ULL)
 
 struct service_manager {
 	sd_bus *bus;
@@ -33,6 +36,8 @@ int service_manager_open(const char *address, struct service_manager **ret, char
 	r = sd_bus_new(&manager->bus);
 	if (r >= 0)
 		r = sd_bus_set_address(manager->bus, address);
+	if (r >= 0)
+		r = sd_bus_set_method_call_timeout(manager->bus, ANSWER_US);
 	/* Nobody between us and it: no Hello, no names. */
 	if (r >= 0)
 		r = sd_bus_start(manager->bus);
@@ -67,7 +72,7 @@ static int finish(struct service_manager *manager, sd_bus_message *message, int 
 	sd_bus_message *reply = NULL;
 
 	if (r >= 0)
-		r = sd_bus_call(manager->bus, message, ANSWER_US, &bus_error, &reply);
+		r = sd_bus_call(manager->bus, message, 0, &bus_error, &reply);
 	if (r < 0 && sd_bus_error_has_name(&bus_error, NAME ".UnitExists"))
 		r = -EEXIST;
 	if (r < 0)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * What is asked of the service manager, over its private socket: the bus may itself
- * wait for the device. An answer is waited for; whoever has less time kills the step.
+ * wait for the device. An answer has ten seconds, then it is -ETIMEDOUT; whoever
+ * has less time kills the step.
  *
  * All return a negative errno where they fail; *error, if it is given, is then why,
  * to be freed.
