@@ -82,6 +82,7 @@ class CheckpointCase(StepCase):
         self.log = os.path.join(self.dir, "criu.log")
         self.address = os.path.join(self.dir, "systemd")
         self.manager = None
+        self.incident = 7
         self.processes = []
         self.addCleanup(self.end)
         self.criu()
@@ -134,8 +135,8 @@ class CheckpointCase(StepCase):
         self.assertEqual(process.stdout.readline(), b"ready\n")
         return process
 
-    def id(self, pid, incident=7):
-        return f"{self.boot}-{incident}-{pid}"
+    def id(self, pid):
+        return f"{self.boot}-{self.incident}-{pid}"
 
     def ask(self, verb, fields, *more):
         text = b"".join(f"{key}={value}".encode() + b"\0" for key, value in fields) + b"\0"
@@ -156,7 +157,7 @@ class CheckpointCase(StepCase):
         if not self.manager:
             self.systemd()
         # The first field of a name counts.
-        fields = [*self.base(self.id(pid), timeout_ms), *more, ("INCIDENT", 7), ("PID", pid),
+        fields = [*self.base(self.id(pid), timeout_ms), *more, ("INCIDENT", self.incident), ("PID", pid),
                   ("START_NS", start or start_ns(pid)), ("COMM", "python3"), ("UID", 0), ("SCOPE", scope),
                   ("RULE", "50-a.policy:1"), ("RESTORE", 1), ("MAX_BYTES", 0), ("KEEP_FREE", 0)]
         mount = [("MOUNT", self.mnt), ("TYPE", self.fs), ("DEVICE", "pmem0"), ("NS_UUID", ""),

@@ -122,8 +122,7 @@ class DumpTest(CheckpointCase):
         for more, why in ((("KEEP_FREE", 1 << 62), "space: "), (("MAX_BYTES", 1), "space: ")):
             result = self.dump(holder.pid, more, word="too-big")
             self.assertTrue(result["TEXT"].startswith(why), result)
-            eventually(lambda: not [n for n in os.listdir(self.run_dir) if n.endswith("request")])
-            os.unlink(f"{self.run_dir}/{self.id(holder.pid)}.result")
+            self.incident += 1	# in one it would be told this again
         with open(self.store + "/throughput", "w", encoding="ascii") as file:
             file.write("1000\n")
         result = self.dump(holder.pid, word="too-big")
