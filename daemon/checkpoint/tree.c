@@ -199,10 +199,15 @@ bool tree_wait_gone(const struct tree *tree, uint64_t deadline_us)
 
 bool tree_is_shell_job(const struct tree *tree)
 {
-	for (size_t i = 0; i < tree->n_items; i++)
-		if (tree->items[i].tty != 0 || !tree_find(tree, tree->items[i].session))
-			return true;
-	return false;
+	bool job = false;
+
+	for (size_t i = 0; i < tree->n_items; i++) {
+		if (tree->items[i].tty != 0)
+			return false;
+		if (!tree_find(tree, tree->items[i].session))
+			job = true;
+	}
+	return job;
 }
 
 char *tree_pids(const struct tree *tree)

@@ -44,7 +44,11 @@ void tree_continue(const struct tree *tree);
 /* False: the time is over, and somebody is still there. */
 bool tree_wait_gone(const struct tree *tree, uint64_t deadline_us);
 
-/* A session or a terminal that somebody outside has, too. */
+/*
+ * Of a session that somebody outside leads: CRIU has them go on in one of their own. Of
+ * a terminal whose other end is outside CRIU would do likewise, if it had another one
+ * then; there is none where they go on. So it is to refuse that while they live.
+ */
 bool tree_is_shell_job(const struct tree *tree);
 
 /* "4711 4712", to be freed; NULL: there is no memory. */

@@ -176,6 +176,14 @@ class DumpTest(CheckpointCase):
         # Its session is its parent's.
         self.assertIn("--shell-job", self.criu_calls("dump")[0])
 
+    def test_at_a_terminal(self):
+        """CRIU is to refuse it: there is no other terminal when they go on."""
+        parent = self.holder("import fcntl\nfcntl.ioctl(os.openpty()[1], 0x540e, 0)\n" + self.FORK)  # TIOCSCTTY
+        with open(f"/proc/{parent.pid}/task/{parent.pid}/children", encoding="ascii") as file:
+            child = int(file.read())
+        self.dump(child, ("HOLDER", child))
+        self.assertNotIn("--shell-job", self.criu_calls("dump")[0])
+
     def test_both_at_once(self):
         parent = self.holder(self.FORK)
         with open(f"/proc/{parent.pid}/task/{parent.pid}/children", encoding="ascii") as file:
