@@ -58,6 +58,7 @@
 #define DG_SYS_BLOCK_DIR "/sys/dev/block"
 #define DG_CGROUP_DIR "/sys/fs/cgroup"
 #define DG_SYSTEMD_SOCKET "unix:path=/run/systemd/private"
+#define DG_JOURNAL_STREAMS "/run/systemd/journal/stdout"
 #define DG_MODULE_HINT "modprobe daxguard"
 
 /* Journal: MESSAGE_IDs, explained in catalog/daxguard.catalog. */

@@ -46,6 +46,13 @@ __attribute__((noreturn)) static void become_criu(const char *const *argv, int g
 	_exit(NOT_STARTED);
 }
 
+void criu_add(const char **argv, const char *word)
+{
+	while (*argv)
+		argv++;
+	*argv = word;
+}
+
 int criu_start(const char *const *argv, struct criu_run *ret)
 {
 	struct criu_run run = {.pid = -1, .pidfd = -1, .gate_fd = -1, .log_fd = -1};

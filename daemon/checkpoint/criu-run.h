@@ -13,6 +13,11 @@ struct criu_run {
 	int log_fd;  /* what it has printed */
 };
 
+#define CRIU_WORDS_MAX 24
+
+/* At the first place that is free, of CRIU_WORDS_MAX. */
+void criu_add(const char **argv, const char *word);
+
 /* argv: NULL-ended. It waits for criu_go(). */
 int criu_start(const char *const *argv, struct criu_run *ret);
 int criu_go(struct criu_run *run);

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,6 +11,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "checkpoint/journal.h"
 #include "checkpoint/room.h"
 #include "step/checkpoint-store.h"
 #include "step/proc.h"
@@ -34,8 +36,8 @@ static int end_of_criu(struct dump *dump, const struct criu_run *run, int r)
 static int run_criu(struct dump *dump, bool shell_job)
 {
 	const struct request *request = dump->request;
-	char images[PATH_MAX], pid[16];
-	const char *const argv[] = {
+	char images[PATH_MAX], pid[16], stream[32];
+	const char *argv[CRIU_WORDS_MAX] = {
 		dump->criu,
 		"dump",
 		"--tree",
@@ -45,13 +47,18 @@ static int run_criu(struct dump *dump, bool shell_job)
 		"--leave-stopped",
 		"--file-locks",
 		"--manage-cgroups=ignore",
-		shell_job ? "--shell-job" : NULL,
-		NULL,
 	};
 	struct criu_run run;
 	int r;
 
 	snprintf(pid, sizeof(pid), "%d", dump->tree.items[0].pid);
+	snprintf(stream, sizeof(stream), "unix[%" PRIu64 "]", dump->journal);
+	if (shell_job)
+		criu_add(argv, "--shell-job");
+	if (dump->journal > 0) {
+		criu_add(argv, "--external");
+		criu_add(argv, stream);
+	}
 	if (snprintf(images, sizeof(images), "%s/%.8s-%llu/.%d.part/" STORE_IMAGES, request->dir,
 		     request->id.boot, (unsigned long long)request->id.incident,
 		     request->id.pid) >= (int)sizeof(images))
@@ -150,6 +157,7 @@ static int finish_checkpoint(struct dump *dump, bool shell_job)
 		.scope = request->scope,
 		.restore = request->restore,
 		.shell_job = shell_job,
+		.journal = dump->journal,
 		.mounts = request->mounts,
 		.n_mounts = request->n_mounts,
 		.n_processes = dump->tree.n_items,
@@ -189,6 +197,7 @@ static int make(struct dump *dump)
 		return result_end_error(dump->result, dump->request->dir, r);
 	criu_version(dump->criu, dump->result->criu, sizeof(dump->result->criu),
 		     checkpoint_now_us() + VERSION_US);
+	dump->journal = journal_find(dump->proc_fd, &dump->tree);
 	dump->began_us = checkpoint_now_us();
 	r = run_criu(dump, shell_job);
 	if (r >= 0)

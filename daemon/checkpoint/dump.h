@@ -20,6 +20,7 @@ struct dump {
 	char *cgroup;                    /* of the unit, or NULL */
 	bool ends_unit;                  /* its main process is in the tree */
 	struct tree tree;
+	uint64_t journal; /* inode of the stream to journald that they have, or 0 */
 	struct dg_manifest_file *files;
 	size_t n_files;
 	uint64_t began_us;

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "core/grow.h"
+#include "names.h"
 #include "step/checkpoint-store.h"
 
 static int add_pid(pid_t **pids, size_t *n, const char *text)
@@ -101,6 +102,7 @@ static int read_head(const char *record, size_t n, struct request *request)
 	if (request->deadline_us == 0)
 		request->deadline_us = checkpoint_now_us() + timeout_ms * 1000;
 	request->force = is_set(record, n, "FORCE");
+	request->journal = dg_record_get(record, n, "JOURNAL") ?: DG_JOURNAL_STREAMS;
 	return request->run == CHECKPOINT_DUMP ? read_dump(record, n, request) : 0;
 }
 

@@ -34,6 +34,7 @@ struct request {
 	size_t n_mounts;
 	/* Of a restore. */
 	bool force;
+	const char *journal; /* where journald takes streams */
 	char *text;
 };
 

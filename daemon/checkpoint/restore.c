@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <limits.h>
 #include <poll.h>
 #include <stdio.h>
@@ -10,10 +11,12 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "checkpoint/journal.h"
 #include "step/checkpoint-store.h"
 
 #define SCOPE_US 5000000U /* for the service manager to have made it */
 #define LOOK_MS 5
+#define STREAM_MAX 64
 
 /* Whether the scope's job is done: from then on it is where CRIU's children will be. */
 static int wait_for_scope(struct restore *restore)
@@ -66,29 +69,51 @@ static int end_of_criu(struct restore *restore, const struct criu_run *run, int 
 	return result_end_error(restore->result, restore->criu, r);
 }
 
+/* What they print has somewhere to go again; stream: room for CRIU's word. */
+static int add_journal(struct restore *restore, const char **argv, char stream[static STREAM_MAX],
+		       int *ret_fd)
+{
+	const struct dg_manifest *manifest = &restore->manifest;
+	const char *path = restore->request->journal;
+	int fd;
+
+	if (manifest->journal == 0)
+		return 0;
+	fd = journal_open(path, manifest->comm, manifest->unit);
+	if (fd < 0)
+		return result_end_error(restore->result, path, fd);
+	snprintf(stream, STREAM_MAX, "fd[%d]:socket:[%" PRIu64 "]", fd, manifest->journal);
+	criu_add(argv, "--inherit-fd");
+	criu_add(argv, stream);
+	*ret_fd = fd;
+	return 0;
+}
+
 static int run_criu(struct restore *restore)
 {
 	const struct request *request = restore->request;
-	char images[PATH_MAX];
-	const char *const argv[] = {
-		restore->criu,
-		"restore",
-		"--images-dir",
-		images,
-		"--file-locks",
-		"--manage-cgroups=ignore",
+	char images[PATH_MAX], stream[STREAM_MAX];
+	const char *argv[CRIU_WORDS_MAX] = {
+		restore->criu,        "restore",
+		"--images-dir",       images,
+		"--file-locks",       "--manage-cgroups=ignore",
 		"--restore-detached",
-		restore->manifest.shell_job ? "--shell-job" : NULL,
-		NULL,
 	};
 	struct criu_run run;
-	int r;
+	int r, journal_fd = -1;
 
 	if (snprintf(images, sizeof(images), "%s/%.8s-%llu/%d/" STORE_IMAGES, request->dir,
 		     request->id.boot, (unsigned long long)request->id.incident,
 		     request->id.pid) >= (int)sizeof(images))
 		return result_end_error(restore->result, request->dir, -ENAMETOOLONG);
+	if (restore->manifest.shell_job)
+		criu_add(argv, "--shell-job");
+	r = add_journal(restore, argv, stream, &journal_fd);
+	if (r < 0)
+		return r;
 	r = criu_start(argv, &run);
+	if (journal_fd >= 0)
+		close(journal_fd);
 	if (r < 0)
 		return result_end_error(restore->result, restore->criu, r);
 	r = make_scope(restore, &run);

@@ -161,6 +161,7 @@ static int read_head(struct record record, struct dg_manifest *m)
 	(void)take_text(record, "UNIT", &m->unit);
 	m->restore = is_set(record, "RESTORE");
 	m->shell_job = is_set(record, "SHELL_JOB");
+	(void)take_u64(record, "JOURNAL", UINT64_MAX, &m->journal);
 	return id_is_of(m) ? 0 : -EBADMSG;
 }
 
@@ -318,6 +319,8 @@ void dg_manifest_write_head(const struct dg_manifest *m, struct dg_record_writer
 	dg_record_field_u64(writer, "DUMP_USEC", m->dump_us);
 	dg_record_field(writer, "CRIU", m->criu);
 	dg_record_field_u64(writer, "SHELL_JOB", m->shell_job);
+	if (m->journal > 0)
+		dg_record_field_u64(writer, "JOURNAL", m->journal);
 }
 
 static void write_process(const struct dg_manifest_process *process,

@@ -6,7 +6,7 @@
  * checksum of all before, so that half of it is none.
  *
  *	VERSION=1 ID INCIDENT BOOT_ID TIME_USEC PID START_NS COMM UID [UNIT] CGROUP SCOPE
- *	RULE RESTORE BYTES DUMP_USEC CRIU SHELL_JOB
+ *	RULE RESTORE BYTES DUMP_USEC CRIU SHELL_JOB [JOURNAL]
  *	PROCESS PPID START_NS COMM STOPPED	each of the tree, its root first
  *	MOUNT TYPE DEVICE NS_UUID FS_DEV	each file system of theirs on the device
  *	FILE INO SIZE MTIME_NS FS_DEV		each file there that they mapped or had open
@@ -71,13 +71,14 @@ struct dg_manifest {
 	uint64_t incident;
 	uint64_t time_us; /* CLOCK_REALTIME */
 	uint64_t start_ns;
-	uint64_t bytes; /* of the images */
+	uint64_t bytes;   /* of the images */
+	uint64_t journal; /* inode that the stream to journald had; 0: none */
 	uint64_t dump_us;
 	pid_t pid;
 	uint32_t uid;
 	enum dg_scope scope;
 	bool restore;   /* when the device returns */
-	bool shell_job; /* of a session or a terminal that is somebody else's */
+	bool shell_job; /* of a session that is somebody else's */
 	struct dg_manifest_process *processes;
 	size_t n_processes;
 	struct dg_manifest_mount *mounts;

@@ -113,6 +113,7 @@
  *   restore		has them go on, in daxguard-restored-ID.scope
  *	ADDRESS RUN ID DIR TIMEOUT_MSEC
  *	FORCE			    1: also if a file of theirs has changed
+ *	JOURNAL			    where journald takes streams, if elsewhere
  *     and says one record
  *	RESULT TEXT ID PIDS
  *	JOINED			    1: somebody else had asked for it

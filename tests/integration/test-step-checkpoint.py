@@ -184,6 +184,15 @@ class DumpTest(CheckpointCase):
         self.dump(child, ("HOLDER", child))
         self.assertNotIn("--shell-job", self.criu_calls("dump")[0])
 
+    def test_a_stream_of_the_journal(self):
+        """Its other end is left out; of others that is not said."""
+        holder, inode = self.journalling()
+        self.dump(holder.pid)
+        call = self.criu_calls("dump")[0]
+        self.assertEqual(call[call.index("--external") + 1], f"unix[{inode}]")
+        self.dump(self.holder().pid)
+        self.assertNotIn("--external", self.criu_calls("dump")[1])
+
     def test_both_at_once(self):
         parent = self.holder(self.FORK)
         with open(f"/proc/{parent.pid}/task/{parent.pid}/children", encoding="ascii") as file:

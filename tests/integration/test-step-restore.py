@@ -7,6 +7,7 @@ usage: as test-step.py; DAXGUARD_FAKE_UNITS: the program
 
 import fcntl
 import os
+import socket
 import subprocess
 
 from checkpointcase import CheckpointCase, eventually
@@ -52,6 +53,32 @@ class RestoreTest(CheckpointCase):
         self.assertEqual(len(self.told(f"scope daxguard-restored-{self.ident}.scope ")), 1)
         # It is said first, and goes then.
         eventually(lambda: self.list() == [])
+
+    def test_what_they_print(self):
+        """Goes to a new stream of the journal, where it is of the same unit."""
+        path = os.path.join(self.dir, "journal")
+        with socket.socket(socket.AF_UNIX) as journal:
+            journal.bind(path)
+            journal.listen()
+            journal.settimeout(20)
+            words = "option('--inherit-fd').split(']')[0].split('[')[1]"
+            self.criu(restore=f"os.write(int({words}), b'hello')")
+            holder, inode = self.journalling()
+            self.dump(holder.pid, ("UNIT", "app.service"))
+            holder.wait(5)
+            self.restore(("JOURNAL", path), ident=self.id(holder.pid))
+            with journal.accept()[0] as stream:
+                said = b"".join(iter(lambda: stream.recv(4096), b""))
+        self.assertEqual(said, b"python3\napp.service\n6\n1\n0\n0\n0\nhello")
+        call = self.criu_calls("restore")[0]
+        self.assertTrue(call[call.index("--inherit-fd") + 1].endswith(f":socket:[{inode}]"))
+
+    def test_no_journal(self):
+        holder = self.journalling()[0]
+        self.dump(holder.pid)
+        holder.wait(5)
+        result = self.restore(("JOURNAL", "/nonexistent"), ident=self.id(holder.pid), word="failed")
+        self.assertIn("/nonexistent: No such file", result["TEXT"])
 
     def test_once(self):
         self.restore()

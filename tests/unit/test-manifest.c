@@ -37,6 +37,7 @@ static const struct dg_manifest manifest = {
 	.scope = DG_SCOPE_UNIT,
 	.restore = true,
 	.shell_job = true,
+	.journal = 123456789,
 	.processes = processes,
 	.n_processes = 2,
 	.mounts = mounts,
@@ -102,6 +103,7 @@ static void assert_same(const struct dg_manifest *a, const struct dg_manifest *b
 	assert_true(a->dump_us == b->dump_us && a->pid == b->pid && a->uid == b->uid);
 	assert_true(a->scope == b->scope && a->restore == b->restore);
 	assert_int_equal(a->shell_job, b->shell_job);
+	assert_int_equal(a->journal, b->journal);
 }
 
 static void there_and_back(void **state)
