@@ -13,6 +13,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "step/write-all.h"
+
 #define MANIFEST "manifest"
 #define PART_SUFFIX ".part"
 #define DEPTH_MAX 8 /* of directories in one; CRIU makes none */
@@ -199,21 +201,6 @@ int store_sync_images(int part_fd, uint64_t *ret_bytes)
 	if (r >= 0)
 		*ret_bytes = bytes;
 	return r;
-}
-
-static int write_all(int fd, const char *bytes, size_t n)
-{
-	while (n > 0) {
-		ssize_t written = write(fd, bytes, n);
-
-		if (written < 0 && errno == EINTR)
-			continue;
-		if (written < 0)
-			return -errno;
-		bytes += written;
-		n -= (size_t)written;
-	}
-	return 0;
 }
 
 int store_replace_file(int dir_fd, const char *name, const void *bytes, size_t n)

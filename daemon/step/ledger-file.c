@@ -8,6 +8,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "step/write-all.h"
+
 #define FILE_NAME "ledger"
 #define NEXT_NAME "ledger.new"
 
@@ -57,21 +59,6 @@ static int open_file(int dir_fd, const char *name, int flags, uint64_t *ret_size
 		return r;
 	}
 	return fd;
-}
-
-static int write_all(int fd, const char *bytes, size_t n)
-{
-	while (n > 0) {
-		ssize_t written = write(fd, bytes, n);
-
-		if (written < 0 && errno == EINTR)
-			continue;
-		if (written < 0)
-			return -errno;
-		bytes += written;
-		n -= (size_t)written;
-	}
-	return 0;
 }
 
 /* Half a line that somebody left who was killed: it gets an end, so that ours is none of it. */

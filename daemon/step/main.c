@@ -181,6 +181,7 @@
 #include <unistd.h>
 
 #include "step/step.h"
+#include "step/write-all.h"
 
 #define WORDS_MAX 4096 /* bytes; as many as the daemon says */
 
@@ -236,17 +237,7 @@ dg_dev_t step_dev(dev_t dev)
 
 int step_write(const char *records, size_t n)
 {
-	while (n > 0) {
-		ssize_t written = write(STDOUT_FILENO, records, n);
-
-		if (written < 0 && errno == EINTR)
-			continue;
-		if (written < 0)
-			return -errno;
-		records += written;
-		n -= (size_t)written;
-	}
-	return 0;
+	return write_all(STDOUT_FILENO, records, n);
 }
 
 int step_emit(struct step *step)
