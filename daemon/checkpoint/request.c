@@ -52,13 +52,6 @@ static int read_lists(const char *record, size_t n, struct request *request)
 	return r;
 }
 
-static bool is_set(const char *record, size_t n, const char *key)
-{
-	uint64_t value;
-
-	return dg_record_get_u64(record, n, key, &value) >= 0 && value != 0;
-}
-
 static int read_dump(const char *record, size_t n, struct request *request)
 {
 	const char *scope = dg_record_get(record, n, "SCOPE");
@@ -67,7 +60,7 @@ static int read_dump(const char *record, size_t n, struct request *request)
 	request->comm = dg_record_get(record, n, "COMM");
 	request->unit = dg_record_get(record, n, "UNIT");
 	request->rule = dg_record_get(record, n, "RULE") ?: "";
-	request->restore = is_set(record, n, "RESTORE");
+	request->restore = dg_record_is_set(record, n, "RESTORE");
 	request->scope = scope && strcmp(scope, dg_scope_name(DG_SCOPE_UNIT)) == 0
 				 ? DG_SCOPE_UNIT
 				 : DG_SCOPE_PROCESS;
@@ -101,7 +94,7 @@ static int read_head(const char *record, size_t n, struct request *request)
 	/* A request that no step has written. */
 	if (request->deadline_us == 0)
 		request->deadline_us = checkpoint_now_us() + timeout_ms * 1000;
-	request->force = is_set(record, n, "FORCE");
+	request->force = dg_record_is_set(record, n, "FORCE");
 	request->journal = dg_record_get(record, n, "JOURNAL") ?: DG_JOURNAL_STREAMS;
 	return request->run == CHECKPOINT_DUMP ? read_dump(record, n, request) : 0;
 }

@@ -98,9 +98,7 @@ static bool take_text(struct record record, const char *key, const char **ret)
 
 static bool is_set(struct record record, const char *key)
 {
-	uint64_t value;
-
-	return take_u64(record, key, UINT64_MAX, &value) && value != 0;
+	return dg_record_is_set(record.text, record.n, key);
 }
 
 static bool take_scope(struct record record, enum dg_scope *ret)

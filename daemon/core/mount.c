@@ -19,9 +19,7 @@ static const char *get(struct record record, const char *key)
 
 static bool is_set(struct record record, const char *key)
 {
-	uint64_t value;
-
-	return dg_record_get_u64(record.text, record.n, key, &value) >= 0 && value != 0;
+	return dg_record_is_set(record.text, record.n, key);
 }
 
 static int add_word(const char ***words, size_t *n_words, const char *word)

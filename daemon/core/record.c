@@ -75,6 +75,13 @@ int dg_record_get_u64(const char *record, size_t len, const char *key, uint64_t 
 	return 0;
 }
 
+bool dg_record_is_set(const char *record, size_t len, const char *key)
+{
+	uint64_t value;
+
+	return dg_record_get_u64(record, len, key, &value) >= 0 && value != 0;
+}
+
 int dg_dev_parse(const char *text, dg_dev_t *ret)
 {
 	uint64_t major, minor;

@@ -9,6 +9,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -32,6 +33,9 @@ const char *dg_record_get(const char *record, size_t len, const char *key);
  */
 int dg_record_get_u64(const char *record, size_t len, const char *key, uint64_t *ret);
 int dg_record_get_dev(const char *record, size_t len, const char *key, dg_dev_t *ret);
+
+/* It says a number other than 0. */
+bool dg_record_is_set(const char *record, size_t len, const char *key);
 
 /* "259:0". -EINVAL, -ERANGE. */
 int dg_dev_parse(const char *text, dg_dev_t *ret);
