@@ -41,7 +41,7 @@ __attribute__((noreturn)) static void become_criu(const char *const *argv, int g
 		_exit(NOT_STARTED);
 	if (read(gate_fd, &byte, 1) != 1)
 		_exit(NOT_STARTED);
-	execv(argv[0], (char *const *)(uintptr_t)argv);
+	execv(argv[0], (char *const *)argv);
 	dprintf(STDERR_FILENO, "Error: cannot be started: %s\n", strerror(errno));
 	_exit(NOT_STARTED);
 }

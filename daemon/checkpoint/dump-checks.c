@@ -152,12 +152,12 @@ static int check_protected(struct dump *dump)
 
 	for (size_t i = 0; i < dump->tree.n_items; i++) {
 		const struct tree_process *process = &dump->tree.items[i];
-		bool protected =
+		bool never =
 			process->pid == 1 || process->pid == getpid() || process->kernel_thread;
 
-		for (size_t k = 0; !protected && k < request->n_protected; k++)
-		protected = request->protected[k] == process->pid;
-		if (protected)
+		for (size_t k = 0; !never && k < request->n_protected; k++)
+			never = request->protected[k] == process->pid;
+		if (never)
 			return result_end(dump->result, "protected",
 					  "process %d (%s) is never touched, and is in the tree",
 					  process->pid, process->comm);

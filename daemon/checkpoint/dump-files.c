@@ -68,7 +68,7 @@ int dump_find_files(struct dump *dump)
 void dump_files_done(struct dump *dump)
 {
 	for (size_t i = 0; i < dump->n_files; i++)
-		free((char *)(uintptr_t)dump->files[i].path);
+		free((void *)dump->files[i].path);
 	free(dump->files);
 	dump->files = NULL;
 	dump->n_files = 0;

@@ -120,7 +120,8 @@ static void list_processes(const struct dump *dump, struct dg_manifest_process *
 	}
 }
 
-static int write_manifest(struct dump *dump, struct dg_manifest *manifest)
+/* manifest: what is not to be looked up. */
+static int write_manifest(struct dump *dump, struct dg_manifest manifest)
 {
 	char boot_id[64], task[PROC_TASK_MAX], lines[PROC_CGROUP_MAX];
 	int r;
@@ -129,14 +130,14 @@ static int write_manifest(struct dump *dump, struct dg_manifest *manifest)
 		return -EIO;
 	boot_id[strcspn(boot_id, "\n")] = '\0';
 	snprintf(task, sizeof(task), "%d", dump->tree.items[0].pid);
-	manifest->boot_id = boot_id;
-	manifest->cgroup = proc_cgroup(dump->proc_fd, task, lines) ?: "";
-	manifest->processes = calloc(dump->tree.n_items, sizeof(*manifest->processes));
-	if (!manifest->processes)
+	manifest.boot_id = boot_id;
+	manifest.cgroup = proc_cgroup(dump->proc_fd, task, lines) ?: "";
+	manifest.processes = calloc(dump->tree.n_items, sizeof(*manifest.processes));
+	if (!manifest.processes)
 		return -ENOMEM;
-	list_processes(dump, manifest->processes);
-	r = store_write_manifest(dump->part_fd, manifest);
-	free(manifest->processes);
+	list_processes(dump, manifest.processes);
+	r = store_write_manifest(dump->part_fd, &manifest);
+	free(manifest.processes);
 	return r;
 }
 
@@ -171,7 +172,7 @@ static int finish_checkpoint(struct dump *dump, bool shell_job)
 		r = store_sync_images(dump->part_fd, &manifest.bytes);
 	manifest.dump_us = checkpoint_now_us() - dump->began_us;
 	if (r >= 0)
-		r = write_manifest(dump, &manifest);
+		r = write_manifest(dump, manifest);
 	if (r >= 0 && checkpoint_now_us() > request->deadline_us)
 		return result_end(dump->result, "timeout", "the medium was not done in time");
 	if (r >= 0)

@@ -270,16 +270,18 @@ int dg_manifest_read(const char *text, size_t n, struct dg_manifest *ret)
 {
 	struct dg_manifest m = {};
 	const char *end;
+	char *copy;
 	int r;
 
 	end = find_end(text, n);
 	if (!end)
 		return -EBADMSG;
-	m.text = malloc(n);
-	if (!m.text)
+	copy = malloc(n);
+	if (!copy)
 		return -ENOMEM;
-	memcpy(m.text, text, n);
-	r = read_records(m.text, m.text + (end - text), &m);
+	memcpy(copy, text, n);
+	r = read_records(copy, copy + (end - text), &m);
+	m.text = copy;
 	if (r < 0)
 		dg_manifest_done(&m);
 	else

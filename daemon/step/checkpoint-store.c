@@ -275,25 +275,21 @@ static int read_all(int fd, char *text, size_t size, size_t *ret_n)
 	return 0;
 }
 
-int store_read_file(int dir_fd, const char *name, char **ret, size_t *ret_n)
+static int read_whole(int fd, char **ret, size_t *ret_n)
 {
 	struct stat status;
-	char *text = NULL;
 	size_t n = 0;
-	int fd, r = 0;
+	char *text;
+	int r;
 
-	fd = openat(dir_fd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
-	if (fd < 0)
-		return -errno;
 	if (fstat(fd, &status) < 0)
-		r = -errno;
-	else if (!S_ISREG(status.st_mode) || status.st_size > FILE_MAX)
-		r = -EFBIG;
-	else if (!(text = malloc((size_t)status.st_size + 1)))
-		r = -ENOMEM;
-	else
-		r = read_all(fd, text, (size_t)status.st_size, &n);
-	close(fd);
+		return -errno;
+	if (!S_ISREG(status.st_mode) || status.st_size > FILE_MAX)
+		return -EFBIG;
+	text = malloc((size_t)status.st_size + 1);
+	if (!text)
+		return -ENOMEM;
+	r = read_all(fd, text, (size_t)status.st_size, &n);
 	if (r < 0) {
 		free(text);
 		return r;
@@ -302,6 +298,18 @@ int store_read_file(int dir_fd, const char *name, char **ret, size_t *ret_n)
 	*ret = text;
 	*ret_n = n;
 	return 0;
+}
+
+int store_read_file(int dir_fd, const char *name, char **ret, size_t *ret_n)
+{
+	int fd, r;
+
+	fd = openat(dir_fd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
+	if (fd < 0)
+		return -errno;
+	r = read_whole(fd, ret, ret_n);
+	close(fd);
+	return r;
 }
 
 bool store_has(int store_fd, const struct dg_checkpoint_id *id)
@@ -316,8 +324,8 @@ bool store_has(int store_fd, const struct dg_checkpoint_id *id)
 int store_read_manifest(int store_fd, const struct dg_checkpoint_id *id, struct dg_manifest *ret)
 {
 	char path[3 * DG_CHECKPOINT_ID_MAX], name[DG_CHECKPOINT_ID_MAX], own[DG_CHECKPOINT_ID_MAX];
-	char *text;
-	size_t n;
+	char *text = NULL;
+	size_t n = 0;
 	int r;
 
 	parent_name(id, name);

@@ -168,6 +168,17 @@ int service_manager_cgroup(struct service_manager *manager, const char *unit, ch
 	return get_property(manager, unit, interface_of(unit), "ControlGroup", 's', ret);
 }
 
+/* sd_bus_message_append_strv() asks for words that it may change. */
+static int append_words(sd_bus_message *message, const char *const *words)
+{
+	int r;
+
+	r = sd_bus_message_open_container(message, 'a', "s");
+	for (; *words && r >= 0; words++)
+		r = sd_bus_message_append(message, "s", *words);
+	return r < 0 ? r : sd_bus_message_close_container(message);
+}
+
 static int append_command(sd_bus_message *message, const char *property, const char *const *argv)
 {
 	int r;
@@ -184,7 +195,7 @@ static int append_command(sd_bus_message *message, const char *property, const c
 	if (r >= 0)
 		r = sd_bus_message_append(message, "s", argv[0]);
 	if (r >= 0)
-		r = sd_bus_message_append_strv(message, (char **)(uintptr_t)argv);
+		r = append_words(message, argv);
 	if (r >= 0)
 		r = sd_bus_message_append(message, "b", false);
 	for (int i = 0; i < 4 && r >= 0; i++)
@@ -202,7 +213,7 @@ static int append_environment(sd_bus_message *message, const char *const *enviro
 	if (r >= 0)
 		r = sd_bus_message_open_container(message, 'v', "as");
 	if (r >= 0)
-		r = sd_bus_message_append_strv(message, (char **)(uintptr_t)environment);
+		r = append_words(message, environment);
 	for (int i = 0; i < 2 && r >= 0; i++)
 		r = sd_bus_message_close_container(message);
 	return r;
