@@ -253,7 +253,8 @@ void dump_run(struct request *request, struct result *result)
 		r = dump_end_tree(&dump);
 	if (r >= 0) {
 		result->word = "ok";
-		result->pids = tree_pids(&dump.tree);
+		for (size_t i = 0; i < dump.tree.n_items; i++)
+			result_add_pid(result, dump.tree.items[i].pid);
 	} else {
 		result->bytes = result->dump_us = 0;
 		undo(&dump);

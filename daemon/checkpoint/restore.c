@@ -131,18 +131,6 @@ static int run_criu(struct restore *restore)
 	return r;
 }
 
-static char *pids_of(const struct dg_manifest *manifest)
-{
-	char *text = malloc(manifest->n_processes * 12 + 1), *p = text;
-
-	if (!text)
-		return NULL;
-	*p = '\0';
-	for (size_t i = 0; i < manifest->n_processes; i++)
-		p += sprintf(p, i > 0 ? " %d" : "%d", manifest->processes[i].pid);
-	return text;
-}
-
 static void close_fds(const struct restore *restore)
 {
 	const int fds[] = {restore->checkpoint_fd, restore->store_fd, restore->proc_fd};
@@ -175,7 +163,7 @@ void restore_run(struct request *request, struct result *result)
 		r = run_criu(&restore);
 	if (r >= 0) {
 		result->word = "ok";
-		result->pids = pids_of(&restore.manifest);
+		result_add_processes(result, &restore.manifest);
 	}
 	/* Said first: who is restored and not known of is worse than a checkpoint too many. */
 	if (result_write(result, request) < 0)

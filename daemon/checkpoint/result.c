@@ -30,6 +30,22 @@ int result_end_error(struct result *result, const char *what, int error)
 	return result_end(result, full ? "no-space" : "failed", "%s: %s", what, strerror(-error));
 }
 
+void result_add_pid(struct result *result, pid_t pid)
+{
+	char *text;
+
+	if (asprintf(&text, "%s%s%d", result->pids ?: "", result->pids ? " " : "", pid) < 0)
+		return;
+	free(result->pids);
+	result->pids = text;
+}
+
+void result_add_processes(struct result *result, const struct dg_manifest *manifest)
+{
+	for (size_t i = 0; i < manifest->n_processes; i++)
+		result_add_pid(result, manifest->processes[i].pid);
+}
+
 int result_write(const struct result *result, const struct request *request)
 {
 	struct dg_record_writer writer = DG_RECORD_WRITER_INIT;

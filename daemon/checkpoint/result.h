@@ -15,7 +15,7 @@ struct result {
 	char of[DG_CHECKPOINT_ID_MAX]; /* "with": the other checkpoint */
 	char criu[32];                 /* version */
 	uint64_t bytes, dump_us;
-	char *pids;
+	char *pids; /* "4711 4712" */
 };
 
 /* -ECANCELED. */
@@ -23,6 +23,10 @@ __attribute__((format(printf, 3, 4))) int result_end(struct result *result, cons
 						     const char *format, ...);
 /* Likewise, for what failed with this error: "no-space" or "failed". */
 int result_end_error(struct result *result, const char *what, int error);
+
+/* Who is dumped, or restored. */
+void result_add_pid(struct result *result, pid_t pid);
+void result_add_processes(struct result *result, const struct dg_manifest *manifest);
 
 /* Written where the step waits for it. */
 int result_write(const struct result *result, const struct request *request);

@@ -209,15 +209,3 @@ bool tree_is_shell_job(const struct tree *tree)
 	}
 	return job;
 }
-
-char *tree_pids(const struct tree *tree)
-{
-	char *text = malloc(tree->n_items * 12 + 1), *p = text;
-
-	if (!text)
-		return NULL;
-	*p = '\0';
-	for (size_t i = 0; i < tree->n_items; i++)
-		p += sprintf(p, i > 0 ? " %d" : "%d", tree->items[i].pid);
-	return text;
-}

@@ -50,6 +50,3 @@ bool tree_wait_gone(const struct tree *tree, uint64_t deadline_us);
  * then; there is none where they go on. So it is to refuse that while they live.
  */
 bool tree_is_shell_job(const struct tree *tree);
-
-/* "4711 4712", to be freed; NULL: there is no memory. */
-char *tree_pids(const struct tree *tree);
