@@ -143,6 +143,9 @@ static int read_tree(struct dump *dump)
 	if (r >= 0 && !tree_find(&dump->tree, request->id.pid))
 		return result_end(dump->result, "not-a-tree", "process %d is not below %d",
 				  request->id.pid, root);
+	/* Who cannot be continued is not stopped. */
+	if (r >= 0)
+		r = tree_open(&dump->tree, dump->proc_fd);
 	return r < 0 ? result_end_error(dump->result, "the tree of processes", r) : 0;
 }
 

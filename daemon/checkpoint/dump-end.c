@@ -19,7 +19,7 @@
 #include "names.h"
 
 #define STOP_US 5000000U /* for the service manager to begin */
-#define GONE_US 5000000U /* for who was killed to be gone */
+#define GONE_US 4000000U /* for who was killed to be gone; less than the unit has to end */
 #define LOOK_MS 5
 
 static bool set_frozen(const char *cgroup, bool frozen)
@@ -45,12 +45,12 @@ void dump_thaw(const char *cgroup)
 }
 
 /* From then on it does not come back by itself. */
-static bool is_stopping(struct dump *dump)
+bool dump_unit_is_stopping(struct service_manager *manager, const char *unit)
 {
 	char *state;
 	bool stopping;
 
-	if (service_manager_state(dump->manager, dump->request->unit, &state) < 0)
+	if (service_manager_state(manager, unit, &state) < 0)
 		return false;
 	stopping = strcmp(state, "deactivating") == 0 || strcmp(state, "inactive") == 0 ||
 		   strcmp(state, "failed") == 0 || !state[0];
@@ -60,25 +60,37 @@ static bool is_stopping(struct dump *dump)
 
 static int stop_unit(struct dump *dump)
 {
-	uint64_t deadline_us = checkpoint_now_us() + STOP_US;
+	const char *unit = dump->request->unit;
+	uint64_t deadline_us;
 	char *error = NULL;
 	int r;
 
-	r = service_manager_stop(dump->manager, dump->request->unit, &error);
-	if (r < 0)
-		(void)result_end(dump->result, "stop-failed", "%s: %s", dump->request->unit,
+	r = service_manager_stop(dump->manager, unit, &error);
+	/* What has no answer in time may be done all the same. */
+	if (r < 0 && !dump_unit_is_stopping(dump->manager, unit))
+		(void)result_end(dump->result, "stop-failed", "%s: %s", unit,
 				 error ?: strerror(-r));
+	else
+		r = 0;
 	free(error);
 	if (r < 0)
 		return -ECANCELED;
-	while (!is_stopping(dump)) {
+	deadline_us = checkpoint_now_us() + STOP_US;
+	while (!dump_unit_is_stopping(dump->manager, unit)) {
 		if (checkpoint_now_us() > deadline_us)
 			return result_end(dump->result, "stop-failed",
-					  "%s is asked to stop, and does not begin to",
-					  dump->request->unit);
+					  "%s is asked to stop, and does not begin to", unit);
 		(void)poll(NULL, 0, LOOK_MS);
 	}
 	return 0;
+}
+
+void dump_wait_gone(const struct tree *tree, struct result *result)
+{
+	/* Who hangs in the kernel will not come back from there. */
+	if (!tree_wait_gone(tree, checkpoint_now_us() + GONE_US))
+		snprintf(result->text, sizeof(result->text),
+			 "they are killed, and not all are gone yet");
 }
 
 int dump_end_tree(struct dump *dump)
@@ -90,13 +102,14 @@ int dump_end_tree(struct dump *dump)
 		frozen = set_frozen(dump->cgroup, true);
 		r = stop_unit(dump);
 	}
-	if (r >= 0)
+	if (r >= 0) {
+		/* Who is killed may not be gone when we are. */
+		(void)dump_write_tree(dump, true);
 		tree_kill(&dump->tree);
+	}
 	if (frozen)
 		dump_thaw(dump->cgroup);
-	/* Who hangs in the kernel will not come back from there. */
-	if (r >= 0 && !tree_wait_gone(&dump->tree, checkpoint_now_us() + GONE_US))
-		snprintf(dump->result->text, sizeof(dump->result->text),
-			 "they are killed, and not all are gone yet");
+	if (r >= 0)
+		dump_wait_gone(&dump->tree, dump->result);
 	return r;
 }

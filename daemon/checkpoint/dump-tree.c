@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -12,15 +13,20 @@
 #include "checkpoint/dump.h"
 #include "step/checkpoint-store.h"
 
-int dump_write_tree(const struct dump *dump)
+int dump_write_tree(const struct dump *dump, bool ending)
 {
 	struct dg_record_writer writer = DG_RECORD_WRITER_INIT;
 	char name[CHECKPOINT_NAME_MAX];
 	int r = 0;
 
 	dg_record_field(&writer, "CGROUP", dump->ends_unit && dump->cgroup ? dump->cgroup : "");
+	dg_record_field_u64(&writer, "ENDS_UNIT", dump->ends_unit);
+	dg_record_field_u64(&writer, "ENDING", ending);
 	r = dg_record_end(&writer);
 	for (size_t i = 0; r >= 0 && i < dump->tree.n_items; i++) {
+		/* It is gone already, and says nothing of the others. */
+		if (dump->tree.items[i].zombie)
+			continue;
 		dg_record_field_u64(&writer, "PID", (uint64_t)dump->tree.items[i].pid);
 		dg_record_field_u64(&writer, "START_NS", dump->tree.items[i].start_ns);
 		dg_record_field_u64(&writer, "STOPPED", dump->tree.items[i].stopped);
@@ -35,19 +41,29 @@ int dump_write_tree(const struct dump *dump)
 
 struct left {
 	int proc_fd;
-	struct tree tree; /* who is still there, and below the root */
-	bool all;         /* nobody is gone */
+	struct tree tree; /* who is still there, and all below them */
+	bool known;
+	bool gone;   /* somebody is */
+	bool ending; /* they were to be killed, or are already */
+	bool ends_unit;
 	char *cgroup;
 };
 
-static void mark_stopped(struct left *left, pid_t pid, const char *record, size_t n)
+/* Also of whose parent is dead: he is somebody else's child now. */
+static int add_with_descendants(struct left *left, pid_t pid)
 {
-	uint64_t stopped = 0;
+	struct tree tree;
+	int r;
 
-	(void)dg_record_get_u64(record, n, "STOPPED", &stopped);
-	for (size_t i = 0; i < left->tree.n_items; i++)
-		if (left->tree.items[i].pid == pid)
-			left->tree.items[i].stopped = stopped != 0;
+	if (tree_find(&left->tree, pid))
+		return 0;
+	r = tree_read(left->proc_fd, pid, &tree);
+	if (r < 0)
+		return r;
+	/* They are stopped by us, unless it is said. */
+	for (size_t i = 0; i < tree.n_items; i++)
+		tree.items[i].stopped = false;
+	return tree_join(&left->tree, &tree);
 }
 
 static void read_process(struct left *left, const char *record, size_t n)
@@ -57,18 +73,14 @@ static void read_process(struct left *left, const char *record, size_t n)
 	if (dg_record_get_u64(record, n, "PID", &pid) < 0 || pid > INT32_MAX ||
 	    dg_record_get_u64(record, n, "START_NS", &start_ns) < 0)
 		return;
-	if (tree_check(left->proc_fd, (pid_t)pid, start_ns) < 0) {
-		left->all = false;
+	if (tree_check(left->proc_fd, (pid_t)pid, start_ns) < 0 ||
+	    add_with_descendants(left, (pid_t)pid) == -ESRCH) {
+		left->gone = true;
 		return;
 	}
-	if (left->tree.n_items == 0) {
-		if (tree_read(left->proc_fd, (pid_t)pid, &left->tree) < 0)
-			return;
-		/* They are stopped by us, unless it is said below. */
-		for (size_t i = 0; i < left->tree.n_items; i++)
-			left->tree.items[i].stopped = false;
-	}
-	mark_stopped(left, (pid_t)pid, record, n);
+	for (size_t i = 0; i < left->tree.n_items; i++)
+		if (left->tree.items[i].pid == (pid_t)pid)
+			left->tree.items[i].stopped = dg_record_is_set(record, n, "STOPPED");
 }
 
 static int read_left(const struct request *request, struct left *left)
@@ -86,60 +98,95 @@ static int read_left(const struct request *request, struct left *left)
 	record = dg_record_next(&cursor, text + n, &len);
 	cgroup = record ? dg_record_get(record, len, "CGROUP") : NULL;
 	left->cgroup = cgroup && cgroup[0] ? strdup(cgroup) : NULL;
-	left->all = true;
+	left->ends_unit = record && dg_record_is_set(record, len, "ENDS_UNIT");
+	left->ending = record && dg_record_is_set(record, len, "ENDING");
 	while ((record = dg_record_next(&cursor, text + n, &len)))
 		read_process(left, record, len);
 	free(text);
-	return tree_open(&left->tree, left->proc_fd);
+	(void)tree_open(&left->tree, left->proc_fd);
+	return 0;
 }
 
-static void remove_checkpoint(int store_fd, const struct dg_checkpoint_id *id, bool part)
+/* What stops the unit ends them: not yet, if they are frozen, but there is no way back. */
+static bool unit_is_stopping(const struct request *request)
 {
-	int fd;
+	struct service_manager *manager;
+	bool stopping;
 
-	if (store_lock(store_fd, id, part, &fd) < 0)
-		return;
-	(void)store_remove(store_fd, id, part);
-	close(fd);
+	if (service_manager_open(request->address, &manager, NULL) < 0)
+		return false;
+	stopping = dump_unit_is_stopping(manager, request->unit);
+	service_manager_free(manager);
+	return stopping;
 }
 
-/* It was whole, and at least one of them is dead: the others have to be, too. */
-static void finish(const struct request *request, int store_fd, const struct left *left,
-		   struct result *result)
+static bool is_over(const struct request *request, const struct left *left)
+{
+	return left->gone || left->ending || (left->ends_unit && unit_is_stopping(request));
+}
+
+/* It is whole, and they cannot all go on: so nobody does. */
+static int finish(const struct request *request, int store_fd, const struct left *left,
+		  struct result *result)
 {
 	struct dg_manifest manifest;
+	int r;
 
+	r = store_read_manifest(store_fd, &request->id, &manifest);
+	if (r < 0)
+		return r;
 	tree_kill(&left->tree);
-	if (store_read_manifest(store_fd, &request->id, &manifest) < 0)
-		return;
 	result->bytes = manifest.bytes;
 	result->dump_us = manifest.dump_us;
-	strncpy(result->criu, manifest.criu, sizeof(result->criu) - 1);
+	snprintf(result->criu, sizeof(result->criu), "%s", manifest.criu);
+	result_add_processes(result, &manifest);
 	dg_manifest_done(&manifest);
 	result->word = "ok";
 	result->text[0] = '\0';
+	return 0;
+}
+
+/* False: they are to go on. What there is of a checkpoint is none any more then; *ret_fd locks it.
+ */
+static bool finish_or_unname(const struct request *request, int store_fd, const struct left *left,
+			     struct result *result, int *ret_fd)
+{
+	if (!store_has(store_fd, &request->id)) {
+		(void)store_lock(store_fd, &request->id, true, ret_fd);
+		return false;
+	}
+	/* Of whom nothing is known may be dead. */
+	if (!left->known)
+		return false;
+	if (is_over(request, left) && finish(request, store_fd, left, result) >= 0)
+		return true;
+	if (!left->gone && store_lock(store_fd, &request->id, false, ret_fd) >= 0)
+		(void)store_unname(store_fd, &request->id);
+	return false;
 }
 
 static void put_right(const struct request *request, struct result *result)
 {
 	struct left left = {.proc_fd = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC)};
-	bool known = read_left(request, &left) >= 0;
-	int store_fd;
+	int store_fd = -1, part_fd = -1;
+	bool finished = false;
 
-	if (store_open(request->dir, false, &store_fd) >= 0) {
-		bool whole = store_has(store_fd, &request->id);
-
-		if (known && whole && !left.all)
-			finish(request, store_fd, &left, result);
-		else if (whole)
-			remove_checkpoint(store_fd, &request->id, false);
-		remove_checkpoint(store_fd, &request->id, true);
-		close(store_fd);
-	}
-	if (known && strcmp(result->word, "ok") != 0)
+	left.known = read_left(request, &left) >= 0;
+	if (store_open(request->dir, false, &store_fd) >= 0)
+		finished = finish_or_unname(request, store_fd, &left, result, &part_fd);
+	if (!finished)
 		tree_continue(&left.tree);
-	if (known && left.cgroup)
+	if (left.cgroup)
 		dump_thaw(left.cgroup);
+	if (finished)
+		dump_wait_gone(&left.tree, result);
+	/* It may be large: nobody waits for that, stopped. */
+	if (part_fd >= 0) {
+		(void)store_remove(store_fd, &request->id, true);
+		close(part_fd);
+	}
+	if (store_fd >= 0)
+		close(store_fd);
 	tree_done(&left.tree);
 	free(left.cgroup);
 	close(left.proc_fd);

@@ -94,6 +94,9 @@ static int read_tree_again(struct dump *dump)
 	}
 	tree_done(&before);
 	r = tree_open(&dump->tree, dump->proc_fd);
+	/* Whoever has ended before has nothing to do with us. */
+	if (r >= 0)
+		r = dump_write_tree(dump, false);
 	return r < 0 ? result_end_error(dump->result, "the tree of processes", r) : 0;
 }
 
@@ -191,7 +194,7 @@ static int make(struct dump *dump)
 	bool shell_job = tree_is_shell_job(&dump->tree);
 	int r;
 
-	r = dump_write_tree(dump);
+	r = dump_write_tree(dump, false);
 	if (r >= 0)
 		r = store_begin(dump->store_fd, &dump->request->id, &dump->part_fd);
 	if (r < 0)
@@ -208,17 +211,16 @@ static int make(struct dump *dump)
 	return r;
 }
 
-/* What is there has the name of a whole one, or of one that is being made. */
+/* Nobody waits, stopped, until gigabytes are removed; but none of it is whole by then. */
 static void undo(struct dump *dump)
 {
-	bool whole;
-
 	if (dump->part_fd < 0)
 		return;
-	whole = store_has(dump->store_fd, &dump->request->id);
-	(void)store_remove(dump->store_fd, &dump->request->id, !whole);
-	if (tree_open(&dump->tree, dump->proc_fd) >= 0)
-		tree_continue(&dump->tree);
+	if (store_has(dump->store_fd, &dump->request->id))
+		(void)store_unname(dump->store_fd, &dump->request->id);
+	(void)tree_open(&dump->tree, dump->proc_fd);
+	tree_continue(&dump->tree);
+	(void)store_remove(dump->store_fd, &dump->request->id, true);
 }
 
 static void done(struct dump *dump)

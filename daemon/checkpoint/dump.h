@@ -16,8 +16,8 @@ struct dump {
 	int part_fd;
 	int root_lock_fd;
 	struct service_manager *manager; /* if there is a unit */
-	pid_t main_pid;                  /* of the unit; 0: it has none */
-	char *cgroup;                    /* of the unit, or NULL */
+	pid_t main_pid;                  /* of a service; 0: there is none */
+	char *cgroup;                    /* of that unit, or NULL */
 	bool ends_unit;                  /* its main process is in the tree */
 	struct tree tree;
 	uint64_t journal; /* inode of the stream to journald that they have, or 0 */
@@ -38,9 +38,12 @@ void dump_files_done(struct dump *dump);
 
 /* dump-end.c: stops the unit, and ends the tree, whose processes are stopped. */
 int dump_end_tree(struct dump *dump);
+bool dump_unit_is_stopping(struct service_manager *manager, const char *unit);
+/* Of who is killed; says it if that takes long. */
+void dump_wait_gone(const struct tree *tree, struct result *result);
 /* The group that dump_end_tree() has frozen while it asks. */
 void dump_thaw(const char *cgroup);
 
 /* dump-tree.c: whom the dump may have stopped, for who puts it right after our death. */
-int dump_write_tree(const struct dump *dump);
+int dump_write_tree(const struct dump *dump, bool ending);
 void dump_abandon(struct request *request, const char *why);

@@ -150,8 +150,27 @@ const struct tree_process *tree_find(const struct tree *tree, pid_t pid)
 	return NULL;
 }
 
+int tree_join(struct tree *tree, struct tree *other)
+{
+	int r = 0;
+
+	for (size_t i = 0; i < other->n_items && r >= 0; i++) {
+		if (tree_find(tree, other->items[i].pid))
+			continue;
+		r = DG_GROW(tree->items, tree->n_items) < 0 ? -ENOMEM : 0;
+		if (r < 0)
+			break;
+		tree->items[tree->n_items++] = other->items[i];
+		other->items[i].pidfd = -1;
+	}
+	tree_done(other);
+	return r;
+}
+
 int tree_open(struct tree *tree, int proc_fd)
 {
+	int r = 0;
+
 	for (size_t i = 0; i < tree->n_items; i++) {
 		struct tree_process *process = &tree->items[i];
 
@@ -159,7 +178,7 @@ int tree_open(struct tree *tree, int proc_fd)
 			continue;
 		process->pidfd = pidfd_open(process->pid, 0);
 		if (process->pidfd < 0 && errno != ESRCH)
-			return -errno;
+			r = -errno;
 		/* Whoever has the number by now is none of ours. */
 		if (process->pidfd >= 0 && !process->zombie &&
 		    tree_check(proc_fd, process->pid, process->start_ns) < 0) {
@@ -167,7 +186,7 @@ int tree_open(struct tree *tree, int proc_fd)
 			process->pidfd = -1;
 		}
 	}
-	return 0;
+	return r;
 }
 
 void tree_kill(const struct tree *tree)

@@ -34,7 +34,13 @@ int tree_check(int proc_fd, pid_t pid, uint64_t start_ns);
 
 const struct tree_process *tree_find(const struct tree *tree, pid_t pid);
 
-/* So that a signal reaches nobody else. Who has gone meanwhile has none. */
+/* Those of other that are not in it, behind; other has nothing left. */
+int tree_join(struct tree *tree, struct tree *other);
+
+/*
+ * So that a signal reaches nobody else. Who has gone meanwhile has none. Where it fails,
+ * all that can be are opened.
+ */
 int tree_open(struct tree *tree, int proc_fd);
 
 void tree_kill(const struct tree *tree);

@@ -239,21 +239,26 @@ int store_write_manifest(int part_fd, const struct dg_manifest *manifest)
 	return r;
 }
 
-int store_commit(int store_fd, const struct dg_checkpoint_id *id)
+/* From the one name to the other, on the medium. */
+static int rename_one(int store_fd, const struct dg_checkpoint_id *id, bool part)
 {
-	char part[DG_CHECKPOINT_ID_MAX], whole[DG_CHECKPOINT_ID_MAX];
+	char from[DG_CHECKPOINT_ID_MAX], to[DG_CHECKPOINT_ID_MAX];
 	int parent_fd, r = 0;
 
 	parent_fd = open_parent(store_fd, id);
 	if (parent_fd < 0)
 		return parent_fd;
-	own_name(id, true, part);
-	own_name(id, false, whole);
-	if (renameat2(parent_fd, part, parent_fd, whole, RENAME_NOREPLACE) < 0 ||
-	    fsync(parent_fd) < 0)
+	own_name(id, part, from);
+	own_name(id, !part, to);
+	if (renameat2(parent_fd, from, parent_fd, to, RENAME_NOREPLACE) < 0 || fsync(parent_fd) < 0)
 		r = -errno;
 	close(parent_fd);
 	return r;
+}
+
+int store_commit(int store_fd, const struct dg_checkpoint_id *id)
+{
+	return rename_one(store_fd, id, true);
 }
 
 static int read_all(int fd, char *text, size_t size, size_t *ret_n)
@@ -380,23 +385,23 @@ static int remove_tree(int at_fd, const char *name, unsigned depth)
 	return r;
 }
 
+int store_unname(int store_fd, const struct dg_checkpoint_id *id)
+{
+	return rename_one(store_fd, id, false);
+}
+
 int store_remove(int store_fd, const struct dg_checkpoint_id *id, bool part)
 {
-	char name[DG_CHECKPOINT_ID_MAX], whole[DG_CHECKPOINT_ID_MAX];
-	int parent_fd, r = 0;
+	char name[DG_CHECKPOINT_ID_MAX];
+	int parent_fd, r = part ? 0 : store_unname(store_fd, id);
 
+	if (r < 0)
+		return r;
 	parent_fd = open_parent(store_fd, id);
 	if (parent_fd < 0)
 		return parent_fd;
 	own_name(id, true, name);
-	if (!part) {
-		own_name(id, false, whole);
-		if (renameat2(parent_fd, whole, parent_fd, name, RENAME_NOREPLACE) < 0 ||
-		    fsync(parent_fd) < 0)
-			r = -errno;
-	}
-	if (r >= 0)
-		r = remove_tree(parent_fd, name, 0);
+	r = remove_tree(parent_fd, name, 0);
 	close(parent_fd);
 	parent_name(id, name);
 	/* Only if it was the last one. */

@@ -39,6 +39,9 @@ int store_read_manifest(int store_fd, const struct dg_checkpoint_id *id, struct 
 /* One with its name. */
 bool store_has(int store_fd, const struct dg_checkpoint_id *id);
 
+/* One that is locked loses its name: it is a part, and still locked. */
+int store_unname(int store_fd, const struct dg_checkpoint_id *id);
+
 /* One that is locked. Half of it may be left where it fails, without a name. */
 int store_remove(int store_fd, const struct dg_checkpoint_id *id, bool part);
 
