@@ -39,6 +39,13 @@ static int check_store(struct dump *dump)
 	return 0;
 }
 
+static bool is_service(const char *unit)
+{
+	const char *dot = strrchr(unit, '.');
+
+	return dot && strcmp(dot, ".service") == 0;
+}
+
 /* Of a unit: what the service manager knows of it. */
 static int ask_unit(struct dump *dump)
 {
@@ -55,11 +62,15 @@ static int ask_unit(struct dump *dump)
 	free(error);
 	if (r < 0)
 		return -ECANCELED;
-	/* A scope has none. */
-	if (service_manager_main_pid(dump->manager, request->unit, &dump->main_pid) < 0)
-		dump->main_pid = 0;
-	if (service_manager_cgroup(dump->manager, request->unit, &dump->cgroup) < 0)
-		dump->cgroup = NULL;
+	/* Others have no main process, and nothing starts them again. */
+	if (is_service(request->unit)) {
+		r = service_manager_main_pid(dump->manager, request->unit, &dump->main_pid);
+		if (r >= 0)
+			r = service_manager_cgroup(dump->manager, request->unit, &dump->cgroup);
+	}
+	/* It might be started again beside its checkpoint. */
+	if (r < 0)
+		return result_end_error(dump->result, request->unit, r);
 	if (request->scope == DG_SCOPE_UNIT && dump->main_pid == 0)
 		return result_end(dump->result, "not-a-tree", "%s has no main process",
 				  request->unit);
@@ -194,7 +205,8 @@ static int check_unit_is_tree(struct dump *dump)
 {
 	struct strangers strangers = {.dump = dump};
 
-	if (dump->request->scope != DG_SCOPE_UNIT || !dump->cgroup || !dump->cgroup[0])
+	dump->ends_unit = dump->main_pid > 0 && tree_find(&dump->tree, dump->main_pid);
+	if (!dump->ends_unit || !dump->cgroup[0])
 		return 0;
 	if (proc_foreach(dump->proc_fd, ".", each_process, &strangers) > 0)
 		return result_end(dump->result, "not-a-tree",
@@ -240,6 +252,5 @@ int dump_check(struct dump *dump)
 	if (r >= 0)
 		r = room_check(dump->request, dump->store_fd, dump->proc_fd, &dump->tree,
 			       dump->result);
-	dump->ends_unit = dump->main_pid > 0 && tree_find(&dump->tree, dump->main_pid);
 	return r;
 }

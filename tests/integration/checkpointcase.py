@@ -83,6 +83,7 @@ class CheckpointCase(StepCase):
         self.address = os.path.join(self.dir, "systemd")
         self.manager = None
         self.incident = 7
+        self.ns_uuid = ""
         self.processes = []
         self.addCleanup(self.end)
         self.criu()
@@ -171,7 +172,7 @@ if "JOURNAL_STREAM" not in os.environ:
         fields = [*self.base(self.id(pid), timeout_ms), *more, ("INCIDENT", self.incident), ("PID", pid),
                   ("START_NS", start or start_ns(pid)), ("COMM", "python3"), ("UID", 0), ("SCOPE", scope),
                   ("RULE", "50-a.policy:1"), ("RESTORE", 1), ("MAX_BYTES", 0), ("KEEP_FREE", 0)]
-        mount = [("MOUNT", self.mnt), ("TYPE", self.fs), ("DEVICE", "pmem0"), ("NS_UUID", ""),
+        mount = [("MOUNT", self.mnt), ("TYPE", self.fs), ("DEVICE", "pmem0"), ("NS_UUID", self.ns_uuid),
                  ("FS_DEV", self.dev)]
         return self.ask("checkpoint", fields, mount)
 

@@ -2,9 +2,10 @@
 /*
  * A service manager's private socket: transient units are run, others are watched.
  *
- * usage: fake-units SOCKET [refuse|ignore] [UNIT=MAINPID[:CGROUP]…]
+ * usage: fake-units SOCKET [refuse|ignore|silent|mute] [UNIT=MAINPID[:CGROUP]…]
  *
- * refuse: StopUnit is an error; ignore: nothing comes of it. Prints "ready", and what
+ * refuse: StopUnit is an error; ignore: nothing comes of it; silent: it is done, without
+ * an answer and without a signal; mute: nobody's main process is said. Prints "ready", and what
  * it was asked and does; "restarted UNIT" when the main process of one that nobody has
  * stopped is gone.
  */
@@ -189,6 +190,8 @@ static int on_stop(sd_bus_message *m, void *userdata, sd_bus_error *error)
 					 "Unit %s not loaded.", name);
 	if (strcmp(how, "ignore") != 0) {
 		unit->state = "deactivating";
+		if (strcmp(how, "silent") == 0)
+			return 1;
 		kill(unit->pid, SIGTERM);
 		kill(unit->pid, SIGCONT);
 	}
@@ -233,6 +236,8 @@ static int get(sd_bus *bus, const char *path, const char *interface, const char 
 		return sd_bus_message_append(reply, "s", unit ? unit->state : "inactive");
 	if (strcmp(property, "LoadState") == 0)
 		return sd_bus_message_append(reply, "s", unit ? "loaded" : "not-found");
+	if (strcmp(property, "MainPID") == 0 && strcmp(how, "mute") == 0)
+		return -ETIMEDOUT;
 	if (strcmp(property, "MainPID") == 0)
 		return sd_bus_message_append(reply, "u", unit ? (uint32_t)unit->pid : 0);
 	return sd_bus_message_append(reply, "s", unit ? unit->cgroup : "");

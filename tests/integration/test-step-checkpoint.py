@@ -138,6 +138,21 @@ class DumpTest(CheckpointCase):
         self.dump(holder.pid, word="gone", start=start_ns(holder.pid) + 10**9)
         self.runs(holder)
 
+    def test_a_device_dax(self):
+        """Whatever the device is: its driver is looked up by its number."""
+        self.mount("-t", "tmpfs", "none", "/sys/dev/char")
+        self.addCleanup(subprocess.run, ["umount", "/sys/dev/char"], check=False)
+        rdev = os.stat("/dev/full").st_rdev
+        driver = f"/sys/dev/char/{os.major(rdev)}:{os.minor(rdev)}"
+        os.mkdir(driver)
+        os.symlink("../../../bus/dax", driver + "/subsystem")
+        holder = self.holder("full = open('/dev/full')")
+        result = self.dump(holder.pid, word="device-dax")
+        self.assertIn(str(holder.pid), result["TEXT"])
+        self.assertEqual(self.criu_calls("dump"), [])
+        self.runs(holder)
+        self.dump(self.holder().pid)
+
     def test_no_criu(self):
         os.environ["DAXGUARD_CRIU"] = "/nonexistent"
         holder = self.holder()
@@ -230,6 +245,81 @@ class UnitTest(CheckpointCase):
             self.assertIn("app.service" if how == "ignore" else "not loaded", result["TEXT"])
             self.runs(holder)
 
+    def parent(self, before=""):
+        """A holder with two children."""
+        holder = self.holder(before + "\nfor _ in range(2):\n if os.fork() == 0:\n  time.sleep(1000)")
+        children = [int(pid) for pid in read(f"/proc/{holder.pid}/task/{holder.pid}/children").split()]
+        self.assertEqual(len(children), 2)
+        return holder, children
+
+    def kill_the_program(self, step):
+        """It has made the checkpoint, and has asked for the unit to be stopped."""
+        eventually(lambda: self.told("stop"))
+        self.assertIn("whole", [r["STATE"] for r in self.list()])
+        os.kill(int(self.told("start")[0].split()[2]), signal.SIGKILL)
+        return self.result(step)
+
+    def test_the_program_is_killed_before_the_unit_stops(self):
+        holder = self.holder()
+        self.systemd("ignore", f"app.service={holder.pid}")
+        result = self.kill_the_program(self.ask_dump(holder.pid, [("UNIT", "app.service")]))
+        self.assertEqual((result["RESULT"], result["TEXT"]), ("failed", "it was killed"))
+        self.runs(holder)
+        self.assertEqual(self.list(), [])
+
+    def test_the_program_is_killed_while_the_unit_stops(self):
+        """There is no way back: who is continued is ended."""
+        holder = self.holder()
+        self.systemd("silent", f"app.service={holder.pid}")
+        result = self.kill_the_program(self.ask_dump(holder.pid, [("UNIT", "app.service")]))
+        self.assertEqual((result["RESULT"], result["BYTES"]), ("ok", "4096"))
+        self.assertEqual(holder.wait(5), -9)
+        self.assertEqual([r["STATE"] for r in self.list()], ["whole"])
+
+    def test_the_program_is_killed_and_some_are_dead(self):
+        """Those whose parent is dead are found, too."""
+        holder, children = self.parent()
+        self.systemd("ignore", f"app.service={holder.pid}")
+        step = self.ask_dump(holder.pid, [("UNIT", "app.service")])
+        eventually(lambda: self.told("stop"))
+        # Who is gone is as good as a unit that stops: it must not see that.
+        os.kill(int(self.told("start")[0].split()[2]), signal.SIGSTOP)
+        holder.kill()
+        holder.wait()
+        result = self.kill_the_program(step)
+        self.assertEqual((result["RESULT"], result["PIDS"]), ("ok", " ".join(map(str, [holder.pid, *children]))))
+        self.assertLessEqual({state(pid) for pid in children}, {"X", "Z"})
+        self.assertEqual([r["STATE"] for r in self.list()], ["whole"])
+
+    def test_who_had_ended_before_is_not_dead(self):
+        """A child that goes before CRIU stops the others: they can all go on."""
+        holder, children = self.parent("signal.signal(signal.SIGCHLD, signal.SIG_IGN)")
+        self.criu(f"os.kill({children[0]}, signal.SIGKILL)\n"
+                  f"    while os.path.exists('/proc/{children[0]}'): time.sleep(0.001)\n"
+                  "    stop(); image()")
+        self.systemd("ignore", f"app.service={holder.pid}")
+        result = self.kill_the_program(self.ask_dump(holder.pid, [("UNIT", "app.service")]))
+        self.assertEqual(result["RESULT"], "failed")
+        self.runs(holder)
+        self.assertEqual(state(children[1]), "S")
+
+    def test_an_answer_that_does_not_come(self):
+        """The unit stops all the same."""
+        holder = self.holder()
+        self.systemd("silent", f"app.service={holder.pid}")
+        self.dump(holder.pid, ("UNIT", "app.service"))
+        self.assertEqual(holder.wait(5), -9)
+
+    def test_a_main_process_that_is_not_told(self):
+        """It may be the one that is to be dumped, and would be started again."""
+        holder = self.holder()
+        self.systemd("mute", f"app.service={holder.pid}")
+        result = self.dump(holder.pid, ("UNIT", "app.service"), word="failed")
+        self.assertIn("app.service: ", result["TEXT"])
+        self.runs(holder)
+        self.incident += 1
+        self.dump(holder.pid, ("UNIT", "session-1.scope"))
+
     def test_a_worker_is_not_its_unit(self):
         main_process, worker = self.holder(), self.holder()
         self.systemd(f"app.service={main_process.pid}")
@@ -292,9 +382,12 @@ class UnitTest(CheckpointCase):
         holder, other = self.holder(), self.holder()
         group = self.cgroup(holder, other)
         self.systemd(f"app.service={holder.pid}:{group}")
-        result = self.dump(holder.pid, ("UNIT", "app.service"), scope="unit", word="not-a-tree")
-        self.assertIn(str(other.pid), result["TEXT"])
-        self.runs(holder)
+        # To end the main process alone ends the unit, too.
+        for scope in ("unit", "process"):
+            result = self.dump(holder.pid, ("UNIT", "app.service"), scope=scope, word="not-a-tree")
+            self.assertIn(str(other.pid), result["TEXT"])
+            self.runs(holder)
+            self.incident += 1
 
 
 class StoreTest(CheckpointCase):

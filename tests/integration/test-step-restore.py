@@ -7,6 +7,7 @@ usage: as test-step.py; DAXGUARD_FAKE_UNITS: the program
 
 import fcntl
 import os
+import shutil
 import socket
 import subprocess
 
@@ -136,6 +137,32 @@ class RestoreTest(CheckpointCase):
         run("umount", self.mnt)
         self.assertIn(self.mnt, self.refused("not-mounted"))
         self.mount(self.loop, self.mnt)
+        self.restore()
+
+    def namespace(self, path, uuid):
+        """The device that the file system is on, as sysfs has it."""
+        os.makedirs(path + "/device")
+        with open(path + "/device/uuid", "w", encoding="ascii") as file:
+            file.write(uuid + "\n")
+
+    def test_another_namespace(self):
+        """With the same files on it, at the same place."""
+        self.ns_uuid = "6e49ee6d-1b54-4ee5-8d4d-0b0c1f0b9c11"
+        holder = self.holder()
+        self.dump(holder.pid)
+        holder.wait(5)
+        self.ident = self.id(holder.pid)
+        self.mount("-t", "tmpfs", "none", "/sys/dev/block")
+        self.addCleanup(run, "umount", "/sys/dev/block")
+        device = "/sys/dev/block/" + self.dev
+        for place in (device, device + "/slaves/pmem0", device + "/slaves/dm-0/slaves/pmem1"):
+            os.makedirs(device, exist_ok=True)
+            self.namespace(place, "7" + self.ns_uuid[1:])
+            result = self.restore(word="not-mounted")
+            self.assertIn(self.ns_uuid, result["TEXT"])
+            shutil.rmtree(device)
+        self.assertEqual(self.criu_calls("restore"), [])
+        self.namespace(device, self.ns_uuid.upper())
         self.restore()
 
     def test_a_file_has_changed(self):
