@@ -96,41 +96,6 @@ int manager_remove(struct manager *m, const struct manager_device *d, bool force
 	return 0;
 }
 
-/* Nothing is stored, and nobody is restored. */
-int manager_list_checkpoints(struct manager *m, manager_checkpoints_func func, void *userdata,
-			     struct manager_visit **ret)
-{
-	return -EBUSY;
-}
-
-int manager_forget_checkpoint(struct manager *m, const char *id, manager_checkpoints_func func,
-			      void *userdata, struct manager_visit **ret)
-{
-	return -ENOENT;
-}
-
-int manager_prune_checkpoints(struct manager *m, manager_checkpoints_func func, void *userdata,
-			      struct manager_visit **ret)
-{
-	return -EBUSY;
-}
-
-struct manager_visit *manager_visit_cancel(struct manager_visit *visit)
-{
-	return NULL;
-}
-
-int manager_restore(struct manager *m, const char *id, bool force, manager_restore_func func,
-		    void *userdata, struct manager_restore **ret)
-{
-	return -ENOENT;
-}
-
-struct manager_restore *manager_restore_cancel(struct manager_restore *restore)
-{
-	return NULL;
-}
-
 struct manager_reload *manager_reload_cancel(struct manager_reload *reload)
 {
 	sd_event_source_disable_unref(reload->source);
