@@ -175,25 +175,54 @@ void restore_run(struct request *request, struct result *result)
 	close_fds(&restore);
 }
 
-void restore_abandon(struct request *request, const char *why)
+/* Half of them is none of them. */
+static void give_up(const struct request *request, const char *why)
 {
 	bool late = checkpoint_now_us() > request->deadline_us;
 	struct service_manager *manager;
 	struct result result = {};
-	char name[CHECKPOINT_NAME_MAX];
+	char scope[CHECKPOINT_NAME_MAX];
+
+	checkpoint_scope(&request->id, scope);
+	if (service_manager_open(request->address, &manager, NULL) >= 0) {
+		(void)service_manager_kill(manager, scope, NULL);
+		service_manager_free(manager);
+	}
+	(void)result_end(&result, late ? "timeout" : "failed", "%s", why);
+	(void)result_write(&result, request);
+	result_done(&result);
+}
+
+/* They run: what they came from is not to be there for another time. */
+static void remove_restored(const struct request *request)
+{
+	int store_fd, fd;
+
+	if (store_open(request->dir, false, &store_fd) < 0)
+		return;
+	if (store_lock(store_fd, &request->id, false, &fd) >= 0) {
+		(void)store_remove(store_fd, &request->id, false);
+		close(fd);
+	}
+	close(store_fd);
+}
+
+void restore_abandon(struct request *request, const char *why)
+{
+	char name[CHECKPOINT_NAME_MAX], *text;
+	const char *cursor, *record, *word;
+	size_t n, len;
 
 	checkpoint_file(CHECKPOINT_RESTORE, &request->id, "result", name);
-	if (faccessat(request->run_fd, name, F_OK, 0) < 0) {
-		char scope[CHECKPOINT_NAME_MAX];
-
-		checkpoint_scope(&request->id, scope);
-		if (service_manager_open(request->address, &manager, NULL) >= 0) {
-			(void)service_manager_kill(manager, scope, NULL);
-			service_manager_free(manager);
-		}
-		(void)result_end(&result, late ? "timeout" : "failed", "%s", why);
-		(void)result_write(&result, request);
-		result_done(&result);
+	if (store_read_file(request->run_fd, name, &text, &n) >= 0) {
+		cursor = text;
+		record = dg_record_next(&cursor, text + n, &len);
+		word = record ? dg_record_get(record, len, "RESULT") : NULL;
+		if (word && strcmp(word, "ok") == 0)
+			remove_restored(request);
+		free(text);
+	} else {
+		give_up(request, why);
 	}
 	checkpoint_file(CHECKPOINT_RESTORE, &request->id, "request", name);
 	(void)unlinkat(request->run_fd, name, 0);

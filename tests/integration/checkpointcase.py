@@ -72,6 +72,11 @@ def eventually(condition):
     raise AssertionError("it has not come to that")
 
 
+def fields(record):
+    """As core/record.h has it."""
+    return b"".join(f"{key}={value}".encode() + b"\0" for key, value in record) + b"\0"
+
+
 class CheckpointCase(StepCase):
     fake_units = os.environ.get("DAXGUARD_FAKE_UNITS")
 
@@ -150,13 +155,10 @@ if "JOURNAL_STREAM" not in os.environ:
     def id(self, pid):
         return f"{self.boot}-{self.incident}-{pid}"
 
-    def ask(self, verb, fields, *more):
-        text = b"".join(f"{key}={value}".encode() + b"\0" for key, value in fields) + b"\0"
-        for record in more:
-            text += b"".join(f"{key}={value}".encode() + b"\0" for key, value in record) + b"\0"
+    def ask(self, verb, *asked):
         step = subprocess.Popen([self.program, verb], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         self.processes.append(step)
-        step.stdin.write(text)
+        step.stdin.write(b"".join(map(fields, asked)))
         step.stdin.close()
         step.stdin = None
         return step
@@ -169,12 +171,12 @@ if "JOURNAL_STREAM" not in os.environ:
         if not self.manager:
             self.systemd()
         # The first field of a name counts.
-        fields = [*self.base(self.id(pid), timeout_ms), *more, ("INCIDENT", self.incident), ("PID", pid),
+        asked = [*self.base(self.id(pid), timeout_ms), *more, ("INCIDENT", self.incident), ("PID", pid),
                   ("START_NS", start or start_ns(pid)), ("COMM", "python3"), ("UID", 0), ("SCOPE", scope),
                   ("RULE", "50-a.policy:1"), ("RESTORE", 1), ("MAX_BYTES", 0), ("KEEP_FREE", 0)]
         mount = [("MOUNT", self.mnt), ("TYPE", self.fs), ("DEVICE", "pmem0"), ("NS_UUID", self.ns_uuid),
                  ("FS_DEV", self.dev)]
-        return self.ask("checkpoint", fields, mount)
+        return self.ask("checkpoint", asked, mount)
 
     def result(self, step):
         output = step.communicate(timeout=90)[0]

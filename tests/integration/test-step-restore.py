@@ -11,7 +11,7 @@ import shutil
 import socket
 import subprocess
 
-from checkpointcase import CheckpointCase, eventually
+from checkpointcase import CheckpointCase, eventually, fields
 from stepcase import main, run
 
 
@@ -86,6 +86,19 @@ class RestoreTest(CheckpointCase):
         eventually(lambda: self.list() == [] and not os.path.exists(f"{self.run_dir}/{self.ident}.restore-request"))
         self.assertIn("it was restored", self.restore(word="running")["TEXT"])
         self.assertEqual(len(self.criu_calls("restore")), 1)
+
+    def test_the_program_is_killed_at_the_end(self):
+        """It has said that they run, and could not remove what they came from."""
+        path = os.path.join(self.run_dir, self.ident)
+        for word, left in (("failed", ["whole"]), ("ok", [])):
+            with open(path + ".restore-request", "wb") as file:
+                file.write(fields(self.base(self.ident, 20000)))
+            with open(path + ".restore-result", "wb") as file:
+                file.write(fields([("RESULT", word), ("TEXT", ""), ("ID", self.ident)]))
+            run(os.path.join(os.path.dirname(self.program), "daxguard-checkpoint"), "abandon-restore",
+                f"--request={path}.restore-request")
+            self.assertEqual([r["STATE"] for r in self.list()], left)
+            self.assertFalse(os.path.exists(path + ".restore-request"))
 
     def test_two_at_once(self):
         results = [self.result(step) for step in [self.ask_restore() for _ in range(4)]]
