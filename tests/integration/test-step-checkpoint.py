@@ -276,20 +276,28 @@ class UnitTest(CheckpointCase):
         self.assertEqual(holder.wait(5), -9)
         self.assertEqual([r["STATE"] for r in self.list()], ["whole"])
 
-    def test_the_program_is_killed_and_some_are_dead(self):
-        """Those whose parent is dead are found, too."""
+    def kill_the_program_and(self, which):
+        """One of them that the service manager does not stop; then all are dead."""
         holder, children = self.parent()
         self.systemd("ignore", f"app.service={holder.pid}")
         step = self.ask_dump(holder.pid, [("UNIT", "app.service")])
         eventually(lambda: self.told("stop"))
         # Who is gone is as good as a unit that stops: it must not see that.
         os.kill(int(self.told("start")[0].split()[2]), signal.SIGSTOP)
-        holder.kill()
-        holder.wait()
+        pid = [holder.pid, *children][which]
+        os.kill(pid, signal.SIGKILL)
+        eventually(lambda: state(pid) == "Z")
         result = self.kill_the_program(step)
         self.assertEqual((result["RESULT"], result["PIDS"]), ("ok", " ".join(map(str, [holder.pid, *children]))))
-        self.assertLessEqual({state(pid) for pid in children}, {"X", "Z"})
+        self.assertLessEqual({state(pid) for pid in [holder.pid, *children]}, {"X", "Z"})
         self.assertEqual([r["STATE"] for r in self.list()], ["whole"])
+
+    def test_the_program_is_killed_and_a_child_is_dead(self):
+        self.kill_the_program_and(1)
+
+    def test_the_program_is_killed_and_their_parent_is_dead(self):
+        """He is theirs no more, and they are found all the same."""
+        self.kill_the_program_and(0)
 
     def test_who_had_ended_before_is_not_dead(self):
         """A child that goes before CRIU stops the others: they can all go on."""
