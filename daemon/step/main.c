@@ -105,7 +105,8 @@
  *	with			    they are in another checkpoint of the same incident
  *	gone			    there is no such process any more
  *	no-criu, on-guarded-device, device-dax, protected
- *	not-a-tree		    of a unit: some of its processes are not below the main one
+ *	not-a-tree		    of a unit that would stop: some of its processes are not
+ *				    below the main one
  *	too-big			    for the time or the room; TEXT: which, and the numbers
  *	no-space, timeout, failed   of the dump; TEXT: CRIU's own last words
  *	stop-failed		    the service manager does not stop the unit
