@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,6 +13,9 @@
 
 #include "checkpoint/dump.h"
 #include "step/checkpoint-store.h"
+
+#define ASKED_US 1000000U /* for the service manager to have read what it was asked */
+#define LOOK_MS 5
 
 int dump_write_tree(const struct dump *dump, bool ending)
 {
@@ -107,15 +111,22 @@ static int read_left(const struct request *request, struct left *left)
 	return 0;
 }
 
-/* What stops the unit ends them: not yet, if they are frozen, but there is no way back. */
+/*
+ * What stops the unit ends them: not yet, if they are frozen, but there is no way back.
+ * The dead one may have asked for it a moment ago, over a connection of its own: that
+ * can be read behind ours.
+ */
 static bool unit_is_stopping(const struct request *request)
 {
+	uint64_t deadline_us = checkpoint_now_us() + ASKED_US;
 	struct service_manager *manager;
 	bool stopping;
 
 	if (service_manager_open(request->address, &manager, NULL) < 0)
 		return false;
-	stopping = dump_unit_is_stopping(manager, request->unit);
+	while (!(stopping = dump_unit_is_stopping(manager, request->unit)) &&
+	       checkpoint_now_us() < deadline_us)
+		(void)poll(NULL, 0, LOOK_MS);
 	service_manager_free(manager);
 	return stopping;
 }
