@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * The store of checkpoints, looked at and made smaller by steps for who waits for the answer.
- * Nothing is removed while something is held: dumps have the disk then. What goes without
- * being asked for is manager-prune.c's.
+ * Nothing is removed while something is held: dumps have the disk then. When what goes without
+ * being asked for is manager-prune.c's to say.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -86,7 +86,7 @@ static int error_of_id(const struct manager_visit *visit, const struct dg_stored
 }
 
 /* What was removed, or is to be removed and stays. */
-static void log_removed(const struct manager_visit *visit, const struct dg_stored_list *list)
+static void take_removed(const struct manager_visit *visit, const struct dg_stored_list *list)
 {
 	for (size_t i = 0; i < list->n_items; i++) {
 		const struct dg_stored *stored = &list->items[i];
@@ -95,12 +95,13 @@ static void log_removed(const struct manager_visit *visit, const struct dg_store
 			log_message(visit->m, LOG_WARNING, NULL,
 				    "Checkpoint %s could not be removed: %s", stored->id,
 				    stored->result);
-		else if (strcmp(stored->state, "removed") == 0)
-			log_message(visit->m, LOG_NOTICE, NULL, "Checkpoint %s is removed%s",
-				    stored->id,
-				    strcmp(stored->id, visit->id) == 0
-					    ? ""
-					    : ": too old, no room for it, or not whole");
+		if (strcmp(stored->state, "removed") != 0)
+			continue;
+		returns_forget(visit->m, stored->id);
+		log_message(visit->m, LOG_NOTICE, NULL, "Checkpoint %s is removed%s", stored->id,
+			    strcmp(stored->id, visit->id) == 0
+				    ? ""
+				    : ": too old, no room for it, or not whole");
 	}
 }
 
@@ -111,6 +112,8 @@ static void on_visit(void *userdata, const struct step_outcome *outcome)
 	int error = error_of(outcome);
 
 	visit->step = NULL;
+	if (outcome->end == STEP_TIMEOUT || outcome->end == STEP_SIGNALED)
+		visit->m->n_lost_steps++;
 	if (error >= 0)
 		error = dg_stored_list_read(outcome->output, outcome->n_output, &list);
 	if (error < 0)
@@ -118,11 +121,9 @@ static void on_visit(void *userdata, const struct step_outcome *outcome)
 			    visit->kind == VISIT_LIST ? "listed" : "removed",
 			    step_end_name(outcome->end), outcome->error);
 	if (visit->kind != VISIT_LIST)
-		log_removed(visit, &list);
+		take_removed(visit, &list);
 	if (error >= 0 && visit->kind == VISIT_FORGET)
 		error = error_of_id(visit, &list);
-	if (error >= 0 && visit->kind == VISIT_FORGET)
-		returns_forget(visit->m, visit->id);
 	if (visit->func)
 		visit->func(visit->userdata, error, error < 0 ? NULL : &list);
 	dg_stored_list_done(&list);
@@ -145,8 +146,9 @@ static int start(struct manager_visit *visit)
 		return -ENOMEM;
 	snprintf(bytes, sizeof(bytes), "%" PRIu64, settings->checkpoint_max_bytes);
 	snprintf(seconds, sizeof(seconds), "%" PRIu64, settings->checkpoint_max_age_us / 1000000);
-	r = step_start(visit->m->steps, verbs[visit->kind], ms * UINT64_C(1000), on_visit, visit,
-		       &visit->step);
+	/* With an input, though it is nothing: those that are ready are for a removal. */
+	r = step_start_with(visit->m->steps, verbs[visit->kind], "", 0, ms * UINT64_C(1000),
+			    on_visit, visit, &visit->step);
 	free(dir);
 	return r;
 }
@@ -200,6 +202,18 @@ int manager_prune_checkpoints(struct manager *m, manager_checkpoints_func func, 
 			      struct manager_visit **ret)
 {
 	return visit_new(m, VISIT_PRUNE, "", func, userdata, ret);
+}
+
+void checkpoints_hold(struct manager *m)
+{
+	for (struct manager_visit *visit = m->checkpoints->visits, *next; visit; visit = next) {
+		next = visit->next;
+		if (visit->kind != VISIT_PRUNE)
+			continue;
+		if (visit->func)
+			visit->func(visit->userdata, -EBUSY, NULL);
+		visit_free(visit);
+	}
 }
 
 bool checkpoints_removes(const struct manager *m, const char *id)

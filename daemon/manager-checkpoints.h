@@ -26,6 +26,8 @@ void checkpoints_free(struct manager *m);
  */
 char *checkpoints_dir(const struct manager *m);
 char *checkpoints_run_dir(const struct manager *m);
+/* Who asks for dumps now does not wait for the disk: prunes end with -EBUSY. */
+void checkpoints_hold(struct manager *m);
 bool checkpoints_removes(const struct manager *m, const char *id); /* it is being removed */
 
 /* manager-restore.c */

@@ -25,7 +25,7 @@
  *	manager-failure-record.c  the record of that, and the journal
  *	manager-failure-limit.c   whether there are too many
  *	manager-failure-action.c  what is done about them, once everybody has been told
- *	manager-prune.c	    checkpoints that are removed
+ *	manager-prune.c	    when checkpoints are removed
  *	manager-checkpoints.c, -restore.c, -return.c  see manager-checkpoints.h
  *	manager-query.c	    who uses a device, for a client
  *	manager-forecast.c  what a removal would come to, likewise
@@ -130,7 +130,7 @@ struct manager {
 	struct {
 		bool wanted;
 		sd_event_source *timer;
-		struct step *step;
+		struct manager_visit *visit;
 	} prune;
 	uint64_t dumps_by_us;   /* until then whoever makes checkpoints is ours */
 	uint64_t refused_id;    /* the last hold that there was no room for */

@@ -1,60 +1,30 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Checkpoints that are removed: the oldest when they are too many or too old, and what
- * is not whole. By a step; at the start, when some have been made, and once a day. Not
- * while anything is held.
+ * When checkpoints are removed without being asked for: at the start, when some have been
+ * made, and once a day. Not while anything is held.
  */
 #include <errno.h>
-#include <inttypes.h>
-#include <limits.h>
-#include <stdio.h>
-#include <string.h>
-#include <syslog.h>
 
-#include "manager-internal.h"
-#include "names.h"
+#include "manager-checkpoints.h"
 
-#define STEP_US 120000000ULL
 #define DAY_US 86400000000ULL
-#define USEC_PER_SEC UINT64_C(1000000)
+#define ACCURACY_US 1000000ULL
 
-static void on_step(void *userdata, const struct step_outcome *outcome)
+static void on_pruned(void *userdata, int error, const struct dg_stored_list *list)
 {
-	const char *cursor = outcome->output, *end = outcome->output + outcome->n_output;
 	struct manager *m = userdata;
-	const char *record, *id;
-	size_t n;
 
-	m->prune.step = NULL;
-	while ((record = dg_record_next(&cursor, end, &n))) {
-		id = dg_record_get(record, n, "REMOVED");
-		if (id)
-			log_message(m, LOG_NOTICE, NULL,
-				    "Checkpoint %s was removed: it was not whole, or too old, or "
-				    "there was no room for it",
-				    id);
-	}
-	if (outcome->end != STEP_OK)
-		log_message(m, LOG_WARNING, NULL, "Checkpoints could not be looked through: %s",
-			    *outcome->error ? outcome->error : step_end_name(outcome->end));
+	m->prune.visit = NULL;
+	if (error == -EBUSY)
+		m->prune.wanted = true;
 }
 
-static int start(struct manager *m)
+static void start(struct manager *m)
 {
-	const struct dg_settings *settings = &m->config.settings;
-	char dir[PATH_MAX], bytes[24], age[24];
-	const char *const argv[] = {"forget", dir, bytes, age, NULL};
-
-	snprintf(dir, sizeof(dir), "%s/" DG_CHECKPOINTS_NAME, m->paths->state_dir);
-	snprintf(bytes, sizeof(bytes), "%" PRIu64, settings->checkpoint_max_bytes);
-	snprintf(age, sizeof(age), "%" PRIu64, settings->checkpoint_max_age_us / USEC_PER_SEC);
-	/* With an input, though it is nothing: those that are ready are for a removal. */
-	return step_start_with(m->steps, argv, "", 0, STEP_US, on_step, m, &m->prune.step);
-}
-
-static void set_timer(struct manager *m, uint64_t at_us)
-{
-	sd_event_source_set_time(m->prune.timer, at_us);
+	m->prune.wanted = false;
+	if (manager_prune_checkpoints(m, on_pruned, m, &m->prune.visit) < 0)
+		m->n_lost_steps++;
+	sd_event_source_set_time(m->prune.timer, manager_now(m) + DAY_US);
 	sd_event_source_set_enabled(m->prune.timer, SD_EVENT_ONESHOT);
 }
 
@@ -69,23 +39,10 @@ static int on_timer(sd_event_source *source, uint64_t usec, void *userdata)
 
 void prune_hold(struct manager *m, bool holding)
 {
-	if (!m->prune.timer)
-		return;
-	if (holding) {
-		/* Whoever asks for checkpoints now does not wait for it. */
-		if (m->prune.step) {
-			step_cancel(m->prune.step);
-			m->prune.step = NULL;
-			m->prune.wanted = true;
-		}
-		return;
-	}
-	if (!m->prune.wanted || m->prune.step)
-		return;
-	m->prune.wanted = false;
-	if (start(m) < 0)
-		m->n_lost_steps++;
-	set_timer(m, manager_now(m) + DAY_US);
+	if (holding)
+		checkpoints_hold(m);
+	else if (m->prune.timer && m->prune.wanted && !m->prune.visit)
+		start(m);
 }
 
 void prune_soon(struct manager *m)
@@ -97,13 +54,11 @@ int prune_start(struct manager *m)
 {
 	m->prune.wanted = true;
 	return sd_event_add_time(m->event, &m->prune.timer, CLOCK_MONOTONIC, manager_now(m),
-				 USEC_PER_SEC, on_timer, m);
+				 ACCURACY_US, on_timer, m);
 }
 
 void prune_done(struct manager *m)
 {
-	if (m->prune.step)
-		step_cancel(m->prune.step);
-	m->prune.step = NULL;
+	m->prune.visit = manager_visit_cancel(m->prune.visit);
 	m->prune.timer = sd_event_source_disable_unref(m->prune.timer);
 }

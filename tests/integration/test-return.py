@@ -227,6 +227,62 @@ class ReturnTest(Store, DaemonCase):
         self.assertEqual(self.ctl("Removed", "checkpoints", "--prune"), [SECOND])
         self.assertEqual(self.lines("forgets")[-1], f"{directory} 1048576 7")
 
+    def waiting_steps(self, daemon):
+        """Those that were started and have no verb as yet."""
+        found = set()
+        for name in os.listdir("/proc"):
+            try:
+                with open(f"/proc/{name}/cmdline", "rb") as file:
+                    words = file.read().split(b"\0")
+                with open(f"/proc/{name}/stat", encoding="ascii", errors="replace") as file:
+                    parent = int(file.read().rpartition(")")[2].split()[1])
+            except (OSError, IndexError):
+                continue
+            if b"--wait" in words and parent == daemon.pid:
+                found.add(name)
+        return found
+
+    def test_no_step_of_a_removal_is_used_up(self):
+        self.device()
+        daemon = self.start_known()
+        eventually(lambda: self.sleeps(daemon))
+        ready = self.waiting_steps(daemon)
+        self.assertTrue(ready)
+        self.ctl("Checkpoints", "checkpoints")
+        self.ctl("Removed", "checkpoints", "--prune")
+        self.tool_says("checkpoints", "--delete", FIRST, status=4)
+        self.assertEqual(self.waiting_steps(daemon), ready)
+
+    def test_prune_ends_when_something_is_held(self):
+        self.device()
+        self.start_known()
+        eventually(lambda: len(self.lines("forgets")) == 1)
+        self.write("block-forget", "", 0o600)
+        n = self.steps().count("forget")
+        asker = subprocess.Popen([self.tool, "--socket=" + self.path("run/control"), "checkpoints", "--prune"],
+                                 stderr=subprocess.PIPE, text=True)
+        self.processes.append(asker)
+        eventually(lambda: self.steps().count("forget") == n + 1)
+        self.block("sync")
+        self.module.hold()
+        self.assertIn("a removal is under way", asker.stderr.read())
+        self.unblock("sync")
+        self.assertEqual(self.module.wait(), "ACKED")
+        self.unblock("forget")
+
+    def test_pruned_while_awaited(self):
+        self.device(mounted=False)
+        self.store(self.whole(FIRST))
+        daemon = self.start_known()
+        eventually(lambda: self.steps().count("topology") == 2)
+        self.write("forgot", records([("REMOVED", FIRST)]), 0o600)
+        self.assertEqual(self.ctl("Removed", "checkpoints", "--prune"), [FIRST])
+        self.device()
+        self.change_mounts()
+        eventually(lambda: self.steps().count("topology") >= 3)
+        eventually(lambda: self.sleeps(daemon))
+        self.assertEqual(self.restores(), [])
+
     def test_not_while_held(self):
         self.device()
         self.start_known()
