@@ -7,7 +7,7 @@
 #include <json-c/json.h>
 #include <string.h>
 
-#include "manager-internal.h"
+#include "manager-registrations.h"
 
 #define ANSWER_DEPTH_MAX 4
 #define TOLD "told"

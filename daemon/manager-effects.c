@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "manager-acts.h"
+#include "manager-registrations.h"
 
 static void enter_state(struct incident *incident, enum dg_state state)
 {

@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "manager-internal.h"
+#include "manager-registrations.h"
 
 #define STEP_US 5000000ULL
 #define WHO_US 1000000ULL

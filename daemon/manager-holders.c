@@ -15,6 +15,7 @@
 
 #include "core/procstat.h"
 #include "manager-acts.h"
+#include "manager-registrations.h"
 
 /* Of one thread; takes no lock that a stuck process could keep. */
 static int read_stat(struct manager *m, pid_t pid, pid_t tid, struct dg_procstat *ret)

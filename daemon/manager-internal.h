@@ -13,8 +13,7 @@
  *	manager-holders.c   processes: pidfds, signals, who is exempt
  *	manager-units.c	    units as a whole: signalled, stopped, frozen, thawed
  *	manager-dump*.c	    processes that are checkpointed
- *	manager-registrations.c  programs that have asked to be told
- *	manager-cooperation.c    when they are, and what they say
+ *	manager-registrations.c, -cooperation.c  see manager-registrations.h
  *	manager-errands.c   hooks, and what the service manager is asked for
  *	manager-scan.c	    one scan at a time, as the module keeps one snapshot
  *	manager-failures.c  failed pages: what the kernel keeps, and may forget
@@ -50,7 +49,6 @@
 #include "core/description.h"
 #include "core/incident.h"
 #include "core/look.h"
-#include "core/registration.h"
 #include "core/unit.h"
 #include "io/cgroup.h"
 #include "io/channel.h"
@@ -313,31 +311,6 @@ int manager_read_process(struct manager *m, pid_t pid, struct dg_process *ret, p
 #define DG_ANCESTORS_MAX 32 /* that are looked at of a process */
 bool manager_is_alive(struct manager *m, struct dg_process process);
 void manager_read_comm(struct manager *m, pid_t pid, char ret[static DG_COMM_LEN]);
-
-/* manager-registrations.c */
-void registrations_begin(struct manager *m); /* those of before, from the service manager */
-void registrations_done(struct manager *m);  /* it keeps them */
-const struct dg_registration *registration_what(const struct registration *registration);
-int registration_say(struct registration *registration, const char *text); /* channel_send() */
-/* Of this process, for this removal. NULL: there is no other. */
-struct registration *registrations_next(const struct manager *m, const struct dg_request *request,
-					struct dg_process process, struct registration *after);
-void registrations_mark(const struct manager *m, const struct dg_request *request,
-			struct dg_holder_list *holders);
-
-/* manager-cooperation.c */
-/*
- * Told now, and written down: "told", or why not. grace_ms: until the next rung. NULL: nobody
- * has registered.
- */
-const char *cooperation_tell(struct incident *incident, size_t entry, uint32_t grace_ms);
-void cooperation_begin(struct incident *incident, size_t entry); /* of a ladder */
-void cooperation_joined(struct manager *m, const struct registration *registration);
-/* text: NULL: it was too long */
-void cooperation_said(struct manager *m, struct registration *registration, const char *text,
-		      size_t n);
-void cooperation_state(const struct manager *m, const struct registration *registration,
-		       uint64_t *ret_incident, const char **ret_state);
 
 /* manager-scan.c. One answer, from the event loop. */
 enum scan_kind {

@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 #include "io/notify.h"
-#include "manager-internal.h"
+#include "manager-registrations.h"
 
 /*
  * So long one that has ended takes its place: each is a message to the service manager,

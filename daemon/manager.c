@@ -11,6 +11,7 @@
 #include "io/notify.h"
 #include "manager-acts.h"
 #include "manager-checkpoints.h"
+#include "manager-registrations.h"
 #include "names.h"
 
 uint64_t manager_clock_ns(clockid_t clock)
