@@ -217,6 +217,7 @@ static void on_topology(void *userdata, const struct step_outcome *outcome)
 	r = read_devices(outcome->output, outcome->n_output, &list);
 	if (r < 0) {
 		devices_free(list.items, list.n_items);
+		returns_go_on(m);
 		return;
 	}
 	old = (struct list){m->devices, m->n_devices};

@@ -6,6 +6,8 @@
  *
  *	arrived -> listed -> awaited -> restored, or why not
  *
+ * A store that cannot be listed is asked again, as long as mounts are waited for.
+ *
  * What the topology says decides; that there is something new to be seen is told by udev, and
  * of mounts by /proc/self/mountinfo, which is polled and never read: that takes a lock
  * which an unmount may keep.
@@ -23,6 +25,8 @@
 #include "core/grow.h"
 #include "manager-checkpoints.h"
 
+#define ASK_AGAIN_US 30000000ULL
+
 /* A checkpoint that is to go on when its file systems are there. */
 struct awaited {
 	char id[DG_CHECKPOINT_ID_MAX];
@@ -37,6 +41,7 @@ struct awaited {
 struct returns {
 	char (*arrived)[DG_BOOT_ID_LEN]; /* namespaces that the store is to be asked for */
 	size_t n_arrived;
+	uint64_t ask_at_us, ask_until_us; /* while there are some */
 	struct manager_visit *visit;
 	struct awaited *awaited; /* the oldest first, of each visit */
 	size_t n_awaited;
@@ -198,17 +203,29 @@ static void stop_polling(struct returns *returns)
 	returns->mounts_fd = -1;
 }
 
-static void set_timer(struct manager *m)
+static uint64_t next_us(const struct manager *m)
 {
-	struct returns *returns = m->checkpoints->returns;
+	const struct returns *returns = m->checkpoints->returns;
 	uint64_t at_us = UINT64_MAX;
 
+	if (returns->n_arrived > 0 && !returns->visit)
+		at_us = returns->ask_at_us;
+	/* Else it is asked again when that one has ended, or after the look that is to come. */
+	if (returns->restore || !devices_are_fresh(m))
+		return at_us;
 	for (size_t i = 0; i < returns->n_awaited; i++)
 		if (returns->awaited[i].until_us < at_us)
 			at_us = returns->awaited[i].until_us;
+	return at_us;
+}
+
+static void set_timer(struct manager *m)
+{
+	struct returns *returns = m->checkpoints->returns;
+	uint64_t at_us = next_us(m);
+
 	sd_event_source_set_enabled(returns->timer, SD_EVENT_OFF);
-	if (at_us == UINT64_MAX || returns->restore || manager_is_holding(m) ||
-	    !devices_are_fresh(m))
+	if (at_us == UINT64_MAX || manager_is_holding(m))
 		return;
 	sd_event_source_set_time(returns->timer, at_us);
 	sd_event_source_set_enabled(returns->timer, SD_EVENT_ONESHOT);
@@ -276,6 +293,13 @@ static void take_list(struct manager *m, int error, const struct dg_stored_list 
 	struct returns *returns = m->checkpoints->returns;
 
 	returns->visit = NULL;
+	returns->ask_at_us = manager_now(m) + ASK_AGAIN_US;
+	if (error < 0 && returns->ask_at_us < returns->ask_until_us)
+		return;
+	if (error < 0)
+		log_message(m, LOG_ERR, DG_MESSAGE_RESTORE,
+			    "A device has returned, and nothing is restored: the store of "
+			    "checkpoints cannot be listed");
 	for (size_t i = 0; error >= 0 && i < list->n_items; i++)
 		if (is_wanted(returns, &list->items[i]) && await(m, &list->items[i]) < 0)
 			log_message(m, LOG_ERR, DG_MESSAGE_RESTORE,
@@ -294,7 +318,7 @@ static void ask(struct manager *m)
 	struct returns *returns = m->checkpoints->returns;
 	int r;
 
-	if (returns->n_arrived == 0 || returns->visit)
+	if (returns->n_arrived == 0 || returns->visit || manager_now(m) < returns->ask_at_us)
 		return;
 	r = manager_list_checkpoints(m, on_list, m, &returns->visit);
 	if (r < 0)
@@ -323,9 +347,21 @@ void returns_go_on(struct manager *m)
 	set_timer(m);
 }
 
+static bool anybody_is_due(struct manager *m)
+{
+	const struct returns *returns = m->checkpoints->returns;
+
+	for (size_t i = 0; i < returns->n_awaited; i++)
+		if (returns->awaited[i].until_us <= manager_now(m))
+			return true;
+	return false;
+}
+
 static int on_timer(sd_event_source *source, uint64_t usec, void *userdata)
 {
 	/* What may have been missed is seen first. */
+	if (anybody_is_due(userdata))
+		devices_look_again(userdata);
 	returns_go_on(userdata);
 	return 0;
 }
@@ -351,6 +387,8 @@ void returns_devices(struct manager *m, const struct manager_device *old, size_t
 		    DG_GROW(returns->arrived, returns->n_arrived) < 0)
 			continue;
 		memcpy(returns->arrived[returns->n_arrived++], device->uuid, sizeof(device->uuid));
+		returns->ask_at_us = 0;
+		returns->ask_until_us = wait_until(m);
 	}
 	returns_go_on(m);
 }
@@ -364,11 +402,18 @@ void returns_forget(struct manager *m, const char *id)
 			drop(returns, i - 1);
 }
 
-/* Time that was held does not count. */
+/*
+ * Time that was held does not count. What the store had before, it may have more of: it is
+ * asked anew.
+ */
 void returns_hold(struct manager *m, bool holding)
 {
 	struct returns *returns = m->checkpoints->returns;
 
+	if (holding)
+		returns->visit = manager_visit_cancel(returns->visit);
+	returns->ask_at_us = 0;
+	returns->ask_until_us = wait_until(m);
 	for (size_t i = 0; !holding && i < returns->n_awaited; i++)
 		returns->awaited[i].until_us = wait_until(m);
 	if (holding)

@@ -358,6 +358,34 @@ class ReturnTest(Store, DaemonCase):
         eventually(lambda: self.sleeps(daemon))
         self.assertEqual((self.restores(), len(self.journal_of(FIRST))), ([], 1))
 
+    def test_a_list_that_cannot_be_had(self):
+        """It is asked for again, at the latest after the next removal, and does not say what is not so."""
+        self.device()
+        self.write("stored", "ID=0123", 0o600)
+        self.start_known()
+        eventually(lambda: any("could not be listed" in text for text in self.journal.texts()))
+        self.store(self.whole(FIRST))
+        self.look_again()
+        eventually(lambda: self.restores() == [FIRST])
+        self.assertEqual(self.told_of(FIRST)[0][0], "ok")
+
+    def test_a_list_that_is_not_to_be_had(self):
+        self.write("daxguardd.conf", "[Daemon]\nRestoreWaitSec=1\n", 0o644)
+        self.device()
+        self.write("stored", "ID=0123", 0o600)
+        self.start_known()
+        eventually(lambda: any("nothing is restored" in text for text in self.journal.texts()))
+
+    def test_a_mount_that_nobody_has_heard_of(self):
+        """There is a last look before it is given up."""
+        self.write("daxguardd.conf", "[Daemon]\nRestoreWaitSec=2\n", 0o644)
+        self.device(mounted=False)
+        self.store(self.whole(FIRST))
+        self.start_known()
+        eventually(lambda: self.steps().count("topology") == 2)
+        self.device()
+        eventually(lambda: self.restores() == [FIRST])
+
     def test_waits_for_a_removal(self):
         """Nothing is begun while something is held, and its time does not count."""
         self.device(mounted=False)
