@@ -34,7 +34,9 @@ void units_thaw(struct manager *m, struct store_record *record, struct dg_story 
 /* manager-dumps.c */
 void dump_begin(struct incident *incident, const struct dg_deed *deed, struct act *ret);
 void dumps_start(struct incident *incident); /* those that wait, after that was written */
+/* told: the incident is over; what comes of those that are under way is told later. */
 void dumps_cancel(struct incident *incident, bool told);
+void dumps_done(struct manager *m);
 void dumps_inherit(struct incident *incident);      /* gone on with, of a daemon that is dead */
 bool dumps_any(const struct manager *m);            /* some may be under way */
 bool dumps_own(const struct manager *m, pid_t pid); /* it makes one */

@@ -4,11 +4,15 @@
  * a unit. Each in a step, which has it done by a unit of its own; what happens to that
  * one or to us, the checkpoint is whole or is not there. All who are in it wait for
  * the same dump. Who cannot be dumped gets the next rung of his ladder at once.
+ *
+ * An incident may be over before: it does not wait, and its record says "canceled" of them.
+ * Whoever makes one goes on with it then, and ends in time; how is told to the journal.
  */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <syslog.h>
 
 #include "core/grow.h"
 #include "manager-dumps.h"
@@ -28,7 +32,7 @@ static void dump_free(struct dump *dump)
 
 static void take_out(struct dump *dump)
 {
-	struct dump **at = &dump->incident->dumps;
+	struct dump **at = dump->incident ? &dump->incident->dumps : &dump->m->late_dumps;
 
 	while (*at && *at != dump)
 		at = &(*at)->next;
@@ -62,12 +66,10 @@ static const char *outcome_for(const struct dump *dump, const struct member *mem
 								   : DG_CHECKPOINTED_WITH;
 }
 
-/* Takes it. */
-static void finish(struct dump *dump, const struct result *result)
+static void tell_members(const struct dump *dump, const struct result *result)
 {
 	struct incident *incident = dump->incident;
 
-	take_out(dump);
 	for (size_t i = 0; i < dump->n_members; i++) {
 		const struct member *member = &dump->members[i];
 		const struct deed_end end = {
@@ -84,6 +86,43 @@ static void finish(struct dump *dump, const struct result *result)
 		dg_incident_awaited(&incident->core, member->process, member->rung,
 				    dg_checkpoint_is_well(end.outcome), manager_now(incident->m));
 	}
+}
+
+/* Takes it. */
+static void finish(struct dump *dump, const struct result *result)
+{
+	take_out(dump);
+	tell_members(dump, result);
+	dump_free(dump);
+}
+
+/* Likewise. Nobody else is told that there is a checkpoint of who is gone. */
+static void finish_late(struct dump *dump, const struct result *result)
+{
+	struct manager *m = dump->m;
+	bool ok = strcmp(result->word, "ok") == 0;
+	char text[DG_LOG_LINE_MAX];
+	const struct logger_field fields[] = {
+		{DG_FIELD_CHECKPOINT, dump->id},
+		{DG_FIELD_RESULT, result->word},
+	};
+
+	if (ok)
+		snprintf(text, sizeof(text),
+			 "Checkpoint %s of %s (%d) was made, though its removal was over before",
+			 dump->id, dump->whose.comm, (int)dump->whose.root.pid);
+	else
+		snprintf(text, sizeof(text),
+			 "Checkpoint %s of %s (%d) was not made, its removal was over: %s%s%s",
+			 dump->id, dump->whose.comm, (int)dump->whose.root.pid, result->word,
+			 result->text && *result->text ? ": " : "", result->text ?: "");
+	logger_write(m->logger, &(struct logger_message){
+					.priority = ok ? LOG_NOTICE : LOG_INFO,
+					.text = text,
+					.fields = fields,
+					.n_fields = sizeof(fields) / sizeof(*fields),
+				});
+	take_out(dump);
 	dump_free(dump);
 }
 
@@ -95,7 +134,7 @@ static bool is_word(const char *word)
 	return n > 0 && n < DG_STORY_WORD && word[n] == '\0';
 }
 
-static void finish_step(struct dump *dump, const struct step_outcome *outcome)
+static struct result result_of(const struct step_outcome *outcome)
 {
 	struct result result = {.took_us = outcome->took_us};
 	const char *cursor = outcome->output, *record;
@@ -111,17 +150,22 @@ static void finish_step(struct dump *dump, const struct step_outcome *outcome)
 		result.word = outcome->end == STEP_TIMEOUT ? "timeout" : "failed";
 		result.text = outcome->error;
 	}
-	finish(dump, &result);
+	return result;
 }
 
 static void on_step(void *userdata, const struct step_outcome *outcome)
 {
 	struct dump *dump = userdata;
 	struct incident *incident = dump->incident;
+	struct result result = result_of(outcome);
 
 	if (outcome->end == STEP_TIMEOUT || outcome->end == STEP_SIGNALED)
-		incident->m->n_lost_steps++;
-	finish_step(dump, outcome);
+		dump->m->n_lost_steps++;
+	if (!incident) {
+		finish_late(dump, &result);
+		return;
+	}
+	finish(dump, &result);
 	dumps_start(incident);
 	incident_carry_out(incident);
 }
@@ -202,6 +246,7 @@ static struct dump *dump_new(struct incident *incident, const char *id, const st
 
 	if (!dump)
 		return NULL;
+	dump->m = incident->m;
 	dump->incident = incident;
 	dump->whose = *whose;
 	dump->by_us = by_us;
@@ -289,21 +334,41 @@ void dump_begin(struct incident *incident, const struct dg_deed *deed, struct ac
 				    manager_now(incident->m));
 }
 
-/* Whoever makes one goes on with it, and ends in time. */
+static void be_late(struct dump *dump)
+{
+	dump->incident = NULL;
+	dump->next = dump->m->late_dumps;
+	dump->m->late_dumps = dump;
+}
+
+static void dump_cancel(struct dump *dump)
+{
+	take_out(dump);
+	if (dump->step)
+		step_cancel(dump->step);
+	dump_free(dump);
+}
+
 void dumps_cancel(struct incident *incident, bool told)
 {
 	while (incident->dumps) {
 		struct dump *dump = incident->dumps;
 
-		if (dump->step)
-			step_cancel(dump->step);
-		if (told) {
-			finish(dump, &(struct result){.word = "canceled"});
+		if (told)
+			tell_members(dump, &(struct result){.word = "canceled"});
+		if (!told || !dump->step) {
+			dump_cancel(dump);
 			continue;
 		}
-		incident->dumps = dump->next;
-		dump_free(dump);
+		take_out(dump);
+		be_late(dump);
 	}
+}
+
+void dumps_done(struct manager *m)
+{
+	while (m->late_dumps)
+		dump_cancel(m->late_dumps);
 }
 
 static int inherit(struct incident *incident, const struct dg_story_holder *holder,

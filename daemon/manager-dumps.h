@@ -20,7 +20,8 @@ struct whose {
 };
 
 struct dump {
-	struct incident *incident;
+	struct manager *m;
+	struct incident *incident; /* NULL: it is over */
 	struct dump *next;
 	char id[DG_CHECKPOINT_ID_MAX];
 	struct whose whose;

@@ -146,6 +146,7 @@ struct manager {
 	struct manager_forecast *forecasts;
 
 	struct checkpoints *checkpoints;
+	struct dump *late_dumps; /* whose incident is over */
 	struct manager_device *devices;
 	size_t n_devices;
 	struct step *topology_step;

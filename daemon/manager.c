@@ -187,6 +187,7 @@ struct manager *manager_free(struct manager *m)
 	manager_cancel_queries(m);
 	while (m->n_open > 0)
 		incident_free(m->open[--m->n_open]);
+	dumps_done(m);
 	registrations_done(m);
 	failures_free(m);
 	dg_tally_free_all(&m->tallies);

@@ -165,6 +165,11 @@ class FakeModule:
             for conn in self.conns:
                 self._send(conn, b"M1" if present else b"M0")
 
+    def withdraw(self, number=7):
+        """The kernel goes on alone."""
+        with self.lock:
+            self._end(self.requests[number], "TIMEOUT")
+
     def lose(self):
         with self.lock:
             self._send(self.daemon, b"L")

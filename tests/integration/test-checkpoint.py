@@ -15,7 +15,7 @@ from unitcase import UnitCase, cgroup_root
 
 # Keeps what it was told; then it is whatever the file "result" says, or done.
 STEP = """#!{python}
-import os, signal, sys
+import os, signal, sys, time
 data = sys.stdin.buffer.read()
 first = dict(f.split("=", 1) for f in data.decode().split("\\0\\0")[0].split("\\0"))
 with open("{dir}/request-" + first["ID"], "wb") as file:
@@ -24,6 +24,8 @@ with open("{dir}/requests", "a") as file:
     file.write(first["ID"] + "\\n")
 if os.path.exists("{dir}/hang"):
     signal.pause()
+while os.path.exists("{dir}/wait"):
+    time.sleep(0.05)
 result = "RESULT=ok\\0BYTES=4096\\0DUMP_USEC=1\\0\\0"
 if os.path.exists("{dir}/result"):
     with open("{dir}/result") as file:
@@ -236,6 +238,38 @@ open({!r}, "w").write(str(child))
         self.assertEqual(self.acts(holder), ["checkpoint", "term"])
         # It is known how it ended only when it is known that it was not dumped.
         self.assertEqual(self.end_of(holder), "exited")
+
+    def test_the_removal_is_over_before(self):
+        """The record has an end then; what comes of it the journal says."""
+        self.ladder("Action=checkpoint@9s kill")
+        self.write("wait", "", 0o600)
+        holder = self.holder()
+        daemon = self.start()
+        self.module.hold(hold_s=60)
+        eventually(lambda: self.requests() and self.outcome("checkpoint"))
+        self.module.withdraw()
+        self.ended()
+        self.assertEqual(self.outcome("checkpoint"), "canceled")
+        name = self.id_of(holder)
+        os.unlink(self.path("wait"))
+        eventually(lambda: any(e.get("DAXGUARD_CHECKPOINT") == name and e.get("DAXGUARD_RESULT") == "ok"
+                               for e in self.journal.entries))
+        said = f"Checkpoint {name} of python3 ({holder.pid}) was made, though its removal was over before"
+        self.assertIn(said, self.journal.texts())
+        self.assertEqual(holder.wait(5), -signal.SIGKILL)
+        self.assertIsNone(daemon.poll())
+
+    def test_nobody_waits_when_the_daemon_ends(self):
+        self.ladder("Action=checkpoint@9s kill")
+        self.write("wait", "", 0o600)
+        self.holder()
+        daemon = self.start()
+        self.module.hold(hold_s=60)
+        eventually(lambda: self.requests() and self.outcome("checkpoint"))
+        self.module.withdraw()
+        self.ended()
+        daemon.terminate()
+        self.assertEqual(daemon.wait(20), 0)
 
     def test_it_is_forecast(self):
         self.ladder("Action=checkpoint@9s kill")
