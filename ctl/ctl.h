@@ -36,7 +36,7 @@ struct ctl {
 	struct table_style style;  /* of the outermost table */
 	bool dry_run, no_progress; /* of remove */
 	bool force;                /* of remove and restore */
-	bool delete, prune;        /* of checkpoints */
+	bool deletes, prunes;      /* of checkpoints */
 };
 
 struct ctl_verb {

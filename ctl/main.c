@@ -177,10 +177,10 @@ static int parse_options(struct ctl *ctl, int argc, char *argv[], bool terminal,
 			ctl->no_progress = true;
 			break;
 		case OPT_DELETE:
-			ctl->delete = true;
+			ctl->deletes = true;
 			break;
 		case OPT_PRUNE:
-			ctl->prune = true;
+			ctl->prunes = true;
 			break;
 		case OPT_SOCKET:
 			ctl->socket = optarg;
@@ -207,7 +207,7 @@ static enum ctl_exit check_options(const struct ctl *ctl, const struct ctl_verb 
 		return client_fail(CTL_USAGE, "--dry-run and --no-progress are of remove");
 	if (ctl->force && verb->run != verb_remove && verb->run != verb_restore)
 		return client_fail(CTL_USAGE, "--force is of remove and restore");
-	if ((ctl->delete || ctl->prune) && verb->run != verb_checkpoints)
+	if ((ctl->deletes || ctl->prunes) && verb->run != verb_checkpoints)
 		return client_fail(CTL_USAGE, "--delete and --prune are of checkpoints");
 	if (ctl->history && verb->run != verb_poison)
 		return client_fail(CTL_USAGE, "--history is for poison");

@@ -197,18 +197,23 @@ static enum ctl_exit list(const struct ctl *ctl, int argc, char *argv[])
 			      : print_answer(ctl, "Checkpoints", chosen, print_checkpoints_each);
 }
 
-/* Each that can be is; the gravest error is told by the exit status. */
-static enum ctl_exit delete (const struct ctl *ctl, int argc, char *argv[]) {
-	json_object *removed = json_object_new_array(); enum ctl_exit worst = CTL_OK, code;
+/* Each that can be is; of the others the last one's error is the exit status. */
+static enum ctl_exit delete_each(const struct ctl *ctl, int argc, char *argv[])
+{
+	json_object *removed = json_object_new_array();
+	enum ctl_exit refused = CTL_OK, code;
 
-	for (int i = 0; i < argc; i++){
+	for (int i = 0; i < argc; i++) {
 		json_object *nothing = NULL;
 
 		code = client_ask(ctl, &nothing, "DeleteCheckpoint", "s", argv[i]);
-		if (code == CTL_OK) json_object_array_add(removed, json_object_new_string(argv[i]));
-		else worst = code;}
-code = print_answer(ctl, "Removed", removed, print_removed);
-return worst != CTL_OK ? worst : code;
+		if (code == CTL_OK)
+			json_object_array_add(removed, json_object_new_string(argv[i]));
+		else
+			refused = code;
+	}
+	code = print_answer(ctl, "Removed", removed, print_removed);
+	return refused != CTL_OK ? refused : code;
 }
 
 static enum ctl_exit prune(const struct ctl *ctl)
@@ -224,13 +229,13 @@ enum ctl_exit verb_checkpoints(const struct ctl *ctl, int argc, char *argv[])
 	for (int i = 0; i < argc; i++)
 		if (!dg_utf8_is_valid(argv[i], strlen(argv[i])))
 			return client_fail(CTL_NOT_FOUND, "there is no such checkpoint");
-	if (ctl->delete &&ctl->prune)
+	if (ctl->deletes && ctl->prunes)
 		return client_fail(CTL_USAGE, "either --delete or --prune");
-	if (ctl->delete &&argc == 0)
+	if (ctl->deletes && argc == 0)
 		return client_fail(CTL_USAGE, "--delete needs the ID of a checkpoint");
-	if (ctl->prune && argc > 0)
+	if (ctl->prunes && argc > 0)
 		return client_fail(CTL_USAGE, "--prune takes no ID");
-	if (ctl->delete)
-		return delete (ctl, argc, argv);
-	return ctl->prune ? prune(ctl) : list(ctl, argc, argv);
+	if (ctl->deletes)
+		return delete_each(ctl, argc, argv);
+	return ctl->prunes ? prune(ctl) : list(ctl, argc, argv);
 }

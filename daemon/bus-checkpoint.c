@@ -6,6 +6,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "bus-device.h"
 #include "bus-dict.h"
 #include "bus-remove.h"
 #include "names.h"
@@ -102,7 +103,7 @@ static void put_checkpoint(struct dict *d, struct manager *m, const struct dg_st
 
 static bool is_his(struct viewer viewer, const struct dg_stored *stored)
 {
-	return viewer.all || (stored->has_uid && stored->uid == viewer.uid);
+	return viewer.all || (stored->has_uid && viewer_sees(viewer, stored->uid));
 }
 
 static int reply_list(struct call *call, const struct dg_stored_list *list)
@@ -195,7 +196,7 @@ static void on_deleted(void *userdata, int result, const struct dg_stored_list *
 	finish(userdata, r, &error);
 }
 
-static int delete (struct call *call, sd_bus_error *error)
+static int forget(struct call *call, sd_bus_error *error)
 {
 	struct manager_visit *visit;
 	const char *id;
@@ -212,7 +213,7 @@ static int delete (struct call *call, sd_bus_error *error)
 
 int bus_delete_checkpoint(struct call *call, sd_bus_error *error)
 {
-	return call_authorize(call, DG_ACTION_DELETE_CHECKPOINT, delete, error);
+	return call_authorize(call, DG_ACTION_DELETE_CHECKPOINT, forget, error);
 }
 
 void bus_put_restored(struct dict *d, const struct manager_restored *restored)
