@@ -184,6 +184,14 @@ class DaemonCase(unittest.TestCase):
             file.write(text)
         os.chmod(self.path(name), mode)
 
+    def lines(self, name):
+        """Of a file that may not be there."""
+        try:
+            with open(self.path(name), encoding="ascii") as file:
+                return file.read().splitlines()
+        except FileNotFoundError:
+            return []
+
     def rule(self, name, match, what, where="etc", mode=0o644):
         section = "Device" if name.endswith(".device") else "Policy"
         os.makedirs(self.path("policy." + where), exist_ok=True)

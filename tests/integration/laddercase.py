@@ -13,6 +13,13 @@ class LadderCase(DaemonCase):
         self.write(name, "#!/bin/sh\n" + text, 0o755)
         return self.path(name)
 
+    def removal(self, result="ACKED"):
+        """By a daemon that is started for it, from its begin to its end."""
+        self.start()
+        self.module.hold()
+        self.assertEqual(self.module.wait(), result)
+        self.ended()
+
     def outcome(self, action, pid=None):
         """The last one that was told."""
         events = [e for e in self.events("acted", action=action)

@@ -51,15 +51,30 @@ class CheckpointCase(LadderCase):
         self.write("result", f"RESULT={word}\0TEXT={text}\0\0", 0o600)
 
     def requests(self):
-        if not os.path.exists(self.path("requests")):
-            return []
-        with open(self.path("requests"), encoding="ascii") as file:
-            return file.read().split()
+        return self.lines("requests")
 
     def request(self, name):
         """Its records, each a list of fields."""
         with open(self.path("request-" + name), "rb") as file:
             return [r.split("\0") for r in file.read().decode().split("\0\0") if r]
+
+    def told(self, name):
+        """Its first record, where each field is there once."""
+        return dict(field.split("=", 1) for field in self.request(name)[0])
+
+    def waiting(self, n=1):
+        """So many are under way, and this is recorded."""
+        eventually(lambda: self.requests() and
+                   len(self.events("acted", action="checkpoint", outcome="waiting")) == n)
+
+    def taken_over(self, first, result="ACKED"):
+        """From a daemon that dies in a dump, which goes on."""
+        first.kill()
+        first.wait()
+        os.unlink(self.path("hang"))
+        self.start()
+        self.assertEqual(self.module.wait(), result)
+        self.ended()
 
     def id_of(self, process, incident=7):
         begin = self.record(incident)[0][1]
@@ -87,7 +102,7 @@ class CheckpointTest(CheckpointCase):
         self.assertEqual(self.end_of(holder), "checkpointed")
         self.assertEqual(self.events("acted", outcome="waiting")[0]["checkpoint"], name)
         first, *mounts = self.request(name)
-        told = dict(field.split("=", 1) for field in first)
+        told = self.told(name)
         self.assertEqual((told["ID"], told["PID"], told["HOLDER"]), (name, str(holder.pid), str(holder.pid)))
         self.assertEqual((told["SCOPE"], told["INCIDENT"], told["RULE"]), ("process", "7", "50-test.policy"))
         self.assertEqual((told["DIR"], told["RESTORE"]), (self.path("state/checkpoints"), "1"))
@@ -127,10 +142,7 @@ class CheckpointTest(CheckpointCase):
         self.ladder("Action=checkpoint@9s kill")
         self.result("What else\n")
         self.holder()
-        self.start()
-        self.module.hold()
-        self.assertEqual(self.module.wait(), "ACKED")
-        self.ended()
+        self.removal()
         self.assertEqual(self.outcome("checkpoint"), "failed")
 
     def test_one_that_was_in_another(self):
@@ -139,10 +151,7 @@ class CheckpointTest(CheckpointCase):
         self.write("fake-checkpoint", "#!/bin/sh\nkill -9 $(tr '\\0' '\\n' | sed -n s/^HOLDER=//p)\n"
                    "printf 'RESULT=with\\0OF=0b1cf8cc-7-9\\0\\0'\n", 0o755)
         holder = self.holder()
-        self.start()
-        self.module.hold()
-        self.assertEqual(self.module.wait(), "ACKED")
-        self.ended()
+        self.removal()
         self.assertEqual(self.outcome("checkpoint"), "checkpointed-with")
         self.assertEqual(self.end_of(holder), "checkpointed")
         told = self.ctl("Incident", "show", "7")["Holders"][0]["Actions"][0]
@@ -152,19 +161,13 @@ class CheckpointTest(CheckpointCase):
         self.ladder("Action=checkpoint@9s kill")
         self.write("fake-checkpoint", "#!/bin/sh\nkill -9 $$\n", 0o755)
         self.holder()
-        self.start()
-        self.module.hold()
-        self.assertEqual(self.module.wait(), "ACKED")
-        self.ended()
+        self.removal()
         self.assertEqual(self.outcome("checkpoint"), "failed")
 
     def test_a_tree_is_one(self):
         self.ladder("Action=checkpoint@9s kill")
         parent = self.holder(after=FORK)
-        self.start()
-        self.module.hold()
-        self.assertEqual(self.module.wait(), "ACKED")
-        self.ended()
+        self.removal()
         self.assertEqual(self.requests(), [self.id_of(parent)])
         child, = {e["pid"] for e in self.events("holder")} - {str(parent.pid)}
         self.assertEqual(self.outcome("checkpoint", parent.pid), "checkpointed")
@@ -175,10 +178,7 @@ class CheckpointTest(CheckpointCase):
         self.rule("10-parent.policy", "Command=parent", "Action=leave")
         self.ladder("Action=checkpoint@9s kill")
         parent = self.holder(after=FORK + "open('/proc/self/comm', 'w').write('parent')\n")
-        self.start()
-        self.module.hold()
-        self.assertEqual(self.module.wait(), "RELEASED")
-        self.ended()
+        self.removal("RELEASED")
         self.assertEqual(len(self.requests()), 1)
         self.assertNotEqual(self.requests(), [self.id_of(parent)])
         self.assertIsNone(parent.poll())
@@ -207,10 +207,7 @@ open({!r}, "w").write(str(child))
     def test_many_at_a_time(self):
         self.ladder("Action=checkpoint@12s kill")
         holders = [self.holder() for _ in range(20)]
-        self.start()
-        self.module.hold()
-        self.assertEqual(self.module.wait(), "ACKED")
-        self.ended()
+        self.removal()
         self.assertEqual(sorted(self.requests()), sorted(self.id_of(h) for h in holders))
         self.assertEqual({self.end_of(h) for h in holders}, {"checkpointed"})
 
@@ -218,10 +215,7 @@ open({!r}, "w").write(str(child))
         self.ladder("Action=checkpoint@12s term@9s kill")
         self.result("no-criu")
         holders = [self.holder(EXIT_ON_TERM) for _ in range(20)]
-        self.start()
-        self.module.hold()
-        self.assertEqual(self.module.wait(), "ACKED")
-        self.ended()
+        self.removal()
         self.assertEqual({h.wait(5) for h in holders}, {0})
         self.assertEqual({self.outcome("checkpoint", h.pid) for h in holders}, {"no-criu"})
 
@@ -229,11 +223,8 @@ open({!r}, "w").write(str(child))
         self.ladder("Action=checkpoint@300ms term@9s kill")
         self.write("hang", "", 0o600)
         holder = self.holder(EXIT_ON_TERM)
-        self.start()
-        self.module.hold()
-        self.assertEqual(self.module.wait(), "ACKED")
+        self.removal()
         self.assertEqual(holder.wait(5), 0)
-        self.ended()
         self.assertEqual(self.outcome("checkpoint"), "timeout")
         self.assertEqual(self.acts(holder), ["checkpoint", "term"])
         # It is known how it ended only when it is known that it was not dumped.
@@ -246,7 +237,7 @@ open({!r}, "w").write(str(child))
         holder = self.holder()
         daemon = self.start()
         self.module.hold(hold_s=60)
-        eventually(lambda: self.requests() and self.outcome("checkpoint"))
+        self.waiting()
         self.module.withdraw()
         self.ended()
         self.assertEqual(self.outcome("checkpoint"), "canceled")
@@ -265,7 +256,7 @@ open({!r}, "w").write(str(child))
         self.holder()
         daemon = self.start()
         self.module.hold(hold_s=60)
-        eventually(lambda: self.requests() and self.outcome("checkpoint"))
+        self.waiting()
         self.module.withdraw()
         self.ended()
         daemon.terminate()
@@ -303,30 +294,21 @@ open({!r}, "w").write(str(child))
         self.write("daxguardd.conf", "[Daemon]\nCheckpointMaxBytes=1M\nCheckpointMaxAgeSec=7\n", 0o644)
         self.write("fake-forget", f"#!/bin/sh\necho \"$@\" >> {self.dir}/pruned\n"
                    "printf 'REMOVED=0b1cf8cc-1-2\\0\\0'\n", 0o755)
-
-        def pruned():
-            if not os.path.exists(self.path("pruned")):
-                return []
-            with open(self.path("pruned"), encoding="ascii") as file:
-                return file.read().splitlines()
         self.ladder("Action=checkpoint@9s kill")
         self.holder()
         self.start()
-        eventually(lambda: pruned() == [f"forget {self.path('state/checkpoints')} 1048576 7"])
+        eventually(lambda: self.lines("pruned") == [f"forget {self.path('state/checkpoints')} 1048576 7"])
         eventually(lambda: any("0b1cf8cc-1-2 is removed" in text for text in self.journal.texts()))
         self.module.hold()
         self.assertEqual(self.module.wait(), "ACKED")
         self.ended()
         # There are more of them now.
-        eventually(lambda: len(pruned()) == 2)
+        eventually(lambda: len(self.lines("pruned")) == 2)
 
     def test_dry_run(self):
         self.ladder("Action=checkpoint@9s kill\nDryRun=yes")
         holder = self.holder()
-        self.start()
-        self.module.hold()
-        self.assertEqual(self.module.wait(), "RELEASED")
-        self.ended()
+        self.removal("RELEASED")
         self.assertEqual(self.outcome("checkpoint", holder.pid), "dry-run")
         self.assertEqual(self.requests(), [])
 
@@ -336,15 +318,29 @@ open({!r}, "w").write(str(child))
         holder = self.holder()
         first = self.start()
         self.module.hold()
-        eventually(lambda: self.requests() and self.outcome("checkpoint"))
+        self.waiting()
+        self.taken_over(first)
+        self.assertEqual(holder.wait(5), -signal.SIGKILL)
+        self.assertEqual(self.requests(), [self.id_of(holder)] * 2)
+        self.assertEqual(self.acts(holder), ["checkpoint"])
+        self.assertEqual(self.outcome("checkpoint"), "checkpointed")
+        self.assertEqual(self.end_of(holder), "checkpointed")
+
+    def test_who_takes_over_finds_it_made(self):
+        """Nobody was there when it was, and its process is gone."""
+        self.ladder("Action=checkpoint@9s term@9s kill")
+        self.write("wait", "", 0o600)
+        holder = self.holder()
+        first = self.start()
+        self.module.hold(hold_s=60)
+        self.waiting()
         first.kill()
         first.wait()
-        os.unlink(self.path("hang"))
+        os.unlink(self.path("wait"))
+        self.assertEqual(holder.wait(30), -signal.SIGKILL)
         self.start()
         self.assertEqual(self.module.wait(), "ACKED")
-        self.assertEqual(holder.wait(5), -signal.SIGKILL)
         self.ended()
-        self.assertEqual(self.requests(), [self.id_of(holder)] * 2)
         self.assertEqual(self.acts(holder), ["checkpoint"])
         self.assertEqual(self.outcome("checkpoint"), "checkpointed")
         self.assertEqual(self.end_of(holder), "checkpointed")
@@ -354,13 +350,10 @@ class CheckpointUnitTest(CheckpointCase, UnitCase):
     def test_a_unit_is_one(self):
         self.ladder("Action=checkpoint@9s kill\nScope=unit")
         holders = [self.put(self.holder(), "app.service/sub") for _ in range(2)]
-        self.start()
-        self.module.hold()
-        self.assertEqual(self.module.wait(), "ACKED")
-        self.ended()
+        self.removal()
         first, second = sorted(holders, key=lambda h: self.id_of(h) not in self.requests())
         self.assertEqual(self.requests(), [self.id_of(first)])
-        told = dict(f.split("=", 1) for f in self.request(self.id_of(first))[0])
+        told = self.told(self.id_of(first))
         self.assertEqual((told["SCOPE"], told["UNIT"]), ("unit", "app.service"))
         self.assertEqual(self.outcome("checkpoint", first.pid), "checkpointed")
         self.assertEqual(self.outcome("checkpoint", second.pid), "checkpointed-with")
@@ -368,10 +361,7 @@ class CheckpointUnitTest(CheckpointCase, UnitCase):
     def test_the_unit_of_a_process_is_named(self):
         self.ladder("Action=checkpoint@9s kill")
         holders = [self.put(self.holder(), unit) for unit in ("app.service", "session-3.scope")]
-        self.start()
-        self.module.hold()
-        self.assertEqual(self.module.wait(), "ACKED")
-        self.ended()
+        self.removal()
         units = [[f for f in self.request(self.id_of(h))[0] if f.startswith("UNIT=")] for h in holders]
         # A session is nobody's to stop.
         self.assertEqual(units, [["UNIT=app.service"], []])
@@ -382,16 +372,10 @@ class CheckpointUnitTest(CheckpointCase, UnitCase):
         holders = [self.put(self.holder(), "app.service") for _ in range(2)]
         first = self.start()
         self.module.hold()
-        eventually(lambda: self.requests() and
-                   len(self.events("acted", action="checkpoint", outcome="waiting")) == 2)
-        first.kill()
-        first.wait()
-        os.unlink(self.path("hang"))
-        self.start()
-        self.assertEqual(self.module.wait(), "ACKED")
-        self.ended()
+        self.waiting(2)
+        self.taken_over(first)
         name, = set(self.requests())
-        told = dict(f.split("=", 1) for f in self.request(name)[0])
+        told = self.told(name)
         self.assertEqual((told["SCOPE"], told["UNIT"]), ("unit", "app.service"))
         self.assertEqual(sorted(self.outcome("checkpoint", h.pid) for h in holders),
                          ["checkpointed", "checkpointed-with"])
@@ -400,10 +384,7 @@ class CheckpointUnitTest(CheckpointCase, UnitCase):
     def test_no_unit_is_not_waited_for(self):
         self.ladder("Action=checkpoint@9s term@9s kill\nScope=unit")
         holders = [self.put(self.holder(EXIT_ON_TERM), unit) for unit in ("plain", "session-3.scope")]
-        self.start()
-        self.module.hold()
-        self.assertEqual(self.module.wait(), "ACKED")
-        self.ended()
+        self.removal()
         self.assertEqual([self.outcome("checkpoint", h.pid) for h in holders], ["no-unit", "shared-unit"])
         self.assertEqual(self.requests(), [])
 

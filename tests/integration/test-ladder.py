@@ -19,22 +19,16 @@ class LadderTest(LadderCase):
     def test_notify(self):
         self.ladder("Action=notify@9s kill\nSignal=SIGUSR1")
         holder = self.holder(ON_USR1)
-        self.start()
-        self.module.hold()
-        self.assertEqual(self.module.wait(), "ACKED")
+        self.removal()
         self.assertEqual(holder.wait(5), 7)
-        self.ended()
         self.assertEqual(self.acts(holder), ["notify"])
         self.assertEqual(self.outcome("notify"), "sent")
 
     def test_notify_without_a_handler(self):
         self.ladder("Action=notify@9s term@9s kill\nSignal=SIGUSR1")
         holder = self.holder(EXIT_ON_TERM)
-        self.start()
-        self.module.hold()
-        self.assertEqual(self.module.wait(), "ACKED")
+        self.removal()
         self.assertEqual(holder.wait(5), 0)
-        self.ended()
         self.assertEqual(self.outcome("notify"), "no-handler")
 
     def test_dry_run(self):
@@ -110,10 +104,7 @@ class HookTest(LadderCase):
     def test_one_that_is_not_there(self):
         self.ladder("Action=exec@100ms kill\nExec=/nowhere/at/all")
         self.holder()
-        self.start()
-        self.module.hold()
-        self.assertEqual(self.module.wait(), "ACKED")
-        self.ended()
+        self.removal()
         self.assertEqual(self.outcome("exec"), "hook-failed")
         self.assertIn("No such file", self.hook()["Output"])
 
@@ -199,10 +190,7 @@ class HookTest(LadderCase):
         self.ladder(f"Action=exec@10s term@9s kill\nExecTimeoutSec=10\n"
                   f"Exec={self.script('echo x >> %s/ran; sleep 0.3; kill $DAXGUARD_PID' % self.dir)}")
         holders = [self.holder(EXIT_ON_TERM) for _ in range(12)]
-        self.start()
-        self.module.hold()
-        self.assertEqual(self.module.wait(), "ACKED")
-        self.ended()
+        self.removal()
         for holder in holders:
             self.assertEqual(holder.wait(5), 0)
             self.assertEqual(self.acts(holder), ["exec"])

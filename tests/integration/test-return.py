@@ -73,12 +73,6 @@ class Store:
     def store(self, *items):
         self.write("stored", records(*items), 0o600)
 
-    def lines(self, name):
-        if not os.path.exists(self.path(name)):
-            return []
-        with open(self.path(name), encoding="ascii") as file:
-            return file.read().splitlines()
-
     def restores(self):
         return self.lines("restores")
 

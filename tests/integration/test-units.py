@@ -52,10 +52,7 @@ class UnitTest(UnitCase):
         count = COUNT_TERM.format(self.path("terms"))
         holders = [self.put(self.holder(count), "app.service/sub") for _ in range(2)]
         other = self.bystander("app.service", count)
-        self.start()
-        self.module.hold()
-        self.assertEqual(self.module.wait(), "ACKED")
-        self.ended()
+        self.removal()
         with open(self.path("terms"), encoding="ascii") as file:
             pids = sorted(int(line) for line in file)
         self.assertEqual(pids, sorted(p.pid for p in (*holders, other)))
@@ -67,10 +64,7 @@ class UnitTest(UnitCase):
         for unit in ("session-3.scope", "user@7.service/app.slice/a.service", "plain"):
             self.put(self.holder(EXIT_ON_TERM), unit)
         others = [self.bystander("session-3.scope"), self.bystander("user@7.service/b.service")]
-        self.start()
-        self.module.hold()
-        self.assertEqual(self.module.wait(), "ACKED")
-        self.ended()
+        self.removal()
         for other in others:
             self.assertIsNone(other.poll())
         acted = self.events("acted", action="term")
@@ -130,11 +124,8 @@ class UnitTest(UnitCase):
         with open(self.unit("app.service") + "/cgroup.freeze", "w", encoding="ascii") as file:
             file.write("1")
         eventually(lambda: self.frozen("app.service"))
-        self.start()
-        self.module.hold()
-        self.assertEqual(self.module.wait(), "ACKED")
+        self.removal()
         self.assertEqual(holder.wait(5), -9)
-        self.ended()
         self.assertEqual(self.outcome("freeze", holder.pid), "frozen-before")
         self.assertTrue(self.frozen("app.service"))
         self.assertFalse(self.frozen("late.service"))
@@ -189,10 +180,7 @@ class UnitTest(UnitCase):
     def test_stop_without_a_service_manager(self):
         self.ladder("Action=stop@1s kill")
         self.put(self.holder(), "app.service")
-        self.start()
-        self.module.hold()
-        self.assertEqual(self.module.wait(), "ACKED")
-        self.ended()
+        self.removal()
         self.assertEqual(self.outcome("stop"), "stop-failed")
 
 
