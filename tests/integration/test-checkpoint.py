@@ -9,7 +9,7 @@ import os
 import signal
 import sys
 
-from daemoncase import EXIT_ON_TERM, eventually, main
+from daemoncase import EXIT_ON_TERM, HOLDER, eventually, main
 from laddercase import LadderCase
 from unitcase import UnitCase, cgroup_root
 
@@ -398,7 +398,8 @@ class CheckpointUnitTest(CheckpointCase, UnitCase):
         maker = self.put(self.bystander("other.service"), "daxguard-checkpoint-1-2-3.service")
         self.assertIsNone(maker.poll())
         join = f"open({self.unit('daxguard-checkpoint-1-2-3.service')!r} + '/cgroup.procs', 'w').write('0')\n"
-        mapper = self.holder(join)
+        # There before it has anything of the device open.
+        mapper = self.holder(code=join + HOLDER)
         n = len(self.module.said("SCAN"))
         eventually(lambda: len(self.module.said("SCAN")) > n + 1)
         holder.kill()
