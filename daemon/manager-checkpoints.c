@@ -244,8 +244,10 @@ void checkpoints_free(struct manager *m)
 		return;
 	m->checkpoints->returns = returns_free(m->checkpoints->returns);
 	restores_done(m);
-	while (m->checkpoints->visits)
-		visit_free(m->checkpoints->visits);
+	for (struct manager_visit *visit = m->checkpoints->visits, *next; visit; visit = next) {
+		next = visit->next;
+		visit_free(visit);
+	}
 	free(m->checkpoints);
 	m->checkpoints = NULL;
 }

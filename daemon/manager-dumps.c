@@ -351,9 +351,8 @@ static void dump_cancel(struct dump *dump)
 
 void dumps_cancel(struct incident *incident, bool told)
 {
-	while (incident->dumps) {
-		struct dump *dump = incident->dumps;
-
+	for (struct dump *dump = incident->dumps, *next; dump; dump = next) {
+		next = dump->next;
 		if (told)
 			tell_members(dump, &(struct result){.word = "canceled"});
 		if (!told || !dump->step) {
@@ -367,8 +366,10 @@ void dumps_cancel(struct incident *incident, bool told)
 
 void dumps_done(struct manager *m)
 {
-	while (m->late_dumps)
-		dump_cancel(m->late_dumps);
+	for (struct dump *dump = m->late_dumps, *next; dump; dump = next) {
+		next = dump->next;
+		dump_cancel(dump);
+	}
 }
 
 static int inherit(struct incident *incident, const struct dg_story_holder *holder,
