@@ -26,6 +26,8 @@ SERIES = ("6.1", "6.12", "7")
 # Kernels with the kernel's own checks on, and how much longer all takes there.
 DEBUG_KERNELS = ("debug", "debug-7")
 DEBUG_PATIENCE = 6
+# Of the emulator, for a guest that comes back from a reboot; others end with it, as with a panic.
+REBOOTS = ("-action", "reboot=reset")
 MIB = 1 << 20
 
 # What no kernel log of ours may contain. Only lines of the kernel count: they
@@ -237,6 +239,10 @@ class Guest:
                                      env=environ, start_new_session=True)
         self._theirs.close()
         threading.Thread(target=self._listen, args=(self._sock,), daemon=True).start()
+        self._wait_until_up(hello, started)
+        return self
+
+    def _wait_until_up(self, hello, started):
         try:
             hello.wait()
             left = self.boot_timeout - (time.monotonic() - started)
@@ -250,7 +256,13 @@ class Guest:
             raise GuestFailure("boot-timeout", f"its init did not finish in {self.boot_timeout} s")
         self.system_state = state.out.strip()
         self.boot_secs = time.monotonic() - started
-        return self
+
+    def reboot(self):
+        """Down, and up again with the same disks; of a machine with REBOOTS."""
+        started = time.monotonic()
+        hello = self._jobs[0] = Job(self, 0, self.boot_timeout)
+        self._request(10, op="run", script="systemctl reboot")
+        self._wait_until_up(hello, started)
 
     def _listen(self, sock):
         pending = b""

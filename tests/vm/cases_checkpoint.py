@@ -1,0 +1,330 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Processes that are written to a disk and ended, and go on when their device is
+back: guest-files/counter.c counts in a file of it."""
+import contextlib
+import json
+
+from cases_policy import Rules
+from cases_process import ended_as, remove
+from check import Case, Setup
+from guest import REBOOTS
+from scenario import Scenario
+
+COUNTER = "/usr/lib/daxguard-test/counter"
+STORE = "/var/lib/daxguard/checkpoints"
+CRIU = "/usr/sbin/criu"
+CONF = "/etc/daxguard/daxguardd.conf"
+UNITS = "/run/systemd/system"
+# No boot comes there by itself: a number that is taken is another story.
+FIRST_PID = 30000
+# A dump takes an emulated machine seconds.
+LADDER = "Action=checkpoint@30s kill"
+CHECKPOINTED = [("checkpoint", "checkpointed")]
+NOT_RESTORED = 9
+
+POLICY = """[Match]
+Command=counter
+[Policy]
+{policy}
+"""
+DEVICE = """[Match]
+MountPoint=/mnt/pmem
+[Device]
+RestoreOnReturn=yes
+"""
+QUIET = "-p StandardOutput=null -p StandardError=null"
+# Before the real one, which waits for a file to go away, this is done.
+GATE = """#!/bin/bash
+[ "$1" != dump ] || {{ {before}; }}
+exec /run/criu-real "$@"
+"""
+
+
+class Story:
+    """What an incident tells of one process."""
+
+    def __init__(self, incident, pid):
+        holder = next((holder for holder in incident["Holders"] if holder["Pid"] == pid), None)
+        actions = holder["Actions"] if holder else []
+        self.had = [(action["Action"], action["Outcome"]) for action in actions]
+        self.end = holder["End"] if holder else "not found"
+        self.id = next((action["Checkpoint"] for action in actions if action.get("Checkpoint")), None)
+        self.said = "; ".join(action["Output"] for action in actions if action.get("Output"))
+
+
+class Counter:
+    """A program of that kind, in a service of its own."""
+
+    def __init__(self, check, name, kind="plain", argument="", options=QUIET, start=None):
+        self.check, self.name, self.file = check, name, f"/mnt/pmem/{name}"
+        check.run(start or f"systemd-run -q --collect --unit=counter-{name} {options} {COUNTER} {kind} {self.file} {argument}")
+        self.counts_to(2)
+        self.pid = self.values()["pid"]
+
+    def counts_to(self, count):
+        self.check.run(f"at_least() {{ [[ $({COUNTER} show {self.file} 2>&1) =~ count.:\\ ([0-9]+) ]] && "
+                       "[ ${BASH_REMATCH[1]} -ge $1 ]; }; "
+                       f"wait_for 40 at_least {count} || fail {self.name} does not count")
+
+    def values(self):
+        return json.loads(self.check.run(f"{COUNTER} show {self.file}"))
+
+    def goes_on(self, before, wrong=0):
+        """With what it knows itself, in a scope of its own."""
+        self.counts_to(before["count"] + 3)
+        now = self.values()
+        for key, want in (("starts", before["starts"]), ("pid", self.pid), ("wrong", wrong)):
+            self.check.equal(f"{key} of {self.name}", now[key], want)
+        group = self.check.run(f"cat /proc/{self.pid}/cgroup").strip()
+        self.check.expect("/daxguard-restored-" in group, f"{self.name} is in {group}")
+        return now
+
+    def was_checkpointed(self, incident, had=()):
+        """The ID."""
+        story = Story(incident, self.pid)
+        self.check.equal(f"what {self.name} got ({story.said})", story.had, [*had, *CHECKPOINTED])
+        self.check.equal(f"end of {self.name}", story.end, "checkpointed")
+        return story.id
+
+    def was_not(self, incident, why, then="kill"):
+        story = Story(incident, self.pid)
+        self.check.equal(f"what {self.name} got", story.had, [("checkpoint", why), (then, "sent")])
+        self.check.say(f"{why}: {story.said}")
+
+
+@contextlib.contextmanager
+def guarded(check, policy=LADDER, restores=False):
+    """A mounted file system for counters, and their rule. At the end they are gone,
+    and the device is back."""
+    scenario = Scenario(check.guest, "ext4")
+    check.start_daemon()
+    check.run(f"echo 55000 >/sys/module/daxguard/parameters/hold_ms; echo {FIRST_PID} >/proc/sys/kernel/ns_last_pid")
+    scenario.prepare()
+    with Rules(check) as rules:
+        rules.write([("10-counter.policy", POLICY.format(policy=policy))]
+                    + ([("10-counter.device", DEVICE)] if restores else []))
+        rules.reload()
+        try:
+            yield scenario
+        finally:
+            check.run("systemctl stop 'counter-*' 'daxguard-restored-*'; rm -rf "
+                      f"{STORE}/*; echo 20000 >/sys/module/daxguard/parameters/hold_ms; unmount_dead")
+
+
+def comes_back(check, scenario):
+    """Bound and mounted again."""
+    if check.equal("the device comes back", scenario.come_back().rc, 0):
+        scenario.sh("mount_dax $DEV", check=True)
+
+
+def restore(check, what, expected="ok"):
+    """By hand; the word of why not."""
+    result = check.guest.run(f"daxguardctl restore {what} 2>&1", timeout=90)
+    word = "ok" if result.rc == 0 else next((word.rstrip(":") for word in result.out.split() if word.endswith(":")
+                                             and not word.startswith("daxguardctl")), "")
+    check.expect(expected in result.out or result.rc == 0 == (expected != "ok"),
+                 f"restore {what}: exit {result.rc}: {result.out.strip()}, expected {expected}")
+    check.equal("exit status of the restore", result.rc, 0 if expected == "ok" else NOT_RESTORED)
+    return word
+
+
+def kept(check):
+    """IDs of what is whole."""
+    rows = json.loads(check.run("daxguardctl checkpoints --json"))["Checkpoints"]
+    return sorted(row["Id"] for row in rows if row["State"] == "whole")
+
+
+def by_hand(check):
+    with guarded(check) as scenario:
+        counter = Counter(check, "by-hand")
+        incident = remove(check, scenario)
+        ended_as(check, incident, "acked", "clean")
+        name = counter.was_checkpointed(incident)
+        check.equal("checkpoints", kept(check), [name])
+        restore(check, name, "not-mounted")
+        comes_back(check, scenario)
+        before = counter.values()
+        restore(check, name)
+        counter.goes_on(before)
+        check.equal("checkpoints", kept(check), [])
+
+
+def on_return(check):
+    with guarded(check, restores=True) as scenario:
+        counter = Counter(check, "on-return")
+        counter.was_checkpointed(remove(check, scenario))
+        comes_back(check, scenario)
+        counter.goes_on(counter.values())
+        check.run("wait_for 20 journal_has 'estored'")
+        check.equal("checkpoints", kept(check), [])
+
+
+def reboot(check):
+    """The machine is another one, and the processes have their numbers all the same."""
+    with guarded(check, restores=True) as scenario:
+        counter = Counter(check, "reboot")
+        counter.was_checkpointed(remove(check, scenario))
+        check.guest.reboot()
+        check.start_daemon()
+        check.run("load_nd; find_fsdax; mount_dax /dev/$PMEM")
+        counter.goes_on(counter.values())
+        check.equal("checkpoints", kept(check), [])
+
+
+AGAIN = f"""[Service]
+ExecStart={COUNTER} plain /mnt/pmem/again
+StandardOutput=null
+StandardError=null
+Restart=always
+RestartSec=0
+"""
+
+
+def restart_always(check):
+    """It never runs twice: not when it is ended, and not when it is to go on and does already."""
+    with guarded(check) as scenario:
+        check.guest.put(f"{UNITS}/counter-again.service", AGAIN)
+        check.run("systemctl daemon-reload")
+        try:
+            counter = Counter(check, "again", start="systemctl start counter-again.service")
+            name = counter.was_checkpointed(remove(check, scenario))
+            comes_back(check, scenario)
+            check.equal("the unit", check.run("systemctl show -P ActiveState -P NRestarts counter-again").split(),
+                        ["inactive", "0"])
+            before = counter.values()
+            check.equal("starts", before["starts"], 1)
+            check.run("systemctl start counter-again.service")
+            counter.counts_to(before["count"] + 2)
+            restore(check, name, "unit-active")
+            check.run("systemctl stop counter-again.service")
+            restore(check, name, "file-changed")
+            # What it has in memory is older than the file by now, which it sees once.
+            before = counter.values()
+            check.equal("starts", before["starts"], 2)
+            restore(check, f"--force {name}")
+            check.run(f"wait_for 20 grep -q daxguard-restored /proc/{counter.pid}/cgroup")
+            check.equal("how many of it run", check.run("pgrep -xc counter").strip(), "1")
+        finally:
+            check.run(f"systemctl stop counter-again.service; rm {UNITS}/counter-again.service; systemctl daemon-reload")
+
+
+@contextlib.contextmanager
+def before_criu(check, script):
+    """Runs before each dump."""
+    check.run(f"cp {CRIU} /run/criu-real")
+    check.guest.put("/run/criu-gate", GATE.format(before=script), 0o755)
+    check.run(f"mount --bind /run/criu-gate {CRIU}")
+    try:
+        yield
+    finally:
+        check.run(f"umount {CRIU}; rm -f /run/criu-gate /run/criu-real")
+
+
+def daemon_dies(check):
+    """The dump goes on without it, and the next one waits for its end."""
+    waiting = "touch /run/criu-waits; while [ -e /run/criu-waits ]; do sleep 0.1; done"
+    with guarded(check) as scenario, before_criu(check, waiting):
+        counter = Counter(check, "orphan")
+        removal = scenario.begin_removal(timeout=90)
+        check.run("wait_for 40 test -e /run/criu-waits; old=$(main_pid); kill -KILL $old; "
+                  "wait_for 30 main_pid_is_not $old; rm /run/criu-waits", timeout=100)
+        check.equal("exit status of the removal", removal.wait().rc, 0)
+        incident = check.incident()
+        check.equal("daemons that went on with it", incident["Resumes"], 1)
+        name = counter.was_checkpointed(incident)
+        comes_back(check, scenario)
+        before = counter.values()
+        restore(check, name)
+        counter.goes_on(before)
+
+
+def refused(check):
+    """Whatever keeps a checkpoint from being made, the next rung ends the process."""
+    with guarded(check) as scenario:
+        counter = Counter(check, "guarded")
+        check.run(f"mkdir -p /mnt/pmem/store {STORE}; mount --bind /mnt/pmem/store {STORE}")
+        counter.was_not(remove(check, scenario), "on-guarded-device")
+        check.run(f"! mountpoint -q {STORE} || umount {STORE}")
+
+        comes_back(check, scenario)
+        counter = Counter(check, "without")
+        check.run(f"mount --bind /dev/null {CRIU}")
+        try:
+            check.run("systemctl reload daxguardd.service")
+            told = check.run("daxguardctl policy")
+            check.expect("criu" in told.lower(), f"nothing is said of CRIU: {told}")
+            counter.was_not(remove(check, scenario), "no-criu")
+        finally:
+            check.run(f"umount {CRIU}")
+
+        comes_back(check, scenario)
+        check.run(f"mount -t tmpfs -o size=48M none {STORE}; printf '[Daemon]\\nCheckpointKeepFree=0\\n' >{CONF}; "
+                  "systemctl reload daxguardd.service")
+        try:
+            with before_criu(check, f"dd if=/dev/zero of={STORE}/filler bs=64k"):
+                counters = [Counter(check, "big", "big", 100), Counter(check, "full")]
+                incident = remove(check, scenario)
+            counters[0].was_not(incident, "too-big")
+            counters[1].was_not(incident, "no-space")
+            check.equal("checkpoints", check.run(f"ls -A {STORE} | grep -v -e filler -e throughput || true"), "")
+        finally:
+            check.run(f"umount {STORE}; rm {CONF}; systemctl reload daxguardd.service")
+
+
+def twenty(check):
+    """All inside of the time that a hold has, eight at a time."""
+    with guarded(check, restores=True) as scenario:
+        counters = [Counter(check, f"n{i}") for i in range(20)]
+        incident = remove(check, scenario)
+        ended_as(check, incident, "acked", "clean")
+        names = {counter.was_checkpointed(incident) for counter in counters}
+        check.equal("checkpoints", len(names), 20)
+        comes_back(check, scenario)
+        for counter in counters:
+            counter.goes_on(counter.values())
+        check.equal("checkpoints", kept(check), [])
+
+
+def kinds(check):
+    """In one removal, with the ladder of the manual."""
+    with guarded(check, "Action=notify@2s checkpoint@40s term@3s kill\nSignal=USR1") as scenario:
+        told = Counter(check, "told", "noted")
+        stopped = Counter(check, "stopped")
+        tree = Counter(check, "tree", "tree")
+        worker = Counter(check, "worker", "workers")
+        locked = Counter(check, "locked", "locked")
+        listening = Counter(check, "listening", "listening", 7777)
+        journal = Counter(check, "journal", options="")
+        terminal = Counter(check, "terminal", start="systemd-run -q --collect --unit=counter-terminal "
+                           f"script -qfc '{COUNTER} plain /mnt/pmem/terminal' /dev/null")
+        everybody = (told, stopped, tree, worker, locked, listening, journal, terminal)
+        check.run(f"kill -STOP {stopped.pid}")
+        incident = remove(check, scenario)
+        names = {}
+        for counter in everybody:
+            story = Story(incident, counter.pid)
+            check.say(f"{counter.name}: {story.had} {story.end} {story.said}")
+            names[counter.name] = story.id
+        comes_back(check, scenario)
+        for counter in everybody:
+            before = counter.values()
+            result = check.guest.run(f"daxguardctl restore {names[counter.name]} 2>&1", timeout=90)
+            check.say(f"{counter.name}: {result.rc} {result.out.strip()} {before}")
+        check.run("sleep 1")
+        for counter in everybody:
+            check.say(f"{counter.name}: {counter.values()} "
+                      + check.guest.run(f"grep State /proc/{counter.pid}/status; cat /proc/{counter.pid}/cgroup").out)
+
+
+ONE = ("6.12",)
+TWO = ("6.12", "7")
+CASES = {f"checkpoint/{name}": case for name, case in {
+    "by-hand": Case(by_hand, TWO),
+    "on-return": Case(on_return, TWO),
+    "reboot": Case(reboot, ONE, Setup(devices=REBOOTS)),
+    "restart-always": Case(restart_always, ONE),
+    "daemon-dies": Case(daemon_dies, ONE),
+    "refused": Case(refused, ONE),
+    "twenty": Case(twenty, ONE),
+    "kinds": Case(kinds, ONE),
+}.items()}
