@@ -23,7 +23,7 @@ CHECKPOINTED = [("checkpoint", "checkpointed")]
 NOT_RESTORED = 9
 
 POLICY = """[Match]
-Command=counter
+MountPoint=/mnt/pmem
 [Policy]
 {policy}
 """
@@ -316,6 +316,27 @@ def kinds(check):
                       + check.guest.run(f"grep State /proc/{counter.pid}/status; cat /proc/{counter.pid}/cgroup").out)
 
 
+def registered(check, program):
+    """Told over its socket, it lets go and lives on; the socket outlives a daemon."""
+    is_there = "listed() { daxguardctl status | grep -q cooperate; }; wait_for 20 listed"
+    with guarded(check, "Action=notify@10s kill\nSignal=USR1") as scenario:
+        scenario.sh("truncate -s 4096 $MNT/file; rm -f /run/cooperate; systemd-run -q --collect --unit=counter-cooperate "
+                    f"-p StandardOutput=file:/run/cooperate /usr/lib/daxguard-test/{program} $PMEM $MNT/file; "
+                    "wait_for 30 grep -q ready /run/cooperate", check=True)
+        pid = int(check.run("systemctl show -P MainPID counter-cooperate"))
+        check.run(is_there)
+        check.run("old=$(main_pid); kill -KILL $old; wait_for 30 main_pid_is_not $old")
+        check.start_daemon()
+        check.run(is_there)
+        incident = remove(check, scenario)
+        ended_as(check, incident, "acked", "clean")
+        story = Story(incident, pid)
+        check.expect(story.had in ([("notify", "told")], [("notify", "done")]), f"what it got: {story.had}")
+        check.equal("its end", story.end, "unmapped")
+        check.equal("its state", check.run("systemctl is-active counter-cooperate").strip(), "active")
+        check.run(is_there)
+
+
 ONE = ("6.12",)
 TWO = ("6.12", "7")
 CASES = {f"checkpoint/{name}": case for name, case in {
@@ -327,4 +348,6 @@ CASES = {f"checkpoint/{name}": case for name, case in {
     "refused": Case(refused, ONE),
     "twenty": Case(twenty, ONE),
     "kinds": Case(kinds, ONE),
+    "register-c": Case(lambda check: registered(check, "cooperate"), ONE),
+    "register-python": Case(lambda check: registered(check, "cooperate.py"), ONE),
 }.items()}

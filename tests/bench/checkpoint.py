@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""A process that is dumped and goes on again: CRIU by itself, against a rung of a
+ladder and daxguardctl restore."""
+import json
+
+from measure import Machine, Samples
+
+PREPARE = """
+with_module
+set -e
+make_fsdax; make_fs ext4; mount_dax
+mkdir -p /etc/daxguard/policy.d
+printf '[Match]\\nMountPoint=%s\\n[Policy]\\nAction=checkpoint@50s kill\\n' $MNT >/etc/daxguard/policy.d/10-bench.policy
+systemctl reload daxguardd.service
+echo 55000 >/sys/module/daxguard/parameters/hold_ms
+"""
+# As the daemon has it: neither is started with what the other one has warmed up.
+START = """
+now() { echo ${EPOCHREALTIME/./}; }
+started() { [[ $(/usr/lib/daxguard-test/counter show $MNT/file 2>&1) =~ pid.:\\ ([0-9]+) ]] && PID=${BASH_REMATCH[1]} && [ -d /proc/$PID ]; }
+find_fsdax
+rm -f $MNT/file
+systemd-run -q --collect --unit=bench-checkpoint -p StandardOutput=null -p StandardError=null \
+	/usr/lib/daxguard-test/counter big $MNT/file %d
+wait_for 30 started || fail "it does not count"
+"""
+BARE = START + """
+rm -rf /var/tmp/bare; mkdir /var/tmp/bare
+a=$(now); criu dump -t $PID -D /var/tmp/bare --file-locks --manage-cgroups=ignore || fail dump
+b=$(now); criu restore -D /var/tmp/bare --file-locks --manage-cgroups=ignore --restore-detached </dev/null >/dev/null 2>&1 || fail restore
+c=$(now); kill -KILL $PID
+echo "[$((b - a)), $((c - b))]"
+"""
+OURS = START + """
+unbind_pfn
+ID=$(daxguardctl checkpoints --json | sed -n 's/.*"Id": *"\\([^"]*\\)".*/\\1/p'); [ -n "$ID" ] || fail "no checkpoint"
+rebind_pfn region0; mount_dax
+a=$(now); daxguardctl restore $ID >/dev/null || fail restore
+b=$(now); kill -KILL $PID
+echo $((b - a))
+"""
+
+
+def ours(machine, mib):
+    """Microseconds: of the dump until it is on the disk, of the whole rung, of the restore."""
+    restored = float(machine.run(OURS % mib, timeout=240).split()[-1])
+    holder, = machine.incident()["Holders"]
+    rung = next(action for action in holder["Actions"] if action["Outcome"] == "checkpointed")
+    return rung["TookUsec"], restored
+
+
+def run(images, report, repeat):
+    with Machine(images, "6.12", "checkpoint") as machine:
+        machine.run(PREPARE, timeout=180)
+        for mib in (1, 64):
+            bare_dump, bare_restore, dump, restore = (Samples() for _ in range(4))
+            for _ in range(max(repeat, 3)):
+                took = json.loads(machine.run(BARE % mib, timeout=180).splitlines()[-1])
+                bare_dump.add(took[0])
+                bare_restore.add(took[1])
+                took = ours(machine, mib)
+                dump.add(took[0])
+                restore.add(took[1])
+            for what, bare, daxguard in (("dump", bare_dump, dump), ("restore", bare_restore, restore)):
+                report.row("checkpoint", f"{what} of a process with {mib} MiB of its own",
+                           f"criu: {bare}; daxguard: {daxguard}: {daxguard.median / bare.median:.2g}×",
+                           kernel=machine.release, mib=mib, bare_us=bare, daxguard_us=daxguard,
+                           ratio=daxguard.median / bare.median)
