@@ -19,7 +19,6 @@ UNITS = "/run/systemd/system"
 FIRST_PID = 30000
 # A dump takes an emulated machine seconds.
 LADDER = "Action=checkpoint@30s kill"
-CHECKPOINTED = [("checkpoint", "checkpointed")]
 NOT_RESTORED = 9
 
 POLICY = """[Match]
@@ -79,10 +78,10 @@ class Counter:
         self.check.expect("/daxguard-restored-" in group, f"{self.name} is in {group}")
         return now
 
-    def was_checkpointed(self, incident, had=()):
+    def was_checkpointed(self, incident, had=(), outcome="checkpointed"):
         """The ID."""
         story = Story(incident, self.pid)
-        self.check.equal(f"what {self.name} got ({story.said})", story.had, [*had, *CHECKPOINTED])
+        self.check.equal(f"what {self.name} got ({story.said})", story.had, [*had, ("checkpoint", outcome)])
         self.check.equal(f"end of {self.name}", story.end, "checkpointed")
         return story.id
 
@@ -93,7 +92,7 @@ class Counter:
 
 
 @contextlib.contextmanager
-def guarded(check, policy=LADDER, restores=False):
+def guarded(check, policy=LADDER, restores=False, more=()):
     """A mounted file system for counters, and their rule. At the end they are gone,
     and the device is back."""
     scenario = Scenario(check.guest, "ext4")
@@ -101,7 +100,7 @@ def guarded(check, policy=LADDER, restores=False):
     check.run(f"echo 55000 >/sys/module/daxguard/parameters/hold_ms; echo {FIRST_PID} >/proc/sys/kernel/ns_last_pid")
     scenario.prepare()
     with Rules(check) as rules:
-        rules.write([("10-counter.policy", POLICY.format(policy=policy))]
+        rules.write([*more, ("10-counter.policy", POLICY.format(policy=policy))]
                     + ([("10-counter.device", DEVICE)] if restores else []))
         rules.reload()
         try:
@@ -189,8 +188,9 @@ def restart_always(check):
             counter = Counter(check, "again", start="systemctl start counter-again.service")
             name = counter.was_checkpointed(remove(check, scenario))
             comes_back(check, scenario)
-            check.equal("the unit", check.run("systemctl show -P ActiveState -P NRestarts counter-again").split(),
-                        ["inactive", "0"])
+            # Stopped, and its process was killed before it could end by itself.
+            check.equal("the unit", check.run("systemctl show -P NRestarts -P ActiveState counter-again").split(),
+                        ["0", "failed"])
             before = counter.values()
             check.equal("starts", before["starts"], 1)
             check.run("systemctl start counter-again.service")
@@ -258,7 +258,7 @@ def refused(check):
             check.run(f"umount {CRIU}")
 
         comes_back(check, scenario)
-        check.run(f"mount -t tmpfs -o size=48M none {STORE}; printf '[Daemon]\\nCheckpointKeepFree=0\\n' >{CONF}; "
+        check.run(f"mount -t tmpfs -o size=48M,mode=700 none {STORE}; printf '[Daemon]\\nCheckpointKeepFree=0\\n' >{CONF}; "
                   "systemctl reload daxguardd.service")
         try:
             with before_criu(check, f"dd if=/dev/zero of={STORE}/filler bs=64k"):
@@ -285,35 +285,60 @@ def twenty(check):
         check.equal("checkpoints", kept(check), [])
 
 
+# The unit as a whole, of which one process uses the device.
+WHOLE = """[Match]
+Unit=counter-whole.service
+[Policy]
+Action=checkpoint@40s kill
+Scope=unit
+"""
+
+
 def kinds(check):
     """In one removal, with the ladder of the manual."""
-    with guarded(check, "Action=notify@2s checkpoint@40s term@3s kill\nSignal=USR1") as scenario:
+    ladder = "Action=notify@2s checkpoint@40s term@3s kill\nSignal=USR1"
+    with guarded(check, ladder, more=[("05-whole.policy", WHOLE)]) as scenario:
         told = Counter(check, "told", "noted")
-        stopped = Counter(check, "stopped")
-        tree = Counter(check, "tree", "tree")
-        worker = Counter(check, "worker", "workers")
-        locked = Counter(check, "locked", "locked")
-        listening = Counter(check, "listening", "listening", 7777)
-        journal = Counter(check, "journal", options="")
+        stopped, tree = Counter(check, "stopped"), Counter(check, "tree", "tree")
+        worker, whole = Counter(check, "worker", "workers"), Counter(check, "whole", "workers")
+        locked, listening = Counter(check, "locked", "locked"), Counter(check, "listening", "listening", 7777)
+        journal = Counter(check, "journal", "noted", options="")
         terminal = Counter(check, "terminal", start="systemd-run -q --collect --unit=counter-terminal "
                            f"script -qfc '{COUNTER} plain /mnt/pmem/terminal' /dev/null")
-        everybody = (told, stopped, tree, worker, locked, listening, journal, terminal)
         check.run(f"kill -STOP {stopped.pid}")
         incident = remove(check, scenario)
-        names = {}
-        for counter in everybody:
-            story = Story(incident, counter.pid)
-            check.say(f"{counter.name}: {story.had} {story.end} {story.said}")
-            names[counter.name] = story.id
+        ended_as(check, incident, "acked", "clean")
+
+        names = {told: told.was_checkpointed(incident, [("notify", "sent")]),
+                 journal: journal.was_checkpointed(incident, [("notify", "sent")]),
+                 whole: whole.was_checkpointed(incident, outcome="checkpointed-with")}
+        for counter in (stopped, tree, worker, locked, listening):
+            names[counter] = counter.was_checkpointed(incident, [("notify", "no-handler")])
+        story = Story(incident, terminal.pid)
+        check.equal("what the one at a terminal got", story.had,
+                    [("notify", "no-handler"), ("checkpoint", "failed"), ("term", "sent")])
+        check.expect("tty" in story.said, f"CRIU's reason: {story.said}")
+        children = [holder["Actions"][-1]["Outcome"] for holder in incident["Holders"]
+                    if holder["Pid"] not in [counter.pid for counter in (*names, terminal)]]
+        check.equal("what the child of the tree got", children, ["checkpointed-with"])
+
         comes_back(check, scenario)
-        for counter in everybody:
-            before = counter.values()
-            result = check.guest.run(f"daxguardctl restore {names[counter.name]} 2>&1", timeout=90)
-            check.say(f"{counter.name}: {result.rc} {result.out.strip()} {before}")
-        check.run("sleep 1")
-        for counter in everybody:
-            check.say(f"{counter.name}: {counter.values()} "
-                      + check.guest.run(f"grep State /proc/{counter.pid}/status; cat /proc/{counter.pid}/cgroup").out)
+        before = {counter: counter.values() for counter in names}
+        for counter, name in names.items():
+            restore(check, name, "unit-active" if counter is worker else "ok")
+        check.equal("state of the stopped one", check.run(f"cut -d' ' -f3 /proc/{stopped.pid}/stat").strip(), "T")
+        check.run(f"kill -CONT {stopped.pid}")
+        for counter in names:
+            if counter is not worker:
+                counter.goes_on(before[counter])
+        check.expect(tree.values()["child"] > before[tree]["child"], "the child of the tree does not count")
+        check.equal("processes of the unit", check.run(f"cat /sys/fs/cgroup$(cut -d: -f3 /proc/{whole.pid}/cgroup)"
+                                                       "/cgroup.procs | wc -l").strip(), "3")
+        check.equal("flock(2) and fcntl(2)", check.run("! flock -n /mnt/pmem/locked true; "
+                                                       f"grep -c 'POSIX.* {locked.pid} ' /proc/locks").strip(), "1")
+        check.run("exec 3<>/dev/tcp/127.0.0.1/7777")
+        check.run(f"kill -USR1 {journal.pid}; said() {{ [ $(journalctl -b -o cat -u counter-journal | grep -c noted) = 2 ]; }}; "
+                  "wait_for 20 said || fail 'it does not print to its journal'")
 
 
 def registered(check, program):
