@@ -206,6 +206,9 @@ static int make(struct dump *dump)
 	r = run_criu(dump, shell_job);
 	if (r >= 0)
 		r = read_tree_again(dump);
+	/* What they have locked meanwhile. */
+	if (r >= 0)
+		r = dump_check_locks(dump);
 	if (r >= 0)
 		r = finish_checkpoint(dump, shell_job);
 	return r;

@@ -32,6 +32,9 @@ void dump_run(struct request *request, struct result *result);
 /* dump-checks.c: that it can be done, and whose it is. -ECANCELED: the result says why not. */
 int dump_check(struct dump *dump);
 
+/* dump-locks.c: that they go on with the locks that they have. Likewise. */
+int dump_check_locks(struct dump *dump);
+
 /* dump-files.c: what of the tree lies on the devices. */
 int dump_find_files(struct dump *dump);
 void dump_files_done(struct dump *dump);

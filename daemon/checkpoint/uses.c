@@ -29,21 +29,26 @@ static int each_of(int dir_fd, uses_func func, void *userdata)
 	return r;
 }
 
+static int foreach_in(int proc_fd, pid_t pid, const char *dir, uses_func func, void *userdata)
+{
+	char path[64];
+	int fd;
+
+	snprintf(path, sizeof(path), "%d/%s", pid, dir);
+	fd = openat(proc_fd, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	return fd < 0 ? 0 : each_of(fd, func, userdata);
+}
+
+int uses_foreach_mapped(int proc_fd, pid_t pid, uses_func func, void *userdata)
+{
+	return foreach_in(proc_fd, pid, "map_files", func, userdata);
+}
+
 int uses_foreach(int proc_fd, pid_t pid, uses_func func, void *userdata)
 {
-	static const char *const dirs[] = {"map_files", "fd"};
-	int r = 0;
+	int r = uses_foreach_mapped(proc_fd, pid, func, userdata);
 
-	for (size_t i = 0; r == 0 && i < sizeof(dirs) / sizeof(dirs[0]); i++) {
-		char path[64];
-		int fd;
-
-		snprintf(path, sizeof(path), "%d/%s", pid, dirs[i]);
-		fd = openat(proc_fd, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-		if (fd >= 0)
-			r = each_of(fd, func, userdata);
-	}
-	return r;
+	return r == 0 ? foreach_in(proc_fd, pid, "fd", func, userdata) : r;
 }
 
 int uses_is_device_dax(const struct stat *status)

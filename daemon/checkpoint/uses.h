@@ -12,6 +12,7 @@
  */
 typedef int (*uses_func)(void *userdata, const struct stat *status, int dir_fd, const char *link);
 int uses_foreach(int proc_fd, pid_t pid, uses_func func, void *userdata);
+int uses_foreach_mapped(int proc_fd, pid_t pid, uses_func func, void *userdata);
 
 /* The driver that a character device has is that of device-dax. */
 int uses_is_device_dax(const struct stat *status);

@@ -208,6 +208,22 @@ class DumpTest(CheckpointCase):
         self.dump(self.holder().pid)
         self.assertNotIn("--external", self.criu_calls("dump")[1])
 
+    LOCK = "import fcntl\nlocked = open({!r}, 'r+b')\nfcntl.{}(locked, fcntl.LOCK_EX)\n"
+
+    def test_a_lock_that_would_be_lost(self):
+        """On the file that it maps, and of the kind that any close(2) of it ends."""
+        holder = self.holder(self.LOCK.format(self.mnt + "/data", "lockf"))
+        result = self.dump(holder.pid, word="failed")
+        self.assertIn(self.mnt + "/data, which it maps", result["TEXT"])
+        self.assertEqual(self.criu_calls("dump"), [])
+        self.runs(holder)
+
+    def test_locks_that_are_kept(self):
+        with open(self.mnt + "/other", "wb"):
+            pass
+        holder = self.holder(self.LOCK.format(self.mnt + "/data", "flock") + self.LOCK.format(self.mnt + "/other", "lockf"))
+        self.dump(holder.pid)
+
     def test_both_at_once(self):
         parent = self.holder(self.FORK)
         with open(f"/proc/{parent.pid}/task/{parent.pid}/children", encoding="ascii") as file:
