@@ -220,8 +220,10 @@ class Guest:
             return self._boot()
 
     def emulator_tripped(self):
-        """The kernel died of a breakpoint that it does not have, see docs/kernels.md."""
-        return stale_breakpoint(self.console_text())
+        """The kernel died of a breakpoint that it does not have, see docs/kernels.md; or
+        it asked for a reset, and the emulator has not come back from it."""
+        text = self.console_text()
+        return stale_breakpoint(text) or text.rstrip().endswith("reboot: machine restart")
 
     def _boot(self):
         if not shutil.which("qemu-system-x86_64"):

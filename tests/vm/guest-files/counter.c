@@ -12,13 +12,16 @@
  *	big MIB		has so much memory of its own
  *	tree		its child counts as well
  *	workers		one of two children counts, and they do not map it themselves
- *	locked		has the file open, and both kinds of locks on it
+ *	locked		has the file open, with a lock of flock(2), and FILE.lock with one of
+ *			fcntl(2)
+ *	owned		has the file open, with a lock of fcntl(2)
  *	listening PORT	has a listening socket
  */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -134,16 +137,34 @@ static void workers(const char *path, const char *argument)
 		pause();
 }
 
-static void locked(const char *path, const char *argument)
+static void lock_owned(const char *path)
 {
 	struct flock whole = {.l_type = F_WRLCK};
+	int fd = open(path, O_RDWR | O_CREAT, 0600);
+
+	if (fd < 0 || fcntl(fd, F_SETLK, &whole) < 0)
+		die("lock");
+}
+
+static void locked(const char *path, const char *argument)
+{
+	char beside[PATH_MAX];
 	int fd;
 
 	(void)argument;
 	begin(path);
 	fd = open(path, O_RDWR);
-	if (fd < 0 || flock(fd, LOCK_EX | LOCK_NB) < 0 || fcntl(fd, F_SETLK, &whole) < 0)
+	if (fd < 0 || flock(fd, LOCK_EX | LOCK_NB) < 0)
 		die("lock");
+	snprintf(beside, sizeof(beside), "%s.lock", path);
+	lock_owned(beside);
+}
+
+static void owned(const char *path, const char *argument)
+{
+	(void)argument;
+	begin(path);
+	lock_owned(path);
 }
 
 static void listening(const char *path, const char *argument)
@@ -175,9 +196,9 @@ int main(int argc, char *argv[])
 		void (*begin)(const char *path, const char *argument);
 		int n_arguments;
 	} kinds[] = {
-		{"plain", plain, 0},         {"noted", noted, 0},     {"big", big, 1},
-		{"tree", tree, 0},           {"workers", workers, 0}, {"locked", locked, 0},
-		{"listening", listening, 1},
+		{"plain", plain, 0}, {"noted", noted, 0},         {"big", big, 1},
+		{"tree", tree, 0},   {"workers", workers, 0},     {"locked", locked, 0},
+		{"owned", owned, 0}, {"listening", listening, 1},
 	};
 
 	if (argc == 3 && strcmp(argv[1], "show") == 0) {
