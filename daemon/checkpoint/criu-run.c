@@ -12,15 +12,18 @@
 #include <sys/pidfd.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "core/utf8.h"
 #include "step/checkpoint-run.h"
+#include "step/checkpoint-store.h"
 
 #define LOG_MAX (64U * 1024) /* bytes that are looked at, from its end */
 #define KILL_US 5000000U     /* for one that was killed to be gone */
 #define NOT_STARTED 127
+#define VERSION_FILE "criu-version" /* of the program that was asked last */
 
 __attribute__((noreturn)) static void become_criu(const char *const *argv, int gate_fd, int log_fd,
 						  pid_t parent)
@@ -224,7 +227,7 @@ void criu_done(struct criu_run *run)
 	*run = (struct criu_run){.pid = -1, .pidfd = -1, .gate_fd = -1, .log_fd = -1};
 }
 
-void criu_version(const char *criu, char *text, size_t size, uint64_t deadline_us)
+static void ask_version(const char *criu, char *text, size_t size, uint64_t deadline_us)
 {
 	const char *const argv[] = {criu, "--version", NULL};
 	struct criu_run run;
@@ -242,4 +245,38 @@ void criu_version(const char *criu, char *text, size_t size, uint64_t deadline_u
 		free(log);
 	}
 	criu_done(&run);
+}
+
+/* What tells the program from another one that comes to its place: a line's beginning. */
+static int identity(const char *criu, char *text, size_t size)
+{
+	struct stat status;
+
+	if (stat(criu, &status) < 0)
+		return -errno;
+	return snprintf(text, size, "%ju:%ju %jd %jd.%09ld ", (uintmax_t)status.st_dev,
+			(uintmax_t)status.st_ino, (intmax_t)status.st_size,
+			(intmax_t)status.st_ctim.tv_sec, status.st_ctim.tv_nsec);
+}
+
+void criu_version(const char *criu, int run_fd, char *text, size_t size, uint64_t deadline_us)
+{
+	char line[192], *kept;
+	int n = identity(criu, line, sizeof(line));
+	bool known = false;
+	size_t n_kept;
+
+	if (n > 0 && store_read_file(run_fd, VERSION_FILE, &kept, &n_kept) >= 0) {
+		known = strncmp(kept, line, (size_t)n) == 0;
+		if (known)
+			snprintf(text, size, "%s", kept + n);
+		free(kept);
+	}
+	if (known)
+		return;
+	ask_version(criu, text, size, deadline_us);
+	if (n <= 0 || strcmp(text, "unknown") == 0)
+		return;
+	snprintf(line + n, sizeof(line) - (size_t)n, "%s", text);
+	(void)store_replace_file(run_fd, VERSION_FILE, line, strlen(line));
 }

@@ -33,5 +33,5 @@ int criu_wait(struct criu_run *run, uint64_t deadline_us);
 void criu_reason(const struct criu_run *run, char *text, size_t size);
 void criu_done(struct criu_run *run);
 
-/* "4.1.1"; "unknown". */
-void criu_version(const char *criu, char *text, size_t size, uint64_t deadline_us);
+/* "4.1.1"; "unknown". It is asked once, and what it says kept in run_fd: to start it takes time. */
+void criu_version(const char *criu, int run_fd, char *text, size_t size, uint64_t deadline_us);

@@ -199,8 +199,8 @@ static int make(struct dump *dump)
 		r = store_begin(dump->store_fd, &dump->request->id, &dump->part_fd);
 	if (r < 0)
 		return result_end_error(dump->result, dump->request->dir, r);
-	criu_version(dump->criu, dump->result->criu, sizeof(dump->result->criu),
-		     checkpoint_now_us() + VERSION_US);
+	criu_version(dump->criu, dump->request->run_fd, dump->result->criu,
+		     sizeof(dump->result->criu), checkpoint_now_us() + VERSION_US);
 	dump->journal = journal_find(dump->proc_fd, &dump->tree);
 	dump->began_us = checkpoint_now_us();
 	r = run_criu(dump, shell_job);

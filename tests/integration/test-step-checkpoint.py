@@ -224,6 +224,15 @@ class DumpTest(CheckpointCase):
         holder = self.holder(self.LOCK.format(self.mnt + "/data", "flock") + self.LOCK.format(self.mnt + "/other", "lockf"))
         self.dump(holder.pid)
 
+    def test_the_version_is_asked_once(self):
+        """Of one program: the next one at its place is asked again."""
+        for again in range(2):
+            for _ in range(2):
+                self.dump(self.holder().pid)
+            self.assertEqual(len(self.criu_calls("--version")), again + 1)
+            os.unlink(os.environ["DAXGUARD_CRIU"])
+            self.criu()
+
     def test_both_at_once(self):
         parent = self.holder(self.FORK)
         with open(f"/proc/{parent.pid}/task/{parent.pid}/children", encoding="ascii") as file:
