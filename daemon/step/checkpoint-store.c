@@ -164,37 +164,60 @@ int store_begin(int store_fd, const struct dg_checkpoint_id *id, int *ret_fd)
 	return r;
 }
 
-static int sync_file(int dir_fd, const char *name, uint64_t *bytes)
+static int begin_sync(int fd, uint64_t *bytes)
+{
+	(void)sync_file_range(fd, 0, 0, SYNC_FILE_RANGE_WRITE);
+	return 0;
+}
+
+static int end_sync(int fd, uint64_t *bytes)
 {
 	struct stat status;
-	int fd, r = 0;
 
-	fd = openat(dir_fd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
-	/* A link to nowhere that CRIU has left. */
-	if (fd < 0)
-		return errno == ELOOP ? 0 : -errno;
 	if (fstat(fd, &status) < 0 || fsync(fd) < 0)
-		r = -errno;
-	else
-		*bytes += (uint64_t)status.st_size;
-	close(fd);
+		return -errno;
+	*bytes += (uint64_t)status.st_size;
+	return 0;
+}
+
+static int each_image(DIR *dir, int (*func)(int fd, uint64_t *bytes), uint64_t *bytes)
+{
+	const struct dirent *entry;
+	int r = 0;
+
+	rewinddir(dir);
+	while (r >= 0 && (entry = readdir(dir))) {
+		int fd;
+
+		if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
+			continue;
+		fd = openat(dirfd(dir), entry->d_name,
+			    O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
+		/* A link to nowhere that CRIU has left. */
+		if (fd < 0) {
+			r = errno == ELOOP ? 0 : -errno;
+			continue;
+		}
+		r = func(fd, bytes);
+		close(fd);
+	}
 	return r;
 }
 
 int store_sync_images(int part_fd, uint64_t *ret_bytes)
 {
-	const struct dirent *entry;
 	uint64_t bytes = 0;
-	int fd, r = 0;
+	int fd, r;
 	DIR *dir;
 
 	fd = open_dir(part_fd, STORE_IMAGES);
 	dir = fd < 0 ? NULL : fdopendir(fd);
 	if (!dir)
 		return fd < 0 ? fd : -ENOMEM;
-	while (r >= 0 && (entry = readdir(dir)))
-		if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
-			r = sync_file(fd, entry->d_name, &bytes);
+	/* All are under way before one is waited for: a journal then has one commit for them. */
+	r = each_image(dir, begin_sync, &bytes);
+	if (r >= 0)
+		r = each_image(dir, end_sync, &bytes);
 	if (r >= 0 && fsync(fd) < 0)
 		r = -errno;
 	closedir(dir);
