@@ -7,7 +7,6 @@ import json
 from cases_policy import Rules
 from cases_process import ended_as, remove
 from check import Case, Setup
-from guest import REBOOTS
 from scenario import Scenario
 
 COUNTER = "/usr/lib/daxguard-test/counter"
@@ -136,8 +135,9 @@ def kept(check):
 
 def restored_by_itself(check, names, timeout=60):
     """Nobody looks into their files meanwhile: those would be in use."""
-    for name in names:
-        check.run(f"wait_for {timeout} journal_has 'Checkpoint {name} is restored'", timeout + 30)
+    wanted = f"Checkpoint ({'|'.join(names)}) is restored"
+    check.run(f"for i in {{1..{timeout}}}; do n=$(journalctl -b --no-pager -o cat -u daxguardd.service | grep -cE '{wanted}'); "
+              f"[ $n -lt {len(names)} ] || break; sleep 1; done; [ $n = {len(names)} ] || fail $n are restored", timeout + 60)
     check.equal("checkpoints", kept(check), [])
 
 
@@ -287,19 +287,26 @@ StandardError=null
 
 def twenty(check):
     """All inside of the time that a hold has, eight at a time."""
+    show = f"for i in {{0..19}}; do {COUNTER} show /mnt/pmem/n$i || exit; done"
     with guarded(check, "Action=checkpoint@45s kill", restores=True) as scenario:
         check.guest.put(f"{UNITS}/counter-n@.service", NUMBERED)
         # What CRIU finds out of a kernel it does once in a boot, which takes an emulated one seconds.
-        check.run("systemctl daemon-reload; systemctl start counter-n@{0..19}; criu check", timeout=90)
-        counters = [Counter(check, f"n{i}", start="true") for i in range(20)]
+        check.run("systemctl daemon-reload; systemctl start counter-n@{0..19}; criu check; "
+                  f"all_show() {{ ({show}) >/dev/null 2>&1; }}; wait_for 40 all_show", timeout=120)
+        pids = [json.loads(line)["pid"] for line in check.run(show).splitlines()]
         incident = remove(check, scenario)
         ended_as(check, incident, "acked", "clean")
-        names = {counter.was_checkpointed(incident) for counter in counters}
+        stories = [Story(incident, pid) for pid in pids]
+        check.equal("what they got", {(*story.had, story.end) for story in stories},
+                    {(("checkpoint", "checkpointed"), "checkpointed")})
+        names = {story.id for story in stories}
         check.equal("checkpoints", len(names), 20)
         comes_back(check, scenario)
         restored_by_itself(check, names, timeout=120)
-        for counter in counters:
-            counter.goes_on(counter.values())
+        first, second = ([json.loads(line) for line in check.run(show + "; sleep 1").splitlines()] for _ in range(2))
+        for pid, one, two in zip(pids, first, second):
+            check.equal(f"pid, starts, wrong of {pid}", (two["pid"], two["starts"], two["wrong"]), (pid, 1, 0))
+            check.expect(two["count"] > one["count"], f"{pid} does not count")
 
 
 # The unit as a whole, of which one process uses the device.
@@ -356,7 +363,7 @@ def kinds(check):
         check.equal("flock(2) and fcntl(2)", check.run("flock -n /mnt/pmem/locked echo free; "
                                                        f"grep -c 'POSIX.* {locked.pid} ' /proc/locks || true").strip(), "1")
         check.run("exec 3<>/dev/tcp/127.0.0.1/7777")
-        check.run(f"kill -USR1 {journal.pid}; said() {{ [ $(journalctl -b -o cat -u counter-journal | grep -c noted) = 2 ]; }}; "
+        check.run(f"kill -USR1 {journal.pid}; said() {{ [ $(journalctl -b -o cat _PID={journal.pid} | grep -c noted) = 2 ]; }}; "
                   "wait_for 20 said || fail 'it does not print to its journal'")
 
 
@@ -386,7 +393,7 @@ TWO = ("6.12", "7")
 CASES = {f"checkpoint/{name}": case for name, case in {
     "by-hand": Case(by_hand, TWO),
     "on-return": Case(on_return, TWO),
-    "reboot": Case(reboot, ONE, Setup(devices=REBOOTS)),
+    "reboot": Case(reboot, ONE, Setup(keeps=True)),
     "restart-always": Case(restart_always, ONE),
     "daemon-dies": Case(daemon_dies, ONE),
     "refused": Case(refused, ONE),

@@ -5,7 +5,8 @@ import collections
 from scenario import LIBRARY, newest_incident
 
 # The machine a case wants; the next case that wants the same shares its boot.
-Setup = collections.namedtuple("Setup", "nvdimms memory args devices", defaults=(1, "1G", "", ()))
+# keeps: it can be switched off and on, and its disks are as they were.
+Setup = collections.namedtuple("Setup", "nvdimms memory args devices keeps", defaults=(1, "1G", "", (), False))
 PLAIN = Setup()
 
 # kernels: where it runs if nobody asks for more; None for all. A case that
