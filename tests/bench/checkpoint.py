@@ -34,6 +34,7 @@ echo "[$((b - a)), $((c - b))]"
 OURS = START + """
 unbind_pfn
 ID=$(daxguardctl checkpoints --json | sed -n 's/.*"Id": *"\\([^"]*\\)".*/\\1/p'); [ -n "$ID" ] || fail "no checkpoint"
+tr '\\0' '\\n' </var/lib/daxguard/checkpoints/${ID%%-*}-*/*/manifest | sed -n 's/^DUMP_USEC=//p'
 rebind_pfn region0; mount_dax
 a=$(now); daxguardctl restore $ID >/dev/null || fail restore
 b=$(now); kill -KILL $PID
@@ -42,26 +43,28 @@ echo $((b - a))
 
 
 def ours(machine, mib):
-    """Microseconds: of the dump until it is on the disk, of the whole rung, of the restore."""
-    restored = float(machine.run(OURS % mib, timeout=240).split()[-1])
+    """Microseconds: of CRIU until its images are on the disk, of the whole rung, of the restore."""
+    dumped, restored = map(float, machine.run(OURS % mib, timeout=240).split()[-2:])
     holder, = machine.incident()["Holders"]
     rung = next(action for action in holder["Actions"] if action["Outcome"] == "checkpointed")
-    return rung["TookUsec"], restored
+    return dumped, rung["TookUsec"], restored
 
 
 def run(images, report, repeat):
     with Machine(images, "6.12", "checkpoint") as machine:
         machine.run(PREPARE, timeout=180)
         for mib in (1, 64):
-            bare_dump, bare_restore, dump, restore = (Samples() for _ in range(4))
+            bare_dump, bare_restore, dump, rung, restore = (Samples() for _ in range(5))
             for _ in range(max(repeat, 3)):
                 took = json.loads(machine.run(BARE % mib, timeout=180).splitlines()[-1])
                 bare_dump.add(took[0])
                 bare_restore.add(took[1])
                 took = ours(machine, mib)
                 dump.add(took[0])
-                restore.add(took[1])
-            for what, bare, daxguard in (("dump", bare_dump, dump), ("restore", bare_restore, restore)):
+                rung.add(took[1])
+                restore.add(took[2])
+            for what, bare, daxguard in (("dump, on the disk,", bare_dump, dump), ("rung", bare_dump, rung),
+                                         ("restore", bare_restore, restore)):
                 report.row("checkpoint", f"{what} of a process with {mib} MiB of its own",
                            f"criu: {bare}; daxguard: {daxguard}: {daxguard.median / bare.median:.2g}×",
                            kernel=machine.release, mib=mib, bare_us=bare, daxguard_us=daxguard,
