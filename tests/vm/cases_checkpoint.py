@@ -287,11 +287,12 @@ StandardError=null
 
 def twenty(check):
     """All inside of the time that a hold has, eight at a time."""
-    show = f"for i in {{0..19}}; do {COUNTER} show /mnt/pmem/n$i || exit; done"
+    last = 3 if check.guest.debug else 19  # the cap of a hold is the same there
+    show = f"for i in {{0..{last}}}; do {COUNTER} show /mnt/pmem/n$i || exit; done"
     with guarded(check, "Action=checkpoint@45s kill", restores=True) as scenario:
         check.guest.put(f"{UNITS}/counter-n@.service", NUMBERED)
         # What CRIU finds out of a kernel it does once in a boot, which takes an emulated one seconds.
-        check.run("systemctl daemon-reload; systemctl start counter-n@{0..19}; criu check; "
+        check.run(f"systemctl daemon-reload; systemctl start counter-n@{{0..{last}}}; criu check; "
                   f"all_show() {{ ({show}) >/dev/null 2>&1; }}; wait_for 40 all_show", timeout=120)
         pids = [json.loads(line)["pid"] for line in check.run(show).splitlines()]
         incident = remove(check, scenario)
@@ -300,7 +301,7 @@ def twenty(check):
         check.equal("what they got", {(*story.had, story.end) for story in stories},
                     {(("checkpoint", "checkpointed"), "checkpointed")})
         names = {story.id for story in stories}
-        check.equal("checkpoints", len(names), 20)
+        check.equal("checkpoints", len(names), last + 1)
         comes_back(check, scenario)
         restored_by_itself(check, names, timeout=120)
         first, second = ([json.loads(line) for line in check.run(show + "; sleep 1").splitlines()] for _ in range(2))
