@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <syslog.h>
+#include <unistd.h>
 
 #include "core/grow.h"
 #include "manager-dumps.h"
@@ -212,14 +213,22 @@ static bool start_or_finish(struct dump *dump)
 	return false;
 }
 
+/* A dump computes half of its time, and waits for the medium: more would only be slower. */
+static size_t dumps_max(void)
+{
+	long n = 2 * sysconf(_SC_NPROCESSORS_ONLN);
+
+	return n > 0 && n < DG_DUMPS_MAX ? (size_t)n : DG_DUMPS_MAX;
+}
+
 /* In the order in which they came, so many at a time. */
 void dumps_start(struct incident *incident)
 {
-	size_t n_running = 0;
+	size_t n_running = 0, max = dumps_max();
 
 	for (struct dump *dump = incident->dumps, *next; dump; dump = next) {
 		next = dump->next;
-		if (dump->step || (n_running < DG_DUMPS_MAX && start_or_finish(dump)))
+		if (dump->step || (n_running < max && start_or_finish(dump)))
 			n_running++;
 	}
 }

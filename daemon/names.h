@@ -97,7 +97,7 @@
 #define DG_REMOVE_MSEC 3600000U			/* for a removal by a user: the longest grace of a rung */
 #define DG_REMOVE_IDS 1000000000U		/* his begin above all that the module has, see manager-removal.c */
 #define DG_ERRANDS_MAX 8U			/* hooks, and requests to stop, of an incident at a time */
-#define DG_DUMPS_MAX 8U				/* processes that are checkpointed of an incident at a time */
+#define DG_DUMPS_MAX 8U				/* processes that are checkpointed of an incident at a time, at most */
 #define DG_OUTPUTS_MAX 256U			/* of hooks that are kept of an incident, a KiB each */
 #define DG_STEPS_READY 6U			/* wait for a verb while nothing is held: a removal's */
 #define DG_STORE_LOOK_MSEC 10000U		/* for a list of the checkpoints … */
