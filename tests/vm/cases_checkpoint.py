@@ -314,14 +314,14 @@ def twenty(check):
 WHOLE = """[Match]
 Unit=counter-whole.service
 [Policy]
-Action=checkpoint@40s kill
+Action=checkpoint@45s kill
 Scope=unit
 """
 
 
 def kinds(check):
     """In one removal, with the ladder of the manual."""
-    ladder = "Action=notify@2s checkpoint@40s term@3s kill\nSignal=USR1"
+    ladder = "Action=notify@2s checkpoint@45s term@3s kill\nSignal=USR1"
     with guarded(check, ladder, more=[("05-whole.policy", WHOLE)]) as scenario:
         told = Counter(check, "told", "noted")
         stopped, tree = Counter(check, "stopped"), Counter(check, "tree", "tree")
@@ -398,7 +398,7 @@ CASES = {f"checkpoint/{name}": case for name, case in {
     "restart-always": Case(restart_always, ONE),
     "daemon-dies": Case(daemon_dies, ONE),
     "refused": Case(refused, ONE),
-    "twenty": Case(twenty, ONE),
+    "twenty": Case(twenty, ONE, heavy=True),
     "kinds": Case(kinds, ONE),
     "register-c": Case(lambda check: registered(check, "cooperate"), ONE),
     "register-python": Case(lambda check: registered(check, "cooperate.py"), ONE),
