@@ -34,7 +34,7 @@ echo "[$((b - a)), $((c - b))]"
 OURS = START + """
 unbind_pfn
 ID=$(daxguardctl checkpoints --json | sed -n 's/.*"Id": *"\\([^"]*\\)".*/\\1/p'); [ -n "$ID" ] || fail "no checkpoint"
-tr '\\0' '\\n' </var/lib/daxguard/checkpoints/${ID%%-*}-*/*/manifest | sed -n 's/^DUMP_USEC=//p'
+tr '\\0' '\\n' </var/lib/daxguard/checkpoints/*/*/manifest | sed -n 's/^DUMP_USEC=//p'
 rebind_pfn region0; mount_dax
 a=$(now); daxguardctl restore $ID >/dev/null || fail restore
 b=$(now); kill -KILL $PID
