@@ -434,7 +434,7 @@ int returns_new(sd_event *event, struct manager *m, struct returns **ret)
 	if (r >= 0)
 		r = sd_event_source_set_enabled(returns->timer, SD_EVENT_OFF);
 	if (r < 0)
-		returns = returns_free(returns);
+		(void)returns_free(returns);
 	else
 		*ret = returns;
 	return r;
