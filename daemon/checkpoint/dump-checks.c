@@ -1,24 +1,21 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <errno.h>
 #include <fcntl.h>
-#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include "checkpoint/dump.h"
+#include "checkpoint/lock.h"
 #include "checkpoint/room.h"
 #include "checkpoint/uses.h"
 #include "core/unit.h"
 #include "step/checkpoint-store.h"
 #include "step/criu.h"
 #include "step/proc.h"
-
-#define LOCK_GAP_MS 20
 
 static int check_store(struct dump *dump)
 {
@@ -118,19 +115,18 @@ static pid_t find_root(const struct dump *dump)
 static int lock_root(struct dump *dump, pid_t root)
 {
 	char name[64];
+	int r;
 
 	snprintf(name, sizeof(name), "root-%d.lock", root);
 	dump->root_lock_fd = openat(dump->request->run_fd, name,
 				    O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (dump->root_lock_fd < 0)
 		return result_end_error(dump->result, name, -errno);
-	while (flock(dump->root_lock_fd, LOCK_EX | LOCK_NB) < 0) {
-		if (checkpoint_now_us() >= dump->request->deadline_us)
-			return result_end(dump->result, "timeout",
-					  "another dump of the tree of %d is not over", root);
-		(void)poll(NULL, 0, LOCK_GAP_MS);
-	}
-	return 0;
+	r = lock_wait(dump->root_lock_fd, dump->request->deadline_us);
+	if (r == -ETIME)
+		return result_end(dump->result, "timeout",
+				  "another dump of the tree of %d is not over", root);
+	return r < 0 ? result_end_error(dump->result, name, r) : 0;
 }
 
 static int read_tree(struct dump *dump)

@@ -8,10 +8,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "checkpoint/journal.h"
+#include "checkpoint/lock.h"
 #include "checkpoint/room.h"
 #include "step/checkpoint-store.h"
 #include "step/proc.h"
@@ -144,6 +146,25 @@ static int write_manifest(struct dump *dump, struct dg_manifest manifest)
 	return r;
 }
 
+/* In turn: each counts those that have got their names before. */
+static int commit(struct dump *dump, uint64_t bytes)
+{
+	const struct request *request = dump->request;
+	int r;
+
+	r = lock_wait(dump->store_fd, request->deadline_us);
+	if (r == -ETIME)
+		return result_end(dump->result, "timeout", "another one is not done with %s",
+				  request->dir);
+	if (r < 0)
+		return r;
+	r = room_check_written(request, dump->store_fd, bytes, dump->result);
+	if (r >= 0)
+		r = store_commit(dump->store_fd, &request->id);
+	(void)flock(dump->store_fd, LOCK_UN);
+	return r;
+}
+
 static int finish_checkpoint(struct dump *dump, bool shell_job)
 {
 	const struct request *request = dump->request;
@@ -179,7 +200,7 @@ static int finish_checkpoint(struct dump *dump, bool shell_job)
 	if (r >= 0 && checkpoint_now_us() > request->deadline_us)
 		return result_end(dump->result, "timeout", "the medium was not done in time");
 	if (r >= 0)
-		r = store_commit(dump->store_fd, &request->id);
+		r = commit(dump, manifest.bytes);
 	if (r < 0)
 		return result_end_error(dump->result, "the checkpoint", r);
 	dump->result->bytes = manifest.bytes;

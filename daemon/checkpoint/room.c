@@ -122,25 +122,36 @@ static int each_kept(void *userdata, const struct dg_checkpoint_id *id, bool par
 	return 0;
 }
 
-static int check_room(const struct request *request, int store_fd, uint64_t bytes,
+/* bytes: to be written. */
+static int check_free(const struct request *request, int store_fd, uint64_t bytes,
 		      struct result *result)
 {
-	struct sum sum = {.store_fd = store_fd};
 	struct statvfs fs;
 	uint64_t room;
 
 	if (fstatvfs(store_fd, &fs) < 0)
 		return result_end_error(result, request->dir, -errno);
 	room = (uint64_t)fs.f_bavail * fs.f_frsize;
-	room = room > request->keep_free ? room - request->keep_free : 0;
-	if (bytes > room)
-		return result_end(result, "too-big",
-				  "space: about %" PRIu64 " bytes, %" PRIu64
-				  " are free in %s beside the %" PRIu64 " to be kept free",
-				  bytes, room, request->dir, request->keep_free);
+	if (room >= request->keep_free && bytes <= room - request->keep_free)
+		return 0;
+	return result_end(result, "too-big",
+			  "space: about %" PRIu64 " bytes to be written, %" PRIu64
+			  " are free in %s, %" PRIu64 " are to be kept free",
+			  bytes, room, request->dir, request->keep_free);
+}
+
+/* bytes: written or not. */
+static int check_sum(const struct request *request, int store_fd, uint64_t bytes,
+		     struct result *result)
+{
+	struct sum sum = {.store_fd = store_fd};
+	int r;
+
 	if (request->max_bytes == 0)
 		return 0;
-	(void)store_foreach(store_fd, each_kept, &sum);
+	r = store_foreach(store_fd, each_kept, &sum);
+	if (r < 0)
+		return result_end_error(result, request->dir, r);
 	if (sum.bytes + bytes > request->max_bytes)
 		return result_end(result, "too-big",
 				  "space: about %" PRIu64 " bytes, the checkpoints that there are "
@@ -149,13 +160,23 @@ static int check_room(const struct request *request, int store_fd, uint64_t byte
 	return 0;
 }
 
+int room_check_written(const struct request *request, int store_fd, uint64_t bytes,
+		       struct result *result)
+{
+	int r = check_free(request, store_fd, 0, result);
+
+	return r < 0 ? r : check_sum(request, store_fd, bytes, result);
+}
+
 int room_check(const struct request *request, int store_fd, int proc_fd, const struct tree *tree,
 	       struct result *result)
 {
 	uint64_t bytes = estimate(proc_fd, tree), speed, now, left_us;
 	int r;
 
-	r = check_room(request, store_fd, bytes, result);
+	r = check_free(request, store_fd, bytes, result);
+	if (r >= 0)
+		r = check_sum(request, store_fd, bytes, result);
 	if (r < 0)
 		return r;
 	r = find_speed(store_fd, &speed);

@@ -130,6 +130,42 @@ class DumpTest(CheckpointCase):
         self.assertEqual(self.criu_calls("dump"), [])
         self.runs(holder)
 
+    def test_more_than_was_thought(self):
+        """What is left free is counted when all is written."""
+        os.mkdir(self.store)
+        self.mount("-t", "tmpfs", "-o", "size=64m,mode=0700", "none", self.store)
+        self.criu("stop(); image(b'x' * (32 << 20))")
+        holder = self.holder()
+        result = self.dump(holder.pid, ("KEEP_FREE", 40 << 20), word="too-big")
+        self.assertTrue(result["TEXT"].startswith("space: "), result)
+        self.assertEqual(len(self.criu_calls("dump")), 1)
+        self.runs(holder)
+
+    def test_together_they_are_too_big(self):
+        """Each of them would have fit; neither was there when the other one was looked at."""
+        self.criu("stop(); image(b'x' * (20 << 20))\n"
+                  f"    while sum(line.startswith('dump ') for line in open({self.log!r})) < 2: time.sleep(0.01)")
+        holders = [self.holder(), self.holder()]
+        self.systemd()
+        steps = [self.ask_dump(h.pid, [("MAX_BYTES", 32 << 20)]) for h in holders]
+        results = [self.result(s) for s in steps]
+        self.assertEqual(sorted(r["RESULT"] for r in results), ["ok", "too-big"])
+        left = holders[results[0]["RESULT"] == "ok"]
+        self.assertTrue(results[holders.index(left)]["TEXT"].startswith("space: "), results)
+        eventually(lambda: state(left.pid) == "S")
+        self.assertEqual([r["BYTES"] for r in self.list()], [str(20 << 20)])
+
+    def test_the_store_is_locked(self):
+        """By another one, until it is too late."""
+        os.mkdir(self.store, 0o700)
+        held = os.open(self.store, os.O_RDONLY)
+        fcntl.flock(held, fcntl.LOCK_EX)
+        holder = self.holder()
+        result = self.dump(holder.pid, word="timeout", timeout_ms=3000)
+        self.assertIn(self.store, result["TEXT"])
+        self.runs(holder)
+        os.close(held)
+
     def test_what_is_refused(self):
         holder = self.holder()
         other = self.holder()
