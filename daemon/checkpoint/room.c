@@ -25,7 +25,15 @@ static uint64_t field_of(const char *text, const char *key)
 	return at ? strtoull(at + strlen(key), NULL, 10) * 1024 : 0;
 }
 
-/* What CRIU writes of it: what is no file's, wherever it is now; and one for the rest. */
+/*
+ * What CRIU writes of it: what is no file's, wherever it is now; and one for the rest.
+ *
+ * Of memory that is shared each has his share, so that a tree that maps it has it once.
+ * Too much: files that are still in a tmpfs, which are not written; and what of shared
+ * memory is swapped out, which everybody has entirely (SwapPss has none of it).
+ * Too little: what is shared with others than the tree; what nobody of it has touched,
+ * also of a memfd or a removed file that is only open; huge pages of hugetlbfs.
+ */
 static uint64_t estimate(int proc_fd, const struct tree *tree)
 {
 	uint64_t bytes = 0;
@@ -36,7 +44,8 @@ static uint64_t estimate(int proc_fd, const struct tree *tree)
 		snprintf(task, sizeof(task), "%d", tree->items[i].pid);
 		bytes += MIB;
 		if (proc_read(proc_fd, task, "smaps_rollup", text, sizeof(text)) >= 0)
-			bytes += field_of(text, "\nAnonymous:") + field_of(text, "\nSwap:");
+			bytes += field_of(text, "\nAnonymous:") + field_of(text, "\nSwap:") +
+				 field_of(text, "\nPss_Shmem:");
 	}
 	return bytes;
 }

@@ -7,6 +7,7 @@ usage: as test-step.py; DAXGUARD_FAKE_UNITS: the program
 
 import fcntl
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -129,6 +130,21 @@ class DumpTest(CheckpointCase):
         self.assertTrue(result["TEXT"].startswith("time: "), result)
         self.assertEqual(self.criu_calls("dump"), [])
         self.runs(holder)
+
+    def thought(self, holder):
+        """How much he would be."""
+        text = self.dump(holder.pid, ("MAX_BYTES", 1), word="too-big")["TEXT"]
+        return int(re.search("about ([0-9]+) bytes", text)[1])
+
+    def test_memory_that_is_shared(self):
+        """It is no file's; what parent and child share is there once."""
+        touch = "for i in range(0, 16 << 20, 4096): s[i] = 1\n"
+        share = "s = mmap.mmap(-1, 16 << 20)\nr, w = os.pipe()\n"
+        fork = f"if os.fork() == 0:\n {touch} os.write(w, b'x'); time.sleep(1000)\nos.read(r, 1)\n"
+        alone = self.thought(self.holder())
+        self.assertAlmostEqual(self.thought(self.holder(share + touch)), alone + (16 << 20), delta=4 << 20)
+        both = self.thought(self.holder(share + fork + touch))
+        self.assertAlmostEqual(both, 2 * alone + (16 << 20), delta=8 << 20)
 
     def test_more_than_was_thought(self):
         """What is left free is counted when all is written."""
