@@ -131,6 +131,18 @@ class DumpTest(CheckpointCase):
         self.assertEqual(self.criu_calls("dump"), [])
         self.runs(holder)
 
+    def test_a_bad_moment(self):
+        """Which nobody has to suffer from for ever: the next one measures anew."""
+        os.mkdir(self.store, 0o700)
+        with open(self.store + "/throughput", "w", encoding="ascii") as file:
+            file.write("1000\n")
+        holder = self.holder()
+        self.assertTrue(self.dump(holder.pid, word="too-big")["TEXT"].startswith("time: "))
+        self.assertEqual(os.listdir(self.store), [])
+        self.incident += 1
+        self.dump(holder.pid)
+        self.assertGreater(int(read(self.store + "/throughput")), 1000)
+
     def thought(self, holder):
         """How much he would be."""
         text = self.dump(holder.pid, ("MAX_BYTES", 1), word="too-big")["TEXT"]
