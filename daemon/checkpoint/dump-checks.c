@@ -114,19 +114,15 @@ static pid_t find_root(const struct dump *dump)
 /* Who asks for another process of the same tree waits for the one who was first. */
 static int lock_root(struct dump *dump, pid_t root)
 {
-	char name[64];
+	const struct request *request = dump->request;
 	int r;
 
-	snprintf(name, sizeof(name), "root-%d.lock", root);
-	dump->root_lock_fd = openat(dump->request->run_fd, name,
-				    O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-	if (dump->root_lock_fd < 0)
-		return result_end_error(dump->result, name, -errno);
-	r = lock_wait(dump->root_lock_fd, dump->request->deadline_us);
+	snprintf(dump->root_lock, sizeof(dump->root_lock), "root-%d.lock", root);
+	r = lock_file(request->run_fd, dump->root_lock, request->deadline_us, &dump->root_lock_fd);
 	if (r == -ETIME)
 		return result_end(dump->result, "timeout",
 				  "another dump of the tree of %d is not over", root);
-	return r < 0 ? result_end_error(dump->result, name, r) : 0;
+	return r < 0 ? result_end_error(dump->result, dump->root_lock, r) : 0;
 }
 
 static int read_tree(struct dump *dump)

@@ -249,11 +249,13 @@ static void undo(struct dump *dump)
 
 static void done(struct dump *dump)
 {
-	const int fds[] = {dump->part_fd, dump->store_fd, dump->root_lock_fd, dump->proc_fd};
+	const int fds[] = {dump->part_fd, dump->store_fd, dump->proc_fd};
 
 	for (size_t i = 0; i < sizeof(fds) / sizeof(fds[0]); i++)
 		if (fds[i] >= 0)
 			close(fds[i]);
+	if (dump->root_lock_fd >= 0)
+		lock_file_done(dump->request->run_fd, dump->root_lock, dump->root_lock_fd);
 	service_manager_free(dump->manager);
 	free(dump->cgroup);
 	dump_files_done(dump);

@@ -15,6 +15,7 @@ struct dump {
 	int store_fd;
 	int part_fd;
 	int root_lock_fd;
+	char root_lock[32];              /* the name of its file */
 	struct service_manager *manager; /* if there is a unit */
 	pid_t main_pid;                  /* of a service; 0: there is none */
 	char *cgroup;                    /* of that unit, or NULL */

@@ -22,6 +22,14 @@ def read(path):
         return file.read()
 
 
+def opened(pid):
+    """What he has open; nothing, if that changes meanwhile."""
+    try:
+        return [os.readlink(f"/proc/{pid}/fd/{name}") for name in os.listdir(f"/proc/{pid}/fd")]
+    except FileNotFoundError:
+        return []
+
+
 class DumpTest(CheckpointCase):
     def test_it_is_kept_and_gone(self):
         holder = self.holder()
@@ -306,6 +314,32 @@ class DumpTest(CheckpointCase):
         steps = [self.ask_dump(pid, more) for pid in (parent.pid, child)]
         self.assertEqual(sorted(self.result(s)["RESULT"] for s in steps), ["ok", "with"])
         self.assertEqual(len(self.list()), 1)
+        eventually(lambda: not [n for n in os.listdir(self.run_dir) if n.endswith(".lock")])
+
+    def test_the_lock_of_a_tree_has_gone(self):
+        """Who has waited for it has nothing, if somebody else has the next one."""
+        holder = self.holder()
+        os.mkdir(self.run_dir, 0o700)
+        path = os.path.join(self.run_dir, f"root-{holder.pid}.lock")
+
+        def lock():
+            fd = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+            fcntl.flock(fd, fcntl.LOCK_EX)
+            return fd
+        first = lock()
+        step = self.ask_dump(holder.pid, timeout_ms=6000)
+        eventually(lambda: self.told("start"))
+        eventually(lambda: path in opened(self.told("start")[0].split()[2]))
+        os.unlink(path)
+        second = lock()
+        os.close(first)
+        self.assertEqual(self.result(step)["RESULT"], "timeout")
+        self.assertEqual(self.criu_calls("dump"), [])
+        os.unlink(path)
+        os.close(second)
+        self.incident += 1
+        self.dump(holder.pid)
+        eventually(lambda: not os.path.exists(path))
 
     def test_twenty_at_once(self):
         holders = [self.holder() for _ in range(20)]
