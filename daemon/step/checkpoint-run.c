@@ -1,8 +1,15 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "step/checkpoint-run.h"
 
+#include <dirent.h>
+#include <fcntl.h>
 #include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
 #include <time.h>
+#include <unistd.h>
+
+#define DAY_S 86400
 
 void checkpoint_file(enum checkpoint_run run, const struct dg_checkpoint_id *id, const char *kind,
 		     char name[static CHECKPOINT_NAME_MAX])
@@ -12,6 +19,42 @@ void checkpoint_file(enum checkpoint_run run, const struct dg_checkpoint_id *id,
 	dg_checkpoint_id_format(id, text);
 	snprintf(name, CHECKPOINT_NAME_MAX, "%s.%s%s", text,
 		 run == CHECKPOINT_RESTORE ? "restore-" : "", kind);
+}
+
+/* "0123abcd-17-4711.result", and ".restore-result". */
+static bool parse_result(const char *name, struct dg_checkpoint_id *ret)
+{
+	char id[DG_CHECKPOINT_ID_MAX];
+	const char *dot = strchr(name, '.');
+
+	if (!dot || (size_t)(dot - name) >= sizeof(id) ||
+	    (strcmp(dot, ".result") != 0 && strcmp(dot, ".restore-result") != 0))
+		return false;
+	snprintf(id, sizeof(id), "%.*s", (int)(dot - name), name);
+	return dg_checkpoint_id_parse(id, ret) >= 0;
+}
+
+void checkpoint_drop_results(int dir_fd, const struct dg_checkpoint_id *id)
+{
+	int fd = openat(dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+	const struct dirent *entry;
+	time_t now = time(NULL);
+
+	while (dir && (entry = readdir(dir))) {
+		struct dg_checkpoint_id other;
+		struct stat status;
+
+		if (parse_result(entry->d_name, &other) &&
+		    (other.incident != id->incident || strcmp(other.boot, id->boot) != 0) &&
+		    fstatat(fd, entry->d_name, &status, AT_SYMLINK_NOFOLLOW) >= 0 &&
+		    now - status.st_mtime > DAY_S)
+			(void)unlinkat(fd, entry->d_name, 0);
+	}
+	if (dir)
+		closedir(dir);
+	else if (fd >= 0)
+		close(fd);
 }
 
 void checkpoint_unit(enum checkpoint_run run, const struct dg_checkpoint_id *id,

@@ -21,6 +21,12 @@ enum checkpoint_run {
 void checkpoint_file(enum checkpoint_run run, const struct dg_checkpoint_id *id, const char *kind,
 		     char name[static CHECKPOINT_NAME_MAX]);
 
+/*
+ * Removes results that nobody will ask for: older than a day, and not of the same incident
+ * as this one. dir_fd is locked, so that none is of a run that begins.
+ */
+void checkpoint_drop_results(int dir_fd, const struct dg_checkpoint_id *id);
+
 /* The unit that does it; and the one in which restored processes live. */
 void checkpoint_unit(enum checkpoint_run run, const struct dg_checkpoint_id *id,
 		     char name[static CHECKPOINT_NAME_MAX]);

@@ -290,6 +290,9 @@ static int start_in_turn(struct asked *asked, char **error)
 		if (flock(asked->dir_fd, LOCK_EX) < 0)
 			return -errno;
 		r = start_or_join(asked, error);
+		/* It is under way: this costs it nothing. */
+		if (r >= 0)
+			checkpoint_drop_results(asked->dir_fd, &asked->id);
 		(void)flock(asked->dir_fd, LOCK_UN);
 		if (r != -EAGAIN)
 			return r;

@@ -63,6 +63,20 @@ class DumpTest(CheckpointCase):
         self.assertEqual((again["JOINED"], again["PIDS"]), ("1", str(holder.pid)))
         self.assertEqual(len(self.criu_calls("dump")), 1)
 
+    def test_results_are_not_kept_for_ever(self):
+        """But those of this incident, whatever the clock says."""
+        os.mkdir(self.run_dir, 0o700)
+        old = {f"{self.boot}-6-1.result", f"{self.boot}-6-1.restore-result", "ffffffff-7-1.result"}
+        kept = {f"{self.boot}-7-1.result", f"{self.boot}-6-1.request", "nothing.result", "7.result", "result"}
+        for name in old | kept:
+            with open(os.path.join(self.run_dir, name), "wb") as file:
+                os.utime(file.fileno(), (0, 0))
+        young = f"{self.boot}-6-2.result"
+        with open(os.path.join(self.run_dir, young), "wb"):
+            pass
+        self.dump(self.holder().pid)
+        self.assertEqual(set(os.listdir(self.run_dir)) & (old | kept | {young}), kept | {young})
+
     def test_a_step_that_was_killed(self):
         go = os.path.join(self.dir, "go")
         self.criu(f"stop(); image()\n    while not os.path.exists({go!r}): time.sleep(0.01)")
