@@ -63,7 +63,7 @@ uint64_t journal_find(int proc_fd, const struct tree *tree)
 
 int journal_open(const char *path, const char *identifier, const char *unit)
 {
-	const struct timeval patience = {.tv_sec = 1};
+	const struct timeval patience = {.tv_sec = 1}, none = {};
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
 	int fd, r = 0;
 
@@ -77,7 +77,9 @@ int journal_open(const char *path, const char *identifier, const char *unit)
 	if (setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience)) < 0 ||
 	    connect(fd, (struct sockaddr *)&address, sizeof(address)) < 0 ||
 	    shutdown(fd, SHUT_RD) < 0 ||
-	    dprintf(fd, "%s\n%s\n%d\n1\n0\n0\n0\n", identifier, unit ?: "", LOG_INFO) < 0)
+	    dprintf(fd, "%s\n%s\n%d\n1\n0\n0\n0\n", identifier, unit ?: "", LOG_INFO) < 0 ||
+	    /* Whoever has it then has all the time that he had before. */
+	    setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &none, sizeof(none)) < 0)
 		r = -errno;
 	if (r < 0) {
 		close(fd);

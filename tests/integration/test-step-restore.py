@@ -56,21 +56,23 @@ class RestoreTest(CheckpointCase):
         eventually(lambda: self.list() == [])
 
     def test_what_they_print(self):
-        """Goes to a new stream of the journal, where it is of the same unit."""
+        """Goes to a new stream of the journal, where it is of the same unit, however long that takes."""
         path = os.path.join(self.dir, "journal")
         with socket.socket(socket.AF_UNIX) as journal:
             journal.bind(path)
             journal.listen()
             journal.settimeout(20)
             words = "option('--inherit-fd').split(']')[0].split('[')[1]"
-            self.criu(restore=f"os.write(int({words}), b'hello')")
+            self.criu(restore="import socket\n"
+                      f"    stream = socket.socket(fileno=int({words}))\n"
+                      "    stream.send(b'hello' + stream.getsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, 16))")
             holder, inode = self.journalling()
             self.dump(holder.pid, ("UNIT", "app.service"))
             holder.wait(5)
             self.restore(("JOURNAL", path), ident=self.id(holder.pid))
             with journal.accept()[0] as stream:
                 said = b"".join(iter(lambda: stream.recv(4096), b""))
-        self.assertEqual(said, b"python3\napp.service\n6\n1\n0\n0\n0\nhello")
+        self.assertEqual(said, b"python3\napp.service\n6\n1\n0\n0\n0\nhello" + bytes(16))
         call = self.criu_calls("restore")[0]
         self.assertTrue(call[call.index("--inherit-fd") + 1].endswith(f":socket:[{inode}]"))
 
