@@ -13,12 +13,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "step/write-all.h"
-
 #define MANIFEST "manifest"
 #define PART_SUFFIX ".part"
 #define DEPTH_MAX 8 /* of directories in one; CRIU makes none */
-#define FILE_MAX (64U * 1024 * 1024)
 #define TRIES_MAX 16
 
 static void parent_name(const struct dg_checkpoint_id *id, char name[static DG_CHECKPOINT_ID_MAX])
@@ -39,12 +36,25 @@ static int open_dir(int at_fd, const char *name)
 	return fd < 0 ? -errno : fd;
 }
 
+static int sync_parent(int fd)
+{
+	int parent_fd = open_dir(fd, ".."), r = 0;
+
+	if (parent_fd < 0)
+		return parent_fd;
+	if (fsync(parent_fd) < 0)
+		r = -errno;
+	close(parent_fd);
+	return r;
+}
+
 int store_open(const char *path, bool make, int *ret_fd)
 {
+	bool made = make && mkdir(path, 0700) == 0;
 	struct stat status;
 	int fd, r = 0;
 
-	if (make && mkdir(path, 0700) < 0 && errno != EEXIST)
+	if (make && !made && errno != EEXIST)
 		return -errno;
 	fd = open_dir(AT_FDCWD, path);
 	if (fd < 0)
@@ -54,6 +64,9 @@ int store_open(const char *path, bool make, int *ret_fd)
 	/* What somebody else may have put there is not restored by root. */
 	else if (status.st_uid != geteuid() || status.st_mode & (S_IWGRP | S_IWOTH))
 		r = -EPERM;
+	/* What is kept in it is not lost with its name. */
+	else if (made)
+		r = sync_parent(fd);
 	if (r < 0)
 		close(fd);
 	else
@@ -226,30 +239,6 @@ int store_sync_images(int part_fd, uint64_t *ret_bytes)
 	return r;
 }
 
-int store_replace_file(int dir_fd, const char *name, const void *bytes, size_t n)
-{
-	char beside[NAME_MAX + 1];
-	int fd, r;
-
-	/* Two at a time have one each. */
-	if ((size_t)snprintf(beside, sizeof(beside), ".%s.%d", name, getpid()) >= sizeof(beside))
-		return -ENAMETOOLONG;
-	fd = openat(dir_fd, beside, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
-	if (fd < 0)
-		return -errno;
-	r = write_all(fd, bytes, n);
-	if (r >= 0 && fsync(fd) < 0)
-		r = -errno;
-	close(fd);
-	if (r >= 0 && renameat(dir_fd, beside, dir_fd, name) < 0)
-		r = -errno;
-	if (r < 0)
-		(void)unlinkat(dir_fd, beside, 0);
-	else if (fsync(dir_fd) < 0)
-		r = -errno;
-	return r;
-}
-
 int store_write_manifest(int part_fd, const struct dg_manifest *manifest)
 {
 	struct dg_record_writer writer = DG_RECORD_WRITER_INIT;
@@ -282,62 +271,6 @@ static int rename_one(int store_fd, const struct dg_checkpoint_id *id, bool part
 int store_commit(int store_fd, const struct dg_checkpoint_id *id)
 {
 	return rename_one(store_fd, id, true);
-}
-
-static int read_all(int fd, char *text, size_t size, size_t *ret_n)
-{
-	size_t n = 0;
-
-	while (n < size) {
-		ssize_t k = read(fd, text + n, size - n);
-
-		if (k < 0 && errno == EINTR)
-			continue;
-		if (k < 0)
-			return -errno;
-		if (k == 0)
-			break;
-		n += (size_t)k;
-	}
-	*ret_n = n;
-	return 0;
-}
-
-static int read_whole(int fd, char **ret, size_t *ret_n)
-{
-	struct stat status;
-	size_t n = 0;
-	char *text;
-	int r;
-
-	if (fstat(fd, &status) < 0)
-		return -errno;
-	if (!S_ISREG(status.st_mode) || status.st_size > FILE_MAX)
-		return -EFBIG;
-	text = malloc((size_t)status.st_size + 1);
-	if (!text)
-		return -ENOMEM;
-	r = read_all(fd, text, (size_t)status.st_size, &n);
-	if (r < 0) {
-		free(text);
-		return r;
-	}
-	text[n] = '\0';
-	*ret = text;
-	*ret_n = n;
-	return 0;
-}
-
-int store_read_file(int dir_fd, const char *name, char **ret, size_t *ret_n)
-{
-	int fd, r;
-
-	fd = openat(dir_fd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
-	if (fd < 0)
-		return -errno;
-	r = read_whole(fd, ret, ret_n);
-	close(fd);
-	return r;
 }
 
 bool store_has(int store_fd, const struct dg_checkpoint_id *id)

@@ -50,7 +50,7 @@ int store_foreach(int store_fd,
 		  int (*func)(void *userdata, const struct dg_checkpoint_id *id, bool part),
 		  void *userdata);
 
-/* A file in a directory: written beside, on the medium, and put in its place. */
+/* checkpoint-file.c: a file in a directory, written beside, on the medium, and put in its place. */
 int store_replace_file(int dir_fd, const char *name, const void *bytes, size_t n);
 /* All of it, to be freed, with a NUL behind. -EFBIG. */
 int store_read_file(int dir_fd, const char *name, char **ret, size_t *ret_n);
