@@ -24,6 +24,8 @@ void incident_act_on_unit(struct incident *incident, const struct dg_deed *deed,
 /* Of a holder: its unit and the group of that. Else why nothing is done to it as a whole. */
 const char *incident_find_unit(struct incident *incident, size_t entry, struct dg_unit *ret,
 			       char ret_group[static CGROUP_PATH_MAX]);
+/* It is in what a user's own manager has started. */
+bool incident_is_in_user_unit(struct incident *incident, size_t entry);
 bool manager_is_inside(struct manager *m, pid_t pid, const char *group);
 void incident_name_unit(struct incident *incident, size_t entry,
 			char ret[static DG_UNIT_NAME_MAX]); /* "": none that could be told */

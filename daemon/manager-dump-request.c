@@ -122,6 +122,7 @@ int dump_write_request(const struct dump *dump, uint64_t timeout_us, struct dg_r
 	dg_record_field_u64(w, "START_NS", whose->root.start_ns);
 	dg_record_field(w, "COMM", whose->comm);
 	dg_record_field_u64(w, "UID", whose->uid);
+	dg_record_field_u64(w, "TRUSTED", whose->trusted);
 	dg_record_field(w, "SCOPE", dg_scope_name(whose->scope));
 	if (*whose->unit)
 		dg_record_field(w, "UNIT", whose->unit);

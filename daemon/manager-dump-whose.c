@@ -72,6 +72,10 @@ const char *dump_find_whose(struct incident *incident, size_t entry, struct whos
 		entry = find_root(incident, entry);
 	ret->root = entries[entry].holder.process;
 	ret->uid = entries[entry].holder.uid;
+	ret->trusted =
+		dg_rule_trusts(entries[entry].rule, incident_is_in_user_unit(incident, entry));
+	if (ret->uid != 0 && !ret->trusted)
+		return "not-trusted";
 	refused = find_unit(incident, entry, ret);
 	/* A process needs no unit, nor one that may be stopped. */
 	if (refused && (ret->scope == DG_SCOPE_UNIT || strcmp(refused, "gone") == 0))

@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "core/grow.h"
+#include "core/rule-text.h"
 #include "manager-dumps.h"
 #include "names.h"
 
@@ -279,6 +280,14 @@ static int join(struct dump *dump, struct dg_process process, size_t rung)
 	return 0;
 }
 
+/* Of a holder: its rule named it, or its unit. */
+static bool is_trusted(const struct dg_story *story, const struct dg_story_holder *holder)
+{
+	const struct dg_story_rule *rule = dg_story_find_rule(story, holder->rule);
+
+	return rule && dg_ladder_file_trusts(rule->text);
+}
+
 /* Of a holder: its rule is for its unit as a whole. */
 static bool is_for_unit(const struct dg_story *story, const struct dg_story_holder *holder)
 {
@@ -395,6 +404,7 @@ static int inherit(struct incident *incident, const struct dg_story_holder *hold
 		return join(dump, holder->process, action->rung);
 	root = dg_story_find_holder(incident->story, whose.root) ?: holder;
 	memcpy(whose.comm, root->comm, sizeof(whose.comm));
+	whose.trusted = is_trusted(incident->story, root);
 	if (is_for_unit(incident->story, holder))
 		whose.scope = DG_SCOPE_UNIT;
 	if (action->unit)

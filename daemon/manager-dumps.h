@@ -15,6 +15,7 @@ struct whose {
 	struct dg_process root;
 	enum dg_scope scope;
 	uid_t uid;
+	bool trusted; /* nobody in it need be root */
 	char comm[DG_COMM_LEN];
 	char unit[DG_UNIT_NAME_MAX]; /* that may be stopped with it; "" for none */
 };

@@ -69,6 +69,16 @@ const char *incident_find_unit(struct incident *incident, size_t entry, struct d
 	return NULL;
 }
 
+bool incident_is_in_user_unit(struct incident *incident, size_t entry)
+{
+	const struct cgroup_paths paths = paths_of(incident->m);
+	pid_t pid = incident->core.plan.entries[entry].holder.process.pid;
+	char group[CGROUP_PATH_MAX];
+	struct dg_unit unit;
+
+	return cgroup_of(&paths, pid, group) >= 0 && dg_user_unit_of_cgroup(group, &unit) >= 0;
+}
+
 /* A start that /proc tells is cut to a tick, and so never too late. */
 static bool was_there(struct dg_process process, const struct dg_story_unit *done)
 {

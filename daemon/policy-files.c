@@ -316,15 +316,20 @@ int policy_foreach_missing(const struct dg_policy *policy, const char *criu,
 			   void *userdata)
 {
 	const struct dg_rule *rule;
+	bool has_criu = policy_has_criu(criu);
 	int r = 0;
 
-	if (policy_has_criu(criu))
-		return 0;
-	for (size_t i = 0; r >= 0 && (rule = dg_policy_rule_at(policy, i)); i++)
-		if (dg_rule_has(rule, DG_ACTION_CHECKPOINT))
+	for (size_t i = 0; r >= 0 && (rule = dg_policy_rule_at(policy, i)); i++) {
+		if (!dg_rule_has(rule, DG_ACTION_CHECKPOINT))
+			continue;
+		if (!has_criu)
 			r = func(
 				userdata, rule,
 				"checkpoint needs CRIU, which is not installed: it is passed over");
+		if (r >= 0 && !dg_rule_trusts(rule, false))
+			r = func(userdata, rule,
+				 "only processes of root are checkpointed: say Unit= or User=");
+	}
 	return r < 0 ? r : 0;
 }
 

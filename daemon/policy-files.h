@@ -55,7 +55,7 @@ int policy_files_check(char *const *paths, size_t n_paths, struct policy_files *
 /* Whether checkpoints can be made, by CRIU's program. */
 bool policy_has_criu(const char *criu);
 
-/* Each rule that asks for what there is not, and what; no error: it may be installed later. */
+/* Each rule that asks for what is not done, or not for everybody, and why; no error. */
 int policy_foreach_missing(const struct dg_policy *policy, const char *criu,
 			   int (*func)(void *userdata, const struct dg_rule *rule,
 				       const char *reason),

@@ -152,6 +152,36 @@ static int read_tree(struct dump *dump)
 	return r < 0 ? result_end_error(dump->result, "the tree of processes", r) : 0;
 }
 
+/* By the real, the effective, the saved and the file system's. */
+static bool is_root(int proc_fd, pid_t pid)
+{
+	char task[PROC_TASK_MAX], status[4096];
+
+	snprintf(task, sizeof(task), "%d", pid);
+	if (proc_read(proc_fd, task, "status", status, sizeof(status)) < 0)
+		return false;
+	for (unsigned i = 0; i < 4; i++)
+		if (proc_status_number(status, "\nUid:", 10, i) != 0)
+			return false;
+	return true;
+}
+
+/* CRIU is root when it opens their files again, whatever has been put in the place of those. */
+static int check_trusted(struct dump *dump)
+{
+	for (size_t i = 0; i < dump->tree.n_items && !dump->request->trusted; i++) {
+		const struct tree_process *process = &dump->tree.items[i];
+
+		if (!is_root(dump->proc_fd, process->pid))
+			return result_end(
+				dump->result, "not-trusted",
+				"process %d (%s) is not root's, and the rule has no Unit= "
+				"or User=",
+				process->pid, process->comm);
+	}
+	return 0;
+}
+
 static int check_protected(struct dump *dump)
 {
 	const struct request *request = dump->request;
@@ -235,6 +265,8 @@ int dump_check(struct dump *dump)
 		r = ask_unit(dump);
 	if (r >= 0)
 		r = read_tree(dump);
+	if (r >= 0)
+		r = check_trusted(dump);
 	if (r >= 0)
 		r = check_protected(dump);
 	if (r >= 0)

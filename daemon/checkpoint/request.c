@@ -60,6 +60,7 @@ static int read_dump(const char *record, size_t n, struct request *request)
 	request->comm = dg_record_get(record, n, "COMM");
 	request->unit = dg_record_get(record, n, "UNIT");
 	request->rule = dg_record_get(record, n, "RULE") ?: "";
+	request->trusted = dg_record_is_set(record, n, "TRUSTED");
 	request->restore = dg_record_is_set(record, n, "RESTORE");
 	request->scope = scope && strcmp(scope, dg_scope_name(DG_SCOPE_UNIT)) == 0
 				 ? DG_SCOPE_UNIT

@@ -22,6 +22,7 @@ struct request {
 	const char *rule;
 	uint32_t uid;
 	enum dg_scope scope;
+	bool trusted; /* nobody in it need be root */
 	bool restore;
 	uint64_t max_bytes, keep_free;
 	pid_t *holders;

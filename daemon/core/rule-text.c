@@ -6,6 +6,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Of a ladder's file: whom it is for, as far as that is said. */
+#define ANYBODY "[Match]\nDevice=*\n"
+#define A_USER "User=0\n"
+#define A_UNIT "Unit=a.service\n"
+
 /* Grows; an error sticks. */
 struct text {
 	char *data;
@@ -226,7 +231,19 @@ char *dg_rule_ladder_file(const struct dg_rule *rule)
 {
 	struct text text = {};
 
-	put_text(&text, "[Match]\nDevice=*\n[Policy]\n");
+	put_text(&text, ANYBODY);
+	/* Names that stand for those that there are, which may be long. */
+	if (dg_rule_names(rule, DG_KEY_USER))
+		put_text(&text, A_USER);
+	else if (dg_rule_names(rule, DG_KEY_UNIT))
+		put_text(&text, A_UNIT);
+	put_text(&text, "[Policy]\n");
 	put_policy(&text, rule);
 	return finish(&text);
+}
+
+bool dg_ladder_file_trusts(const char *file)
+{
+	return strncmp(file, ANYBODY A_USER, strlen(ANYBODY A_USER)) == 0 ||
+	       strncmp(file, ANYBODY A_UNIT, strlen(ANYBODY A_UNIT)) == 0;
 }

@@ -14,8 +14,11 @@ char *dg_policy_section_text(const struct dg_rule *rule);
 char *dg_device_section_text(const struct dg_device_rule *rule);
 
 /*
- * All of a file but its comments; whom it is for, is said of none. It fits into a line
- * of a record whatever is in it, four bytes for each: that is what
- * DG_RULE_EXEC_BYTES_MAX is for, nothing else is long.
+ * All of a file but its comments; whom it is for, is said of none, only that it names
+ * somebody, for dg_rule_trusts(). It fits into a line of a record whatever is in it, four
+ * bytes for each: that is what DG_RULE_EXEC_BYTES_MAX is for, nothing else is long.
  */
 char *dg_rule_ladder_file(const struct dg_rule *rule);
+
+/* Of such a file: it names somebody. */
+bool dg_ladder_file_trusts(const char *file);

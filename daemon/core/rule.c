@@ -105,10 +105,47 @@ bool dg_rule_leaves(const struct dg_rule *rule)
 	return true;
 }
 
+static bool is_name(const struct dg_pattern *pattern)
+{
+	if (pattern->kind == DG_PATTERN_ID || pattern->kind == DG_PATTERN_NAME)
+		return true;
+	return pattern->n_prefix > 0 || pattern->n_inside > 0 || pattern->n_suffix > 0;
+}
+
+bool dg_rule_names(const struct dg_rule *rule, enum dg_key key)
+{
+	const struct dg_condition *condition = dg_match_find(&rule->match, key);
+
+	if (!condition || !condition->wants)
+		return false;
+	for (size_t i = 0; i < condition->n_patterns; i++)
+		if (!condition->patterns[i].unwanted && !is_name(&condition->patterns[i]))
+			return false;
+	return true;
+}
+
+bool dg_rule_trusts(const struct dg_rule *rule, bool in_user_unit)
+{
+	return dg_rule_names(rule, DG_KEY_USER) ||
+	       (!in_user_unit && dg_rule_names(rule, DG_KEY_UNIT));
+}
+
+/* As far as a scan and a look can tell: who acts on it looks again. */
+static bool is_trusted(const struct dg_rule *rule, const struct dg_holder *holder)
+{
+	const struct dg_process_facts *looked = holder->looked;
+
+	return holder->uid == 0 ||
+	       dg_rule_trusts(rule, looked && looked->user_unit && *looked->user_unit);
+}
+
 const char *dg_rule_skipped(const struct dg_rule *rule, size_t rung, const struct dg_holder *holder)
 {
-	const char *skipped = dg_action_skipped(rule->ladder[rung].action, rule->signo, holder);
+	enum dg_action action = rule->ladder[rung].action;
+	const char *skipped = dg_action_skipped(action, rule->signo, holder);
 
+	if (!skipped && action == DG_ACTION_CHECKPOINT && !is_trusted(rule, holder))
+		skipped = "not-trusted";
 	return !skipped && rule->dry_run ? "dry-run" : skipped;
 }
 

@@ -110,12 +110,24 @@ void dg_device_rule_done(struct dg_device_rule *rule);
 /* The ladder has this action. */
 bool dg_rule_has(const struct dg_rule *rule, enum dg_action action);
 
+/* It says of this key whom it is for: by a list with no word that is wildcards alone. */
+bool dg_rule_names(const struct dg_rule *rule, enum dg_key key);
+
+/*
+ * To be checkpointed is to be trusted like root, since CRIU is root when it opens the files of
+ * a process again, and whoever owns the process may have put others in their places: those
+ * who are not root a rule names, as a user or by a unit. In what a user's own manager has
+ * started, the names of units are that user's choice, and only that of the user counts.
+ */
+bool dg_rule_trusts(const struct dg_rule *rule, bool in_user_unit);
+
 /* A ladder whose rungs are all leave asks nothing of anybody. */
 bool dg_rule_leaves(const struct dg_rule *rule);
 
 /*
  * What becomes of this rung without being done, or NULL: dg_action_skipped(),
- * and "dry-run" for what would be done if the rule meant it.
+ * "not-trusted" for a checkpoint of somebody whom the rule does not trust, and
+ * "dry-run" for what would be done if the rule meant it.
  */
 const char *dg_rule_skipped(const struct dg_rule *rule, size_t rung,
 			    const struct dg_holder *holder);

@@ -90,6 +90,7 @@
  *				    highest ancestor that is a HOLDER, too
  *	SCOPE [UNIT]		    "process" or "unit": what UNIT's main process is above
  *	RULE RESTORE		    what is only kept; RESTORE: 1 or 0
+ *	TRUSTED			    1: also if they are not root's, or not all of them
  *	TIMEOUT_MSEC		    to the end of the dump, from now on
  *	MAX_BYTES KEEP_FREE	    of all of the store, 0: none; bytes to be left to others
  *	HOLDER PROTECTED	    PIDs; both repeat. PROTECTED: never to be dumped
@@ -105,6 +106,7 @@
  *	with			    they are in another checkpoint of the same incident
  *	gone			    there is no such process any more
  *	no-criu, on-guarded-device, device-dax, protected
+ *	not-trusted		    some of its processes are not root's
  *	not-a-tree		    of a unit that would stop: some of its processes are not
  *				    below the main one
  *	too-big			    for the time or the room; TEXT: which, and the numbers

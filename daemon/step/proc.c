@@ -182,6 +182,21 @@ const char *proc_cgroup(int proc_fd, const char *task, char lines[static PROC_CG
 	return NULL;
 }
 
+uint64_t proc_status_number(const char *status, const char *key, int base, unsigned skip)
+{
+	const char *at = strstr(status, key);
+	char *end;
+
+	if (!at)
+		return 0;
+	at += strlen(key);
+	while (skip-- > 0) {
+		(void)strtoull(at, &end, base);
+		at = end;
+	}
+	return strtoull(at, NULL, base);
+}
+
 bool proc_root_is_whole(int proc_fd, const char *task)
 {
 	char path[PROC_PATH_MAX], link[2];

@@ -31,6 +31,9 @@ ssize_t proc_read(int proc_fd, const char *task, const char *file, char *buffer,
 int proc_stat(int proc_fd, const char *task, struct dg_procstat *ret);
 uint64_t proc_start_ns(const struct dg_procstat *stat);
 
+/* A number of the file "status", behind key, "\nUid:", and so many others. 0: it is not there. */
+uint64_t proc_status_number(const char *status, const char *key, int base, unsigned skip);
+
 /* Its control group in the unified hierarchy, or in that which is systemd's; in lines. NULL:
  * unknown. */
 #define PROC_CGROUP_MAX 8192

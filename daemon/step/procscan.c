@@ -158,21 +158,6 @@ static int scan_mappings(struct process *process)
 	return process->rest.count > 0 ? emit_usage(process->step, &process->rest) : 0;
 }
 
-static uint64_t status_number(const char *status, const char *key, int base, unsigned skip)
-{
-	const char *at = strstr(status, key);
-	char *end;
-
-	if (!at)
-		return 0;
-	at += strlen(key);
-	while (skip-- > 0) {
-		(void)strtoull(at, &end, base);
-		at = end;
-	}
-	return strtoull(at, NULL, base);
-}
-
 /* One thread: the first that lives stands for the process, and a signal is blocked if all do. */
 static int each_thread(void *userdata, pid_t tid)
 {
@@ -186,7 +171,7 @@ static int each_thread(void *userdata, pid_t tid)
 	    stat.state == 'X' ||
 	    proc_read(process->step->proc_fd, task, "status", status, sizeof(status)) < 0)
 		return 0;
-	facts->sig_blocked &= status_number(status, "\nSigBlk:", 16, 0);
+	facts->sig_blocked &= proc_status_number(status, "\nSigBlk:", 16, 0);
 	if (stat.state == 'D')
 		facts->flags |= DG_HOLDER_BLOCKED;
 	if (process->task[0])
@@ -194,12 +179,12 @@ static int each_thread(void *userdata, pid_t tid)
 	snprintf(process->task, sizeof(process->task), "%s", task);
 	facts->tid = tid;
 	/* Real, effective, saved, file system: the second. */
-	facts->uid = (uid_t)status_number(status, "\nUid:", 10, 1);
-	facts->sig_caught = status_number(status, "\nSigCgt:", 16, 0);
-	facts->sig_ignored = status_number(status, "\nSigIgn:", 16, 0);
+	facts->uid = (uid_t)proc_status_number(status, "\nUid:", 10, 1);
+	facts->sig_caught = proc_status_number(status, "\nSigCgt:", 16, 0);
+	facts->sig_ignored = proc_status_number(status, "\nSigIgn:", 16, 0);
 	if (stat.state == 'T')
 		facts->flags |= DG_HOLDER_STOPPED;
-	if (status_number(status, "\nTracerPid:", 10, 0) != 0)
+	if (proc_status_number(status, "\nTracerPid:", 10, 0) != 0)
 		facts->flags |= DG_HOLDER_TRACED;
 	return 0;
 }
@@ -259,7 +244,7 @@ static bool is_process(const struct step *step, pid_t pid)
 
 	snprintf(task, sizeof(task), "%d/task/%d", pid, pid);
 	return proc_read(step->proc_fd, task, "status", status, sizeof(status)) >= 0 &&
-	       status_number(status, "\nTgid:", 10, 0) == (uint64_t)pid;
+	       proc_status_number(status, "\nTgid:", 10, 0) == (uint64_t)pid;
 }
 
 int verb_who(struct step *step)

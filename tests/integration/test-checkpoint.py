@@ -8,6 +8,7 @@ usage: as test-daemon.py
 import os
 import signal
 import sys
+import unittest
 
 from daemoncase import EXIT_ON_TERM, HOLDER, eventually, main
 from laddercase import LadderCase
@@ -46,6 +47,10 @@ class CheckpointCase(LadderCase):
     def setUp(self):
         super().setUp()
         self.write("fake-checkpoint", STEP.format(python=sys.executable, dir=self.dir), 0o755)
+
+    def ladder(self, text):
+        """Of whoever maps it, and is trusted."""
+        self.rule("50-test.policy", f"Access=mapped\nUser={os.getuid()}", text)
 
     def result(self, word, text=""):
         self.write("result", f"RESULT={word}\0TEXT={text}\0\0", 0o600)
@@ -277,7 +282,7 @@ open({!r}, "w").write(str(child))
 
     def test_without_criu_there_is_a_warning(self):
         self.ladder("Action=checkpoint@9s kill")
-        said = "50-test.policy:4: checkpoint needs CRIU, which is not installed: it is passed over"
+        said = "50-test.policy:5: checkpoint needs CRIU, which is not installed: it is passed over"
         self.start()
         eventually(lambda: any(text.endswith(said) for text in self.journal.texts()))
         self.assertTrue(self.ctl("Policy", "policy")["Warnings"][0].endswith(said))
@@ -289,6 +294,47 @@ open({!r}, "w").write(str(child))
         os.unlink(self.path("criu"))
         self.text("reload")
         self.assertTrue(self.ctl("Policy", "policy")["Warnings"][0].endswith(said))
+
+    @unittest.skipIf(os.geteuid() != 0, "not root")
+    def test_who_is_not_named_is_not_trusted(self):
+        """Root need not be; who is below him is for the step to see."""
+        self.rule("50-test.policy", "Access=mapped\nCommand=python3", "Action=checkpoint@9s term@9s kill")
+        os.chmod(self.dir, 0o755)
+        other = self.holder(EXIT_ON_TERM, after="os.setuid(65534)\n")
+        holder = self.holder()
+        self.write("criu", "", 0o755)
+        self.topology(self.pmem0())
+        self.start()
+        eventually(lambda: self.ctl("Devices", "list"))
+        outcomes = [self.ctl("Process", "explain", "pmem0", str(p.pid))["Actions"][0]["Outcome"]
+                    for p in (holder, other)]
+        self.assertEqual(outcomes, ["", "not-trusted"])
+        said = "50-test.policy:5: only processes of root are checkpointed: say Unit= or User="
+        self.assertTrue(self.ctl("Policy", "policy")["Warnings"][0].endswith(said))
+        self.module.hold()
+        self.assertEqual(self.module.wait(), "ACKED")
+        self.assertEqual(other.wait(5), 0)
+        self.ended()
+        self.assertEqual([self.outcome("checkpoint", p.pid) for p in (holder, other)],
+                         ["checkpointed", "not-trusted"])
+        self.assertEqual((self.requests(), self.told(self.id_of(holder))["TRUSTED"]), ([self.id_of(holder)], "0"))
+
+    @unittest.skipIf(os.geteuid() != 0, "not root")
+    def test_who_takes_over_knows_whom_the_rule_names(self):
+        self.rule("50-test.policy", "User=65534", "Action=exec@3s checkpoint@9s term@9s kill\nExec=/bin/sleep 9")
+        holder = self.holder(after="os.setuid(65534)\n")
+        first = self.start()
+        self.module.hold()
+        eventually(lambda: os.path.exists(self.path("run/incidents/7")) and self.events("acted", action="exec"))
+        first.kill()
+        first.wait()
+        # What the record has of it is all there is.
+        os.unlink(self.path("policy.etc/50-test.policy"))
+        self.start()
+        self.assertEqual(self.module.wait(), "ACKED")
+        self.ended()
+        self.assertEqual(self.outcome("checkpoint", holder.pid), "checkpointed")
+        self.assertEqual(self.told(self.id_of(holder))["TRUSTED"], "1")
 
     def test_old_ones_are_removed(self):
         self.write("daxguardd.conf", "[Daemon]\nCheckpointMaxBytes=1M\nCheckpointMaxAgeSec=7\n", 0o644)

@@ -30,6 +30,10 @@ def opened(pid):
         return []
 
 
+def status_of_child(pid):
+    return read(f"/proc/{int(read(f'/proc/{pid}/task/{pid}/children'))}/status")
+
+
 class DumpTest(CheckpointCase):
     def test_it_is_kept_and_gone(self):
         holder = self.holder()
@@ -253,6 +257,21 @@ class DumpTest(CheckpointCase):
         holder = self.holder()
         self.dump(holder.pid, ("GUARDED", "240:7"), ("GUARDED", self.dev), word="on-guarded-device")
         self.runs(holder)
+
+    def test_who_is_not_root(self):
+        """Nor is everybody below him."""
+        child = "if os.fork() == 0:\n os.setresuid(0, 0, 65534)\n time.sleep(1000)"
+        for before in ("os.setuid(65534)", "os.setreuid(65534, 0)"):
+            holder = self.holder(before)
+            result = self.dump(holder.pid, word="not-trusted")
+            self.assertIn(f"process {holder.pid} (python3) is not root's", result["TEXT"])
+            self.runs(holder)
+        parent = self.holder(child)
+        eventually(lambda: "65534" in status_of_child(parent.pid))
+        self.assertNotIn(f"process {parent.pid} ", self.dump(parent.pid, word="not-trusted")["TEXT"])
+        self.runs(parent)
+        self.incident += 1
+        self.dump(parent.pid, ("TRUSTED", 1))
 
     FORK = "pid = os.fork()\nif pid == 0:\n time.sleep(1000)\n"
 

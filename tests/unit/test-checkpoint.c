@@ -146,6 +146,25 @@ static void without_criu(void **state)
 	assert_int_equal(plan->entries[0].permille, 1000);
 }
 
+static void who_is_not_trusted(void **state)
+{
+	struct dg_process_facts facts = {.user_unit = "b.scope"};
+	struct dg_holder who[] = {mapper(7, 0), mapper(8, 0), mapper(9, 0)};
+
+	who[0].uid = who[1].uid = who[2].uid = 1000;
+	memcpy(who[1].comm, "b", 2);
+	memcpy(who[2].comm, "b", 2);
+	facts.command = "b";
+	facts.unit = "user@1000.service";
+	who[1].looked = &facts;
+	add_rule(policy, "2.policy", "Command=b\nUnit=b.scope", "Action=checkpoint@9s term kill");
+	add_rule(policy, "3.policy", "Command=b\nUser=1000", "Action=checkpoint@9s term kill");
+	assert_int_equal(dg_plan_select(plan, NULL), 0);
+	scan(who, 3, BEGIN);
+	expect(BEGIN, "7:checkpoint!not-trusted 7:term 8:checkpoint!not-trusted 8:term "
+		      "9:checkpoint");
+}
+
 #define CHECKPOINT_TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -156,6 +175,7 @@ int main(void)
 		CHECKPOINT_TEST(its_end_is_told_when_it_is_known),
 		CHECKPOINT_TEST(it_survived_its_own_checkpoint),
 		CHECKPOINT_TEST(without_criu),
+		CHECKPOINT_TEST(who_is_not_trusted),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -180,11 +180,45 @@ static void devices_that_fail(void **state)
 	device_is("FailureLimit=4096 in 2592000s\nFailureAction=remove\n");
 }
 
+/* That it names somebody is kept, and whom is not. */
+static void a_ladder_that_trusts(void **state)
+{
+	static const struct {
+		const char *match;
+		bool user, unit;
+	} cases[] = {
+		{"Device=*", false, false},
+		{"User=a 7\nUnit=a.service", true, false},
+		{"Unit=a.service", false, true},
+		{"Unit=*", false, false},
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		char text[128], *file;
+		struct dg_rule rule, again;
+
+		snprintf(text, sizeof(text), "[Match]\n%s\n[Policy]\nAction=checkpoint\n",
+			 cases[i].match);
+		parse(text, &rule);
+		file = dg_rule_ladder_file(&rule);
+		parse(file, &again);
+		assert_int_equal(dg_rule_names(&again, DG_KEY_USER), cases[i].user);
+		assert_int_equal(dg_rule_names(&again, DG_KEY_UNIT), cases[i].unit);
+		assert_int_equal(dg_ladder_file_trusts(file), cases[i].user || cases[i].unit);
+		free(file);
+		dg_rule_done(&rule);
+		dg_rule_done(&again);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(ladders),           cmocka_unit_test(fits_into_a_record),
-		cmocka_unit_test(matches),           cmocka_unit_test(devices),
+		cmocka_unit_test(a_ladder_that_trusts),
+		cmocka_unit_test(ladders),
+		cmocka_unit_test(fits_into_a_record),
+		cmocka_unit_test(matches),
+		cmocka_unit_test(devices),
 		cmocka_unit_test(devices_that_fail),
 	};
 

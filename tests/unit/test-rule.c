@@ -402,6 +402,45 @@ static void kinds_of_files(void **state)
 	assert_int_equal(dg_rule_kind_of(name, &kind), -EINVAL);
 }
 
+static bool trusts(const char *match, bool in_user_unit)
+{
+	char text[256];
+	struct dg_rule rule;
+	bool trusted;
+
+	snprintf(text, sizeof(text), "[Match]\nDevice=*\n%s\n[Policy]\nAction=checkpoint\n", match);
+	rule = accept_rule(text);
+	trusted = dg_rule_trusts(&rule, in_user_unit);
+	dg_rule_done(&rule);
+	return trusted;
+}
+
+static void whom_it_trusts(void **state)
+{
+	static const char *const nobody[] = {
+		"",
+		"Unit=*",
+		"Unit=a.service *",
+		"Unit=!a.service",
+		"Unit=?*",
+		"Unit=[a-z]*",
+		"User=!root",
+		"Command=a",
+		"Unit=*\nUnit=!a.service",
+		"Executable=/bin/a",
+		"Group=root",
+	};
+
+	for (size_t i = 0; i < sizeof(nobody) / sizeof(*nobody); i++)
+		assert_false(trusts(nobody[i], false));
+	assert_true(trusts("Unit=a.service", false));
+	assert_true(trusts("Unit=a@*.service b*\nUnit=!b2*", false));
+	/* Whose names they are. */
+	assert_false(trusts("Unit=a.service", true));
+	assert_true(trusts("User=a", true));
+	assert_true(trusts("Unit=*\nUser=1000\nUser=!0", true));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -419,6 +458,7 @@ int main(void)
 		cmocka_unit_test(what_a_rule_needs),
 		cmocka_unit_test(every_error_is_told),
 		cmocka_unit_test(limits),
+		cmocka_unit_test(whom_it_trusts),
 		cmocka_unit_test(kinds_of_files),
 	};
 
