@@ -63,15 +63,28 @@ static int open_checkpoint(struct restore *restore)
 	return 0;
 }
 
+int restore_check_unit(struct restore *restore)
+{
+	const char *unit = restore->manifest.unit;
+	bool queued = true;
+
+	if (!unit)
+		return 0;
+	if (is_active(restore, unit))
+		return result_end(restore->result, "unit-active", "%s is active again", unit);
+	/* At boot it may be a while until it is its turn. */
+	if (service_manager_has_job(restore->manager, unit, &queued) < 0 || queued)
+		return result_end(restore->result, "unit-active", "%s is about to be started",
+				  unit);
+	return 0;
+}
+
 static int check_units(struct restore *restore)
 {
 	if (is_active(restore, restore->scope))
 		return result_end(restore->result, "running", "it was restored, see %s",
 				  restore->scope);
-	if (restore->manifest.unit && is_active(restore, restore->manifest.unit))
-		return result_end(restore->result, "unit-active", "%s is active again",
-				  restore->manifest.unit);
-	return 0;
+	return restore_check_unit(restore);
 }
 
 static int check_pids(struct restore *restore)

@@ -48,8 +48,13 @@ static int make_scope(struct restore *restore, const struct criu_run *run)
 
 	snprintf(description, sizeof(description), "Processes of Checkpoint %s",
 		 restore->request->id_text);
-	r = service_manager_scope(restore->manager, restore->scope, description, run->pid, &error);
-	if (r < 0)
+	/* Who starts their unit wants that, and never both. */
+	r = service_manager_scope(restore->manager, restore->scope, description, run->pid,
+				  restore->manifest.unit, &error);
+	/* Whether it is their unit that is against it. */
+	if (r == -EBUSY && restore_check_unit(restore) < 0)
+		r = -ECANCELED;
+	if (r < 0 && r != -ECANCELED)
 		(void)result_end(restore->result, "failed", "%s: %s", restore->scope,
 				 error ?: strerror(-r));
 	free(error);

@@ -24,5 +24,8 @@ void restore_run(struct request *request, struct result *result);
 /* restore-checks.c: that it can be done. -ECANCELED: the result says why not. */
 int restore_check(struct restore *restore);
 
+/* A part of that: their unit does not run, nor is it to. */
+int restore_check_unit(struct restore *restore);
+
 /* Whatever of it is there goes; for who comes after our death, too. */
 void restore_abandon(struct request *request, const char *why);

@@ -75,6 +75,8 @@ static int finish(struct service_manager *manager, sd_bus_message *message, int 
 		r = sd_bus_call(manager->bus, message, 0, &bus_error, &reply);
 	if (r < 0 && sd_bus_error_has_name(&bus_error, NAME ".UnitExists"))
 		r = -EEXIST;
+	if (r < 0 && sd_bus_error_has_name(&bus_error, NAME ".TransactionIsDestructive"))
+		r = -EBUSY;
 	if (r < 0)
 		keep_error(error, bus_error.message, r);
 	sd_bus_error_free(&bus_error);
@@ -143,6 +145,29 @@ int service_manager_state(struct service_manager *manager, const char *unit, cha
 	else
 		*ret = state;
 	return r;
+}
+
+int service_manager_has_job(struct service_manager *manager, const char *unit, bool *ret)
+{
+	sd_bus_error error = SD_BUS_ERROR_NULL;
+	sd_bus_message *reply = NULL;
+	uint32_t job;
+	char *path;
+	int r;
+
+	r = sd_bus_path_encode(PATH "/unit", unit, &path);
+	if (r < 0)
+		return r;
+	r = sd_bus_get_property(manager->bus, NULL, path, NAME ".Unit", "Job", &error, &reply,
+				"(uo)");
+	if (r >= 0)
+		r = sd_bus_message_read(reply, "(uo)", &job, NULL);
+	if (r >= 0)
+		*ret = job > 0;
+	sd_bus_message_unref(reply);
+	sd_bus_error_free(&error);
+	free(path);
+	return r < 0 ? r : 0;
 }
 
 int service_manager_main_pid(struct service_manager *manager, const char *unit, pid_t *ret)
@@ -261,16 +286,42 @@ int service_manager_start(struct service_manager *manager, const struct service_
 	return finish(manager, message, r, error);
 }
 
+static int append_unit(sd_bus_message *message, const char *property, const char *unit)
+{
+	return sd_bus_message_append(message, "(sv)", property, "as", 1, unit);
+}
+
+static int append_scope(sd_bus_message *message, const char *unit, const char *description,
+			pid_t pid, const char *instead_of)
+{
+	int r;
+
+	/* Whatever is in the queue counts more. */
+	r = sd_bus_message_append(message, "ss", unit, "fail");
+	if (r >= 0)
+		r = sd_bus_message_open_container(message, 'a', "(sv)");
+	if (r >= 0)
+		r = sd_bus_message_append(message, "(sv)(sv)(sv)", "Description", "s", description,
+					  "CollectMode", "s", "inactive-or-failed", "PIDs", "au", 1,
+					  (uint32_t)pid);
+	if (r >= 0 && instead_of)
+		r = append_unit(message, "Conflicts", instead_of);
+	/* Or both would be done at the same time. */
+	if (r >= 0 && instead_of)
+		r = append_unit(message, "Before", instead_of);
+	if (r >= 0)
+		r = sd_bus_message_close_container(message);
+	return r >= 0 ? sd_bus_message_append(message, "a(sa(sv))", 0) : r;
+}
+
 int service_manager_scope(struct service_manager *manager, const char *unit,
-			  const char *description, pid_t pid, char **error)
+			  const char *description, pid_t pid, const char *instead_of, char **error)
 {
 	sd_bus_message *message = NULL;
 	int r;
 
 	r = begin(manager, "StartTransientUnit", &message);
 	if (r >= 0)
-		r = sd_bus_message_append(message, "ssa(sv)a(sa(sv))", unit, "fail", 3,
-					  "Description", "s", description, "CollectMode", "s",
-					  "inactive-or-failed", "PIDs", "au", 1, (uint32_t)pid, 0);
+		r = append_scope(message, unit, description, pid, instead_of);
 	return finish(manager, message, r, error);
 }

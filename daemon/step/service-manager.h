@@ -29,6 +29,9 @@ int service_manager_kill(struct service_manager *manager, const char *unit, char
 /* "active", "deactivating", …; "" of a unit that is not loaded. To be freed. */
 int service_manager_state(struct service_manager *manager, const char *unit, char **ret);
 
+/* Whether a job of it is queued, or under way. */
+int service_manager_has_job(struct service_manager *manager, const char *unit, bool *ret);
+
 /* 0: the unit has no main process. */
 int service_manager_main_pid(struct service_manager *manager, const char *unit, pid_t *ret);
 
@@ -47,6 +50,10 @@ struct service_start {
 int service_manager_start(struct service_manager *manager, const struct service_start *start,
 			  char **error);
 
-/* A transient scope with this process in it. -EEXIST likewise. */
+/*
+ * A transient scope with this process in it, until the unit instead_of, if there is one, is
+ * started: the scope is stopped before. -EEXIST likewise. -EBUSY: a job that is queued is
+ * against it, perhaps that start.
+ */
 int service_manager_scope(struct service_manager *manager, const char *unit,
-			  const char *description, pid_t pid, char **error);
+			  const char *description, pid_t pid, const char *instead_of, char **error);

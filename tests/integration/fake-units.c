@@ -2,12 +2,14 @@
 /*
  * A service manager's private socket: transient units are run, others are watched.
  *
- * usage: fake-units SOCKET [refuse|ignore|silent|mute] [UNIT=MAINPID[:CGROUP]…]
+ * usage: fake-units SOCKET [HOW] [UNIT=MAINPID[:CGROUP]…]
  *
  * refuse: StopUnit is an error; ignore: nothing comes of it; silent: it is done, without
- * an answer and without a signal; mute: nobody's main process is said. Prints "ready", and what
- * it was asked and does; "restarted UNIT" when the main process of one that nobody has
- * stopped is gone.
+ * an answer and without a signal; mute: nobody's main process is said. activating, reloading:
+ * so those are that are watched; queued: a service that does not run is to be started;
+ * late: it is when a scope is asked for instead of it, and not before; shutdown: then
+ * something else is. Prints "ready", and what it was asked and does; "restarted UNIT" when the main
+ * process of one that nobody has stopped is gone.
  */
 #include <errno.h>
 #include <signal.h>
@@ -21,6 +23,7 @@
 #include <systemd/sd-event.h>
 #include <unistd.h>
 
+#define DESTRUCTIVE "org.freedesktop.systemd1.TransactionIsDestructive"
 #define LOOK_US 10000
 #define UNITS_MAX 256
 #define ARGS_MAX 16
@@ -30,7 +33,7 @@ struct unit {
 	const char *state;
 	pid_t pid;
 	int ours; /* a child */
-	char *stop[ARGS_MAX], *env[ARGS_MAX];
+	char *stop[ARGS_MAX], *env[ARGS_MAX], *conflicts[ARGS_MAX], *before[ARGS_MAX];
 };
 
 static struct unit units[UNITS_MAX];
@@ -137,12 +140,24 @@ static int read_property(sd_bus_message *m, struct unit *unit, char **argv)
 		return read_command(m, unit->stop);
 	if (strcmp(name, "Environment") == 0)
 		return read_strings(m, unit->env);
+	if (strcmp(name, "Conflicts") == 0)
+		return read_strings(m, unit->conflicts);
+	if (strcmp(name, "Before") == 0)
+		return read_strings(m, unit->before);
 	if (strcmp(name, "PIDs") == 0) {
 		r = sd_bus_message_read(m, "v", "au", 1, &pid);
 		unit->pid = (pid_t)pid;
 		return r;
 	}
 	return sd_bus_message_skip(m, "v");
+}
+
+/* Something in the queue. */
+static int is_against(void)
+{
+	if (strcmp(how, "late") == 0)
+		how = "queued";
+	return strcmp(how, "queued") == 0 || strcmp(how, "shutdown") == 0;
 }
 
 static int on_start(sd_bus_message *m, void *userdata, sd_bus_error *error)
@@ -167,6 +182,15 @@ static int on_start(sd_bus_message *m, void *userdata, sd_bus_error *error)
 	}
 	if (r < 0)
 		return r;
+	if (unit->conflicts[0] && is_against()) {
+		unit->state = NULL;
+		return sd_bus_error_setf(error, DESTRUCTIVE, "Transaction for %s is destructive",
+					 name);
+	}
+	for (int i = 0; unit->conflicts[i]; i++)
+		say("conflicts", unit->conflicts[i], -1);
+	for (int i = 0; unit->before[i]; i++)
+		say("before", unit->before[i], -1);
 	if (argv[0]) {
 		unit->ours = 1;
 		unit->pid = spawn(argv, unit->env);
@@ -222,6 +246,11 @@ static const sd_bus_vtable manager_vtable[] = {
 	SD_BUS_VTABLE_END,
 };
 
+static int is_between(void)
+{
+	return strcmp(how, "activating") == 0 || strcmp(how, "reloading") == 0;
+}
+
 static int get(sd_bus *bus, const char *path, const char *interface, const char *property,
 	       sd_bus_message *reply, void *userdata, sd_bus_error *error)
 {
@@ -232,6 +261,13 @@ static int get(sd_bus *bus, const char *path, const char *interface, const char 
 		return -EINVAL;
 	unit = find(name);
 	free(name);
+	if (strcmp(property, "Job") == 0) {
+		int queued = strcmp(how, "queued") == 0 && strstr(path, "_2eservice");
+
+		return sd_bus_message_append(reply, "(uo)", queued, queued ? "/job/1" : "/");
+	}
+	if (strcmp(property, "ActiveState") == 0 && unit && !unit->ours && is_between())
+		return sd_bus_message_append(reply, "s", how);
 	if (strcmp(property, "ActiveState") == 0)
 		return sd_bus_message_append(reply, "s", unit ? unit->state : "inactive");
 	if (strcmp(property, "LoadState") == 0)
@@ -247,6 +283,7 @@ static const sd_bus_vtable unit_vtable[] = {
 	SD_BUS_VTABLE_START(0),
 	SD_BUS_PROPERTY("ActiveState", "s", get, 0, 0),
 	SD_BUS_PROPERTY("LoadState", "s", get, 0, 0),
+	SD_BUS_PROPERTY("Job", "(uo)", get, 0, 0),
 	SD_BUS_VTABLE_END,
 };
 static const sd_bus_vtable service_vtable[] = {

@@ -223,17 +223,51 @@ class RestoreUnitTest(CheckpointCase):
         with open(self.mnt + "/other", "wb") as file:
             file.write(b"\0" * 8192)
 
-    def test_the_unit_is_active_again(self):
-        holder, again = self.holder(), self.holder(name="other")
+    def dumped(self):
+        """It was the main process of a service, of which a new service manager knows nothing."""
+        holder = self.holder()
         self.systemd(f"app.service={holder.pid}")
         self.dump(holder.pid, ("UNIT", "app.service"))
         holder.wait(5)
         self.address += "2"
-        self.systemd(f"app.service={again.pid}")
-        for force in (0, 1):
-            result = self.result(self.ask("restore", [*self.base(self.id(holder.pid), 20000), ("FORCE", force)]))
-            self.assertEqual(result["RESULT"], "unit-active", result)
+        return self.id(holder.pid)
+
+    def restore(self, ident, word, force=0):
+        result = self.result(self.ask("restore", [*self.base(ident, 20000), ("FORCE", force)]))
+        self.assertEqual(result["RESULT"], word, result)
+        return result["TEXT"]
+
+    def test_the_unit_is_active_again(self):
+        again = self.holder(name="other")
+        ident, address = self.dumped(), self.address
+        for state in ("active", "activating", "reloading"):
+            self.address = address + state
+            self.systemd(state, f"app.service={again.pid}")
+            for force in (0, 1):
+                self.assertEqual(self.restore(ident, "unit-active", force), "app.service is active again")
         self.assertEqual(self.criu_calls("restore"), [])
+
+    def test_the_unit_is_about_to_be_started(self):
+        """Also if that is queued when it has been looked at."""
+        ident, address = self.dumped(), self.address
+        for how in ("queued", "late"):
+            self.address = address + how
+            self.systemd(how)
+            self.assertEqual(self.restore(ident, "unit-active"), "app.service is about to be started")
+        self.assertEqual(self.criu_calls("restore"), [])
+        self.assertEqual([r["STATE"] for r in self.list()], ["whole"])
+
+    def test_another_job_is_against_it(self):
+        ident = self.dumped()
+        self.systemd("shutdown")
+        self.assertIn("is destructive", self.restore(ident, "failed"))
+
+    def test_who_starts_the_unit_ends_it(self):
+        ident = self.dumped()
+        self.systemd()
+        self.restore(ident, "ok")
+        self.assertEqual(self.told("conflicts") + self.told("before"),
+                         ["conflicts app.service", "before app.service"])
 
 
 if __name__ == "__main__":
