@@ -21,11 +21,14 @@ void incident_unwatch_all(struct incident *incident);
 /* manager-units.c */
 /* Stop, freeze, term or kill. It sets the outcome, or why it is not for the unit. */
 void incident_act_on_unit(struct incident *incident, const struct dg_deed *deed, struct act *ret);
-/* Of a holder: its unit and the group of that. Else why nothing is done to it as a whole. */
+/*
+ * Of a holder: its unit and the group of that. Else why nothing is done to it as a whole; the
+ * unit, if it is in one, is told all the same.
+ */
 const char *incident_find_unit(struct incident *incident, size_t entry, struct dg_unit *ret,
 			       char ret_group[static CGROUP_PATH_MAX]);
-/* It is in what a user's own manager has started. */
-bool incident_is_in_user_unit(struct incident *incident, size_t entry);
+/* Of what a user's own manager has started, its unit there. False: it is none of that. */
+bool incident_find_user_unit(struct incident *incident, size_t entry, struct dg_unit *ret);
 bool manager_is_inside(struct manager *m, pid_t pid, const char *group);
 void incident_name_unit(struct incident *incident, size_t entry,
 			char ret[static DG_UNIT_NAME_MAX]); /* "": none that could be told */

@@ -36,21 +36,31 @@ static size_t find_root(struct incident *incident, size_t entry)
 	return entry;
 }
 
-/* Of its unit. Its main process, if it is a tree; whether it is one is for the step to say. */
-static const char *find_unit(struct incident *incident, size_t entry, struct whose *ret)
+/*
+ * A process needs no unit, nor a group of it. But who would start it again beside its checkpoint
+ * must be asked not to, and that is only the system's manager; and not for a unit that may not
+ * be stopped. Whom nobody starts again is in a scope: of a session, or of a user's manager.
+ */
+static const char *refuse_process(struct incident *incident, size_t entry, const char *refused,
+				  const struct dg_unit *unit)
+{
+	struct dg_unit user_unit;
+
+	if (!refused || strcmp(refused, "no-unit") == 0 || strcmp(refused, "unsupported") == 0)
+		return NULL;
+	if (strcmp(refused, "shared-unit") != 0)
+		return refused;
+	if (incident_find_user_unit(incident, entry, &user_unit))
+		return user_unit.scope && !user_unit.shared ? NULL : "unsupported";
+	return unit->scope && strcmp(unit->name, "init.scope") != 0 ? NULL : refused;
+}
+
+/* The main process of the unit, if it is a tree; whether it is one is for the step to say. */
+static const char *find_main(struct incident *incident, const char *group, struct whose *ret)
 {
 	pid_t pid = ret->root.pid, parent;
-	char group[CGROUP_PATH_MAX];
 	struct dg_process process;
-	struct dg_unit unit;
-	const char *refused;
 
-	refused = incident_find_unit(incident, entry, &unit, group);
-	if (refused)
-		return refused;
-	memcpy(ret->unit, unit.name, sizeof(unit.name));
-	if (ret->scope != DG_SCOPE_UNIT)
-		return NULL;
 	for (int i = 0; i < DG_ANCESTORS_MAX; i++) {
 		if (manager_read_process(incident->m, pid, &process, &parent) < 0)
 			return "gone";
@@ -62,9 +72,27 @@ static const char *find_unit(struct incident *incident, size_t entry, struct who
 	return NULL;
 }
 
+static const char *find_unit(struct incident *incident, size_t entry, struct whose *ret)
+{
+	char group[CGROUP_PATH_MAX];
+	struct dg_unit unit = {};
+	const char *refused;
+
+	refused = incident_find_unit(incident, entry, &unit, group);
+	if (ret->scope == DG_SCOPE_PROCESS)
+		refused = refuse_process(incident, entry, refused, &unit);
+	if (refused)
+		return refused;
+	/* A shared one is nobody's to stop. */
+	if (!unit.shared)
+		memcpy(ret->unit, unit.name, sizeof(unit.name));
+	return ret->scope == DG_SCOPE_UNIT ? find_main(incident, group, ret) : NULL;
+}
+
 const char *dump_find_whose(struct incident *incident, size_t entry, struct whose *ret)
 {
 	const struct dg_plan_entry *entries = incident->core.plan.entries;
+	struct dg_unit user_unit;
 	const char *refused;
 
 	*ret = (struct whose){.scope = entries[entry].rule->scope};
@@ -72,13 +100,12 @@ const char *dump_find_whose(struct incident *incident, size_t entry, struct whos
 		entry = find_root(incident, entry);
 	ret->root = entries[entry].holder.process;
 	ret->uid = entries[entry].holder.uid;
-	ret->trusted =
-		dg_rule_trusts(entries[entry].rule, incident_is_in_user_unit(incident, entry));
+	ret->trusted = dg_rule_trusts(entries[entry].rule,
+				      incident_find_user_unit(incident, entry, &user_unit));
 	if (ret->uid != 0 && !ret->trusted)
 		return "not-trusted";
 	refused = find_unit(incident, entry, ret);
-	/* A process needs no unit, nor one that may be stopped. */
-	if (refused && (ret->scope == DG_SCOPE_UNIT || strcmp(refused, "gone") == 0))
+	if (refused)
 		return refused;
 	memcpy(ret->comm, entries[entry].holder.comm, sizeof(ret->comm));
 	if (ret->scope == DG_SCOPE_UNIT)

@@ -41,42 +41,38 @@ static bool is_protected(struct incident *incident, const char *group)
 	return false;
 }
 
-/* Of a holder: its unit and the group of that. Else why nothing is done to it as a whole. */
 const char *incident_find_unit(struct incident *incident, size_t entry, struct dg_unit *ret,
 			       char ret_group[static CGROUP_PATH_MAX])
 {
 	const struct cgroup_paths paths = paths_of(incident->m);
 	pid_t pid = incident->core.plan.entries[entry].holder.process.pid;
 	char group[CGROUP_PATH_MAX];
-	struct dg_unit unit;
 	int r;
 
 	r = cgroup_of(&paths, pid, group);
 	/* Read first: what was read of a process that has not ended since is its own. */
 	if (incident_has_exited(incident, entry))
 		return "gone";
-	if (r < 0 || dg_unit_of_cgroup(group, &unit) < 0)
+	if (r < 0 || dg_unit_of_cgroup(group, ret) < 0)
 		return "no-unit";
-	if (unit.shared)
+	if (ret->shared)
 		return "shared-unit";
-	group[unit.n_path] = '\0';
+	group[ret->n_path] = '\0';
+	if (!cgroup_is_there(&paths, group, ret->n_path))
+		return "unsupported";
 	if (is_protected(incident, group))
 		return "protected-unit";
-	if (!cgroup_is_there(&paths, group, unit.n_path))
-		return "unsupported";
-	*ret = unit;
 	memcpy(ret_group, group, sizeof(group));
 	return NULL;
 }
 
-bool incident_is_in_user_unit(struct incident *incident, size_t entry)
+bool incident_find_user_unit(struct incident *incident, size_t entry, struct dg_unit *ret)
 {
 	const struct cgroup_paths paths = paths_of(incident->m);
 	pid_t pid = incident->core.plan.entries[entry].holder.process.pid;
 	char group[CGROUP_PATH_MAX];
-	struct dg_unit unit;
 
-	return cgroup_of(&paths, pid, group) >= 0 && dg_user_unit_of_cgroup(group, &unit) >= 0;
+	return cgroup_of(&paths, pid, group) >= 0 && dg_user_unit_of_cgroup(group, ret) >= 0;
 }
 
 /* A start that /proc tells is cut to a tick, and so never too late. */

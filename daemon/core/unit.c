@@ -63,6 +63,7 @@ int dg_unit_of_cgroup(const char *path, struct dg_unit *ret)
 		*ret = (struct dg_unit){.n_path = (size_t)(at - path)};
 		memcpy(ret->name, name, n);
 		ret->shared = is_shared(ret);
+		ret->scope = ends_with(name, n, ".scope");
 		return 0;
 	}
 	return -ENOENT;

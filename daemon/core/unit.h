@@ -18,6 +18,7 @@ struct dg_unit {
 	 * nothing to do with the process but the person.
 	 */
 	bool shared;
+	bool scope; /* what is in it was started by others, and nobody starts it again */
 };
 
 /*

@@ -405,12 +405,39 @@ class CheckpointUnitTest(CheckpointCase, UnitCase):
         self.assertEqual(self.outcome("checkpoint", second.pid), "checkpointed-with")
 
     def test_the_unit_of_a_process_is_named(self):
+        """A shared one is nobody's to stop, and what is in a scope nobody starts again."""
         self.ladder("Action=checkpoint@9s kill")
-        holders = [self.put(self.holder(), unit) for unit in ("app.service", "session-3.scope")]
+        holders = [self.put(self.holder(), unit) for unit in
+                   ("app.service", "session-3.scope", "user@7.service/app.slice/app-a-1.scope", "plain")]
         self.removal()
         units = [[f for f in self.request(self.id_of(h))[0] if f.startswith("UNIT=")] for h in holders]
-        # A session is nobody's to stop.
-        self.assertEqual(units, [["UNIT=app.service"], []])
+        self.assertEqual(units, [["UNIT=app.service"], [], [], []])
+
+    def test_what_would_be_started_again(self):
+        """By a user's manager, which is not asked; nor is anybody for what is in the unit of who is protected."""
+        self.ladder("Action=checkpoint@9s term@9s kill")
+        units = ("user@7.service/app.slice/a.service", "user@7.service", "user@7.service/init.scope", "init.scope")
+        holders = [self.put(self.holder(EXIT_ON_TERM), unit) for unit in units]
+        holders.append(self.put(self.holder(EXIT_ON_TERM), "app.service"))
+        unbinder = self.bystander("app.service")
+        self.start()
+        self.module.hold(unbinder=unbinder.pid)
+        self.assertEqual(self.module.wait(), "ACKED")
+        self.ended()
+        self.assertEqual([self.outcome("checkpoint", h.pid) for h in holders],
+                         ["unsupported", "shared-unit", "unsupported", "shared-unit", "protected-unit"])
+        self.assertEqual(self.requests(), [])
+
+    @unittest.skipIf(os.geteuid() != 0, "not root")
+    def test_a_user_may_not_call_himself_trusted(self):
+        with open("/proc/self/cgroup", encoding="ascii") as file:
+            if ":name=systemd:" in file.read():
+                self.skipTest("units are told by a hierarchy of version 1")
+        self.rule("50-test.policy", "Unit=app.scope", "Action=checkpoint@9s term@9s kill")
+        holders = [self.put(self.holder(EXIT_ON_TERM, after="os.setuid(65534)\n"), unit)
+                   for unit in ("app.scope", "user@7.service/app.slice/app.scope")]
+        self.removal()
+        self.assertEqual([self.outcome("checkpoint", h.pid) for h in holders], ["checkpointed", "not-trusted"])
 
     def test_who_takes_over_waits_for_a_unit(self):
         self.ladder("Action=checkpoint@9s term@9s kill\nScope=unit")

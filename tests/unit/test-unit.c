@@ -49,6 +49,8 @@ static void units_of_users(void **state)
 		{USER "user@7.service/app.slice/a.service/b.service", "a.service",
 		 USER "user@7.service/app.slice/a.service"},
 		{USER "user@7.service/init.scope", "init.scope", USER "user@7.service/init.scope"},
+		{USER "user@7.service/app.slice/app-a-1.scope", "app-a-1.scope",
+		 USER "user@7.service/app.slice/app-a-1.scope"},
 		{USER "user@7.service", NULL, NULL},
 		{USER "user@7.service/app.slice", NULL, NULL},
 		{USER "user@7.service/group/a.service", NULL, NULL},
@@ -66,6 +68,7 @@ static void units_of_users(void **state)
 			continue;
 		assert_string_equal(unit.name, cases[i].name);
 		assert_int_equal(unit.n_path, strlen(cases[i].group));
+		assert_int_equal(unit.scope, strstr(cases[i].name, ".scope") != NULL);
 	}
 }
 
