@@ -43,6 +43,20 @@ static bool is_service(const char *unit)
 	return dot && strcmp(dot, ".service") == 0;
 }
 
+/* It was restored before: its unit is the one that it was in the first time. */
+static int find_restored_unit(struct dump *dump)
+{
+	struct request *request = dump->request;
+	int r;
+
+	if (!checkpoint_is_scope(request->unit))
+		return 0;
+	r = service_manager_instead_of(dump->manager, request->unit, &request->restored_unit);
+	if (request->restored_unit)
+		request->unit = request->restored_unit;
+	return r;
+}
+
 /* Of a unit: what the service manager knows of it. */
 static int ask_unit(struct dump *dump)
 {
@@ -59,8 +73,9 @@ static int ask_unit(struct dump *dump)
 	free(error);
 	if (r < 0)
 		return -ECANCELED;
+	r = find_restored_unit(dump);
 	/* Others have no main process, and nothing starts them again. */
-	if (is_service(request->unit)) {
+	if (r >= 0 && is_service(request->unit)) {
 		r = service_manager_main_pid(dump->manager, request->unit, &dump->main_pid);
 		if (r >= 0)
 			r = service_manager_cgroup(dump->manager, request->unit, &dump->cgroup);

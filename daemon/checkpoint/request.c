@@ -168,6 +168,7 @@ void request_done(struct request *request)
 {
 	if (request->run_fd >= 0)
 		close(request->run_fd);
+	free(request->restored_unit);
 	free(request->holders);
 	free(request->protected);
 	free(request->guarded);

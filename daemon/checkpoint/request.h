@@ -18,7 +18,8 @@ struct request {
 	/* Of a dump. */
 	uint64_t start_ns;
 	const char *comm;
-	const char *unit; /* or NULL */
+	const char *unit;    /* or NULL */
+	char *restored_unit; /* what unit points to if the process was restored before */
 	const char *rule;
 	uint32_t uid;
 	enum dg_scope scope;

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #define DAY_S 86400
+#define SCOPE "daxguard-restored-"
 
 void checkpoint_file(enum checkpoint_run run, const struct dg_checkpoint_id *id, const char *kind,
 		     char name[static CHECKPOINT_NAME_MAX])
@@ -72,7 +73,14 @@ void checkpoint_scope(const struct dg_checkpoint_id *id, char name[static CHECKP
 	char text[DG_CHECKPOINT_ID_MAX];
 
 	dg_checkpoint_id_format(id, text);
-	snprintf(name, CHECKPOINT_NAME_MAX, "daxguard-restored-%s.scope", text);
+	snprintf(name, CHECKPOINT_NAME_MAX, SCOPE "%s.scope", text);
+}
+
+bool checkpoint_is_scope(const char *unit)
+{
+	const char *dot = strrchr(unit, '.');
+
+	return strncmp(unit, SCOPE, strlen(SCOPE)) == 0 && dot && strcmp(dot, ".scope") == 0;
 }
 
 uint64_t checkpoint_now_us(void)

@@ -31,6 +31,7 @@ void checkpoint_drop_results(int dir_fd, const struct dg_checkpoint_id *id);
 void checkpoint_unit(enum checkpoint_run run, const struct dg_checkpoint_id *id,
 		     char name[static CHECKPOINT_NAME_MAX]);
 void checkpoint_scope(const struct dg_checkpoint_id *id, char name[static CHECKPOINT_NAME_MAX]);
+bool checkpoint_is_scope(const char *unit); /* of any of them */
 
 /* Of CLOCK_MONOTONIC. */
 uint64_t checkpoint_now_us(void);

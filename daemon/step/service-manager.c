@@ -325,3 +325,31 @@ int service_manager_scope(struct service_manager *manager, const char *unit,
 		r = append_scope(message, unit, description, pid, instead_of);
 	return finish(manager, message, r, error);
 }
+
+int service_manager_instead_of(struct service_manager *manager, const char *unit, char **ret)
+{
+	sd_bus_error error = SD_BUS_ERROR_NULL;
+	sd_bus_message *reply = NULL;
+	const char *name;
+	char *path;
+	int r;
+
+	*ret = NULL;
+	r = sd_bus_path_encode(PATH "/unit", unit, &path);
+	if (r < 0)
+		return r;
+	r = sd_bus_get_property(manager->bus, NULL, path, NAME ".Unit", "Conflicts", &error, &reply,
+				"as");
+	if (r >= 0)
+		r = sd_bus_message_enter_container(reply, 'a', "s");
+	/* The shutdown is against all of them. */
+	while (r >= 0 && !*ret && (r = sd_bus_message_read(reply, "s", &name)) > 0)
+		if (strcmp(name, "shutdown.target") != 0) {
+			*ret = strdup(name);
+			r = *ret ? r : -ENOMEM;
+		}
+	sd_bus_message_unref(reply);
+	sd_bus_error_free(&error);
+	free(path);
+	return r < 0 ? r : 0;
+}

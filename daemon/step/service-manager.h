@@ -57,3 +57,6 @@ int service_manager_start(struct service_manager *manager, const struct service_
  */
 int service_manager_scope(struct service_manager *manager, const char *unit,
 			  const char *description, pid_t pid, const char *instead_of, char **error);
+
+/* Of such a scope: the unit that it runs instead of, to be freed; NULL: of none. */
+int service_manager_instead_of(struct service_manager *manager, const char *unit, char **ret);

@@ -266,6 +266,9 @@ static int get(sd_bus *bus, const char *path, const char *interface, const char 
 
 		return sd_bus_message_append(reply, "(uo)", queued, queued ? "/job/1" : "/");
 	}
+	if (strcmp(property, "Conflicts") == 0)
+		return sd_bus_message_append(reply, "as", unit && unit->conflicts[0] ? 2 : 1,
+					     "shutdown.target", unit ? unit->conflicts[0] : NULL);
 	if (strcmp(property, "ActiveState") == 0 && unit && !unit->ours && is_between())
 		return sd_bus_message_append(reply, "s", how);
 	if (strcmp(property, "ActiveState") == 0)
@@ -284,6 +287,7 @@ static const sd_bus_vtable unit_vtable[] = {
 	SD_BUS_PROPERTY("ActiveState", "s", get, 0, 0),
 	SD_BUS_PROPERTY("LoadState", "s", get, 0, 0),
 	SD_BUS_PROPERTY("Job", "(uo)", get, 0, 0),
+	SD_BUS_PROPERTY("Conflicts", "as", get, 0, 0),
 	SD_BUS_VTABLE_END,
 };
 static const sd_bus_vtable service_vtable[] = {

@@ -268,6 +268,12 @@ class RestoreUnitTest(CheckpointCase):
         self.restore(ident, "ok")
         self.assertEqual(self.told("conflicts") + self.told("before"),
                          ["conflicts app.service", "before app.service"])
+        # Who is dumped again is in that scope, and its service is what it was.
+        holder = self.holder()
+        self.incident += 1
+        self.dump(holder.pid, ("UNIT", f"daxguard-restored-{ident}.scope"))
+        with open(os.path.join(self.store, f"{self.boot}-{self.incident}/{holder.pid}/manifest"), "rb") as file:
+            self.assertIn(b"\0UNIT=app.service\0", file.read())
 
 
 if __name__ == "__main__":
