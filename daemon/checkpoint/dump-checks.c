@@ -291,6 +291,8 @@ int dump_check(struct dump *dump)
 	if (r >= 0)
 		r = dump_check_locks(dump);
 	if (r >= 0)
+		r = dump_check_sync(dump);
+	if (r >= 0)
 		r = room_check(dump->request, dump->store_fd, dump->proc_fd, &dump->tree,
 			       dump->result);
 	return r;

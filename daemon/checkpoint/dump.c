@@ -227,9 +227,11 @@ static int make(struct dump *dump)
 	r = run_criu(dump, shell_job);
 	if (r >= 0)
 		r = read_tree_again(dump);
-	/* What they have locked meanwhile. */
+	/* What they have locked meanwhile, and mapped. */
 	if (r >= 0)
 		r = dump_check_locks(dump);
+	if (r >= 0)
+		r = dump_check_sync(dump);
 	if (r >= 0)
 		r = finish_checkpoint(dump, shell_job);
 	return r;

@@ -36,6 +36,9 @@ int dump_check(struct dump *dump);
 /* dump-locks.c: that they go on with the locks that they have. Likewise. */
 int dump_check_locks(struct dump *dump);
 
+/* dump-sync.c: that they do not need MAP_SYNC, which they go on without. Likewise. */
+int dump_check_sync(struct dump *dump);
+
 /* dump-files.c: what of the tree lies on the devices. */
 int dump_find_files(struct dump *dump);
 void dump_files_done(struct dump *dump);

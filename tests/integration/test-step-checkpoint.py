@@ -329,6 +329,71 @@ class DumpTest(CheckpointCase):
         holder = self.holder(self.LOCK.format(self.mnt + "/data", "flock") + self.LOCK.format(self.mnt + "/other", "lockf"))
         self.dump(holder.pid)
 
+    VM_FLAGS = "rd wr sh mr mw me ms sf"
+
+    def synced(self, holder, flags=VM_FLAGS):
+        """What the kernel would say of its mapping on a DAX: none can be had here."""
+        with open(self.mnt + "/data", "rb") as file:
+            os.fsync(file.fileno())  # with a page cache its blocks come late
+        smaps = read(f"/proc/{holder.pid}/smaps")
+        path = os.path.join(self.dir, "smaps")
+        with open(path, "w", encoding="ascii") as file:
+            mine = False
+            for line in smaps.splitlines(keepends=True):
+                if "-" in line.split()[0]:
+                    mine = line.rstrip().endswith(self.mnt + "/data")
+                file.write(f"VmFlags: {flags} \n" if mine and line.startswith("VmFlags:") else line)
+        self.mount("--bind", path, f"/proc/{holder.pid}/smaps")
+        self.addCleanup(subprocess.run, ["umount", "-l", f"/proc/{holder.pid}/smaps"], check=False,
+                        stderr=subprocess.DEVNULL)
+        return holder
+
+    def test_map_sync_on_blocks_that_are_there(self):
+        self.dump(self.synced(self.holder()).pid)
+
+    def test_map_sync_on_a_hole(self):
+        with open(self.mnt + "/data", "r+b") as file:
+            file.truncate(0)
+            file.truncate(8192)
+        holder = self.synced(self.holder())
+        result = self.dump(holder.pid, word="map-sync")
+        self.assertIn(f"process {holder.pid} ", result["TEXT"])
+        self.assertIn(f"{self.mnt}/data with MAP_SYNC, whose byte 0 is a hole", result["TEXT"])
+        self.assertEqual(self.criu_calls("dump"), [])
+        self.runs(holder)
+
+    def test_map_sync_on_what_is_only_allocated(self):
+        with open(self.mnt + "/data", "r+b") as file:
+            file.truncate(0)
+            os.posix_fallocate(file.fileno(), 0, 8192)
+        result = self.dump(self.synced(self.holder()).pid, word="map-sync")
+        self.assertIn("byte 0 is not written yet", result["TEXT"])
+
+    def test_map_sync_of_who_cannot_write(self):
+        """The file was only open for reading, or the mapping is its own."""
+        with open(self.mnt + "/data", "r+b") as file:
+            file.truncate(0)
+            file.truncate(8192)
+        for flags in "rd mr me ms sf", "rd wr mr mw me sf", "rd wr sh mr mw me ms":
+            self.dump(self.synced(self.holder(), flags).pid)
+
+    def test_map_sync_where_the_file_system_does_not_tell(self):
+        self.mount("-t", "tmpfs", "none", self.mnt)
+        self.addCleanup(subprocess.run, ["umount", "-l", self.mnt], check=False)
+        with open(self.mnt + "/data", "wb") as file:
+            file.write(b"\0" * 8192)
+        result = self.dump(self.synced(self.holder()).pid, word="map-sync")
+        self.assertIn("its file system does not tell", result["TEXT"])
+
+    def test_map_sync_and_a_hole_made_meanwhile(self):
+        """Found when they are stopped; they go on."""
+        self.criu(f"stop(); image(); os.truncate({self.mnt + '/data'!r}, 0)")
+        holder = self.synced(self.holder())
+        self.dump(holder.pid, word="map-sync")
+        self.assertEqual(len(self.criu_calls("dump")), 1)
+        self.assertEqual(self.kept(), [])
+        self.runs(holder)
+
     def test_the_version_is_asked_once(self):
         """Of one program: the next one at its place is asked again."""
         for again in range(2):

@@ -141,9 +141,16 @@ def restored_by_itself(check, names, timeout=60):
     check.equal("checkpoints", kept(check), [])
 
 
+def synced(check, counter):
+    """How many mappings of its file have MAP_SYNC."""
+    return int(check.run(f"awk '$1 ~ /^[0-9a-f]+-/ {{ mine = $6 == \"{counter.file}\" }} "
+                         f"mine && /^VmFlags:.* sf( |$)/ {{ n++ }} END {{ print n + 0 }}' /proc/{counter.pid}/smaps"))
+
+
 def by_hand(check):
     with guarded(check) as scenario:
         counter = Counter(check, "by-hand")
+        check.equal("mappings with MAP_SYNC", synced(check, counter), 1)
         incident = remove(check, scenario)
         ended_as(check, incident, "acked", "clean")
         name = counter.was_checkpointed(incident)
@@ -153,6 +160,8 @@ def by_hand(check):
         before = counter.values()
         restore(check, name)
         counter.goes_on(before)
+        # A CRIU that keeps it is good news: docs/checkpoint.md says that there is none.
+        check.equal("mappings with MAP_SYNC, restored", synced(check, counter), 0)
         check.equal("checkpoints", kept(check), [])
 
 
@@ -252,6 +261,15 @@ def refused(check):
         check.run(f"mkdir -p /mnt/pmem/store {STORE}; mount --bind /mnt/pmem/store {STORE}")
         counter.was_not(remove(check, scenario), "on-guarded-device")
         check.run(f"! mountpoint -q {STORE} || umount {STORE}")
+
+        comes_back(check, scenario)
+        holed, plain = Counter(check, "holed", "hole"), Counter(check, "beside")
+        incident = remove(check, scenario)
+        holed.was_not(incident, "map-sync")
+        said = Story(incident, holed.pid).said
+        check.expect("/mnt/pmem/holed with MAP_SYNC, whose byte 4096 is a hole" in said, f"the reason: {said}")
+        plain.was_checkpointed(incident)
+        check.run(f"rm -r {STORE}/*-*")
 
         comes_back(check, scenario)
         counter = Counter(check, "without")

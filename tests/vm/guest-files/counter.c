@@ -7,7 +7,10 @@
  *                           waits to be ended; catches nothing
  *   counter show FILE       what is in it, as JSON
  *
+ * Its file is written as a whole before: a mapping with MAP_SYNC is only dumped then.
+ *
  *	plain		one process; it has nothing else open
+ *	hole		only the first page of its file is written
  *	noted		catches USR1, says so, and goes on
  *	big MIB		has so much memory of its own
  *	tree		its child counts as well
@@ -28,6 +31,7 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define LENGTH (64UL << 10)
@@ -50,14 +54,30 @@ static void die(const char *what)
 	exit(1);
 }
 
-static void map_file(const char *path, int flags, int prot)
+/* What there is of it already stays. */
+static void fill(int fd, size_t n)
+{
+	static const char page[4096];
+	struct stat status;
+
+	if (fstat(fd, &status) < 0)
+		die("fstat");
+	for (off_t at = status.st_size; at < (off_t)n; at += (off_t)sizeof(page))
+		if (pwrite(fd, page, sizeof(page), at) != (ssize_t)sizeof(page))
+			die("pwrite");
+	if (status.st_size < (off_t)LENGTH && ftruncate(fd, LENGTH) < 0)
+		die("ftruncate");
+}
+
+/* filled: so many bytes of it, if it is made. */
+static void map_file(const char *path, int flags, int prot, size_t filled)
 {
 	int fd = open(path, flags | O_CLOEXEC, 0600);
 
 	if (fd < 0)
 		die(path);
-	if (flags & O_CREAT && (errno = posix_fallocate(fd, 0, LENGTH)) != 0)
-		die("posix_fallocate");
+	if (flags & O_CREAT)
+		fill(fd, filled);
 	map = mmap(NULL, LENGTH, prot, MAP_SHARED_VALIDATE | MAP_SYNC, fd, 0);
 	if (map == MAP_FAILED)
 		die("mmap");
@@ -76,17 +96,28 @@ static _Noreturn void count(volatile uint64_t *at)
 	}
 }
 
-static void begin(const char *path)
+static void begin_filled(const char *path, size_t filled)
 {
-	map_file(path, O_RDWR | O_CREAT, PROT_READ | PROT_WRITE);
+	map_file(path, O_RDWR | O_CREAT, PROT_READ | PROT_WRITE, filled);
 	map->pid = (uint64_t)getpid();
 	map->starts++;
+}
+
+static void begin(const char *path)
+{
+	begin_filled(path, LENGTH);
 }
 
 static void plain(const char *path, const char *argument)
 {
 	(void)argument;
 	begin(path);
+}
+
+static void hole(const char *path, const char *argument)
+{
+	(void)argument;
+	begin_filled(path, 4096);
 }
 
 static void on_usr1(int signo)
@@ -183,7 +214,7 @@ static void listening(const char *path, const char *argument)
 
 static void show(const char *path)
 {
-	map_file(path, O_RDONLY, PROT_READ);
+	map_file(path, O_RDONLY, PROT_READ, 0);
 	printf("{\"count\": %" PRIu64 ", \"child\": %" PRIu64 ", \"starts\": %" PRIu64
 	       ", \"wrong\": %" PRIu64 ", \"pid\": %" PRIu64 ", \"noted\": %" PRIu64 "}\n",
 	       map->count, map->child, map->starts, map->wrong, map->pid, map->noted);
@@ -196,9 +227,9 @@ int main(int argc, char *argv[])
 		void (*begin)(const char *path, const char *argument);
 		int n_arguments;
 	} kinds[] = {
-		{"plain", plain, 0}, {"noted", noted, 0},         {"big", big, 1},
-		{"tree", tree, 0},   {"workers", workers, 0},     {"locked", locked, 0},
-		{"owned", owned, 0}, {"listening", listening, 1},
+		{"plain", plain, 0},   {"hole", hole, 0},   {"noted", noted, 0},
+		{"big", big, 1},       {"tree", tree, 0},   {"workers", workers, 0},
+		{"locked", locked, 0}, {"owned", owned, 0}, {"listening", listening, 1},
 	};
 
 	if (argc == 3 && strcmp(argv[1], "show") == 0) {
