@@ -105,7 +105,7 @@
  *	ok			    they are dumped, and gone
  *	with			    they are in another checkpoint of the same incident
  *	gone			    there is no such process any more
- *	no-criu, on-guarded-device, device-dax, protected
+ *	no-criu, on-guarded-device, device-dax, map-sync, protected
  *	not-trusted		    some of its processes are not root's
  *	not-a-tree		    of a unit that would stop: some of its processes are not
  *				    below the main one
