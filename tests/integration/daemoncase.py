@@ -63,14 +63,21 @@ class Journal:
         self.reads.set()
         self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self.socket.bind(path)
-        threading.Thread(target=self._read, daemon=True).start()
+        self.reader = threading.Thread(target=self._read, daemon=True)
+        self.reader.start()
+
+    def close(self):
+        """Who is about to read would read from the next one's, which may have the number."""
+        self.reads.set()
+        self.socket.shutdown(socket.SHUT_RDWR)
+        self.reader.join()
+        self.socket.close()
 
     def _read(self):
         while True:
             self.reads.wait()
-            try:
-                packet = self.socket.recv(1 << 18)
-            except OSError:
+            packet = self.socket.recv(1 << 18)
+            if not packet:
                 return
             fields = {}
             for line in packet.decode(errors="replace").split("\n"):
@@ -127,7 +134,7 @@ class DaemonCase(unittest.TestCase):
         self.write("kmsg", "", 0o600)
         self.write("steps", "", 0o600)
         self.journal = Journal(self.path("journal"))
-        self.addCleanup(self.journal.socket.close)
+        self.addCleanup(self.journal.close)
         self.module = self.new_module()
         self.addCleanup(self.module.close)
         self.processes, self.daemons = [], []
@@ -316,7 +323,7 @@ class DaemonCase(unittest.TestCase):
     def ctl(self, key, *args, status=0):
         """What daxguardctl says, under this key of its JSON."""
         done = subprocess.run([self.tool, "--socket=" + self.path("run/control"), "--json", *args],
-                              stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=20,
+                              stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=60,
                               check=False)
         if done.returncode != status:
             raise AssertionError(f"{args}: exit {done.returncode}: {done.stderr!r}")
@@ -325,7 +332,7 @@ class DaemonCase(unittest.TestCase):
     def text(self, *args, columns=120):
         """What daxguardctl says to people, on a terminal of that width."""
         return subprocess.run([self.tool, "--socket=" + self.path("run/control"), *args],
-                              env=dict(os.environ, COLUMNS=str(columns)), stdout=subprocess.PIPE, timeout=20,
+                              env=dict(os.environ, COLUMNS=str(columns)), stdout=subprocess.PIPE, timeout=60,
                               check=True).stdout.decode()
 
     def assert_order(self, *words):

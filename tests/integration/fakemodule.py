@@ -116,8 +116,9 @@ class FakeModule:
         self.listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.listener.bind(path)
         self.listener.listen(4)
-        for target in (self._accept, self._tick):
-            threading.Thread(target=target, daemon=True).start()
+        self.acceptor = threading.Thread(target=self._accept, daemon=True)
+        self.acceptor.start()
+        threading.Thread(target=self._tick, daemon=True).start()
 
     # -- what a test does
 
@@ -181,6 +182,9 @@ class FakeModule:
 
     def close(self):
         self.closed = True
+        # The next module's listener may have this number: nobody may be about to use it.
+        self.listener.shutdown(socket.SHUT_RDWR)
+        self.acceptor.join()
         self.listener.close()
 
     # -- connections
