@@ -18,12 +18,18 @@ static bool is_of_device(const struct dump *dump, dg_dev_t dev)
 	return false;
 }
 
-static bool is_known(const struct dump *dump, dg_dev_t dev, uint64_t ino)
+static dg_dev_t dev_of(const struct stat *status)
+{
+	return DG_DEV(major(status->st_dev), minor(status->st_dev));
+}
+
+/* NULL: it is not known, or of no device that goes. */
+static struct dg_manifest_file *find(const struct dump *dump, const struct stat *status)
 {
 	for (size_t i = 0; i < dump->n_files; i++)
-		if (dump->files[i].ino == ino && dump->files[i].fs_dev == dev)
-			return true;
-	return false;
+		if (dump->files[i].ino == status->st_ino && dump->files[i].fs_dev == dev_of(status))
+			return &dump->files[i];
+	return NULL;
 }
 
 static int each_use(void *userdata, const struct stat *status, int dir_fd, const char *link)
@@ -34,14 +40,14 @@ static int each_use(void *userdata, const struct stat *status, int dir_fd, const
 		.size = (uint64_t)status->st_size,
 		.mtime_ns = (uint64_t)status->st_mtim.tv_sec * 1000000000 +
 			    (uint64_t)status->st_mtim.tv_nsec,
-		.fs_dev = DG_DEV(major(status->st_dev), minor(status->st_dev)),
+		.fs_dev = dev_of(status),
 	};
 	char path[PATH_MAX];
 	ssize_t n;
 
 	/* One that has no name any more is in the images, or CRIU has refused it. */
 	if (!S_ISREG(status->st_mode) || status->st_nlink == 0 ||
-	    !is_of_device(dump, file.fs_dev) || is_known(dump, file.fs_dev, file.ino))
+	    !is_of_device(dump, file.fs_dev) || find(dump, status))
 		return 0;
 	n = readlinkat(dir_fd, link, path, sizeof(path) - 1);
 	if (n < 0)
@@ -63,6 +69,14 @@ int dump_find_files(struct dump *dump)
 	for (size_t i = 0; r >= 0 && i < dump->tree.n_items; i++)
 		r = uses_foreach(dump->proc_fd, dump->tree.items[i].pid, each_use, dump);
 	return r;
+}
+
+void dump_mark_synced(struct dump *dump, const struct stat *status)
+{
+	struct dg_manifest_file *file = find(dump, status);
+
+	if (file)
+		file->sync = true;
 }
 
 void dump_files_done(struct dump *dump)

@@ -185,15 +185,13 @@ static int finish_checkpoint(struct dump *dump, bool shell_job)
 		.journal = dump->journal,
 		.mounts = request->mounts,
 		.n_mounts = request->n_mounts,
+		.files = dump->files,
+		.n_files = dump->n_files,
 		.n_processes = dump->tree.n_items,
 	};
 	int r;
 
-	r = dump_find_files(dump);
-	manifest.files = dump->files;
-	manifest.n_files = dump->n_files;
-	if (r >= 0)
-		r = store_sync_images(dump->part_fd, &manifest.bytes);
+	r = store_sync_images(dump->part_fd, &manifest.bytes);
 	manifest.dump_us = checkpoint_now_us() - dump->began_us;
 	if (r >= 0)
 		r = write_manifest(dump, manifest);
@@ -207,6 +205,13 @@ static int finish_checkpoint(struct dump *dump, bool shell_job)
 	dump->result->dump_us = manifest.dump_us;
 	room_learn(dump->store_fd, manifest.bytes, manifest.dump_us);
 	return 0;
+}
+
+static int find_files(struct dump *dump)
+{
+	int r = dump_find_files(dump);
+
+	return r < 0 ? result_end_error(dump->result, "the files of the device", r) : 0;
 }
 
 /* Leaves a checkpoint that is whole, or everything as it was. */
@@ -230,6 +235,8 @@ static int make(struct dump *dump)
 	/* What they have locked meanwhile, and mapped. */
 	if (r >= 0)
 		r = dump_check_locks(dump);
+	if (r >= 0)
+		r = find_files(dump);
 	if (r >= 0)
 		r = dump_check_sync(dump);
 	if (r >= 0)

@@ -2,6 +2,8 @@
 /* A dump, from its request to the end of the processes. */
 #pragma once
 
+#include <sys/stat.h>
+
 #include "checkpoint/criu-run.h"
 #include "checkpoint/result.h"
 #include "checkpoint/tree.h"
@@ -36,11 +38,16 @@ int dump_check(struct dump *dump);
 /* dump-locks.c: that they go on with the locks that they have. Likewise. */
 int dump_check_locks(struct dump *dump);
 
-/* dump-sync.c: that they do not need MAP_SYNC, which they go on without. Likewise. */
+/*
+ * dump-sync.c: that they do not need MAP_SYNC, which they go on without. Likewise. Of the
+ * files that are found it marks those that are mapped so.
+ */
 int dump_check_sync(struct dump *dump);
 
 /* dump-files.c: what of the tree lies on the devices. */
 int dump_find_files(struct dump *dump);
+/* One of these is to be on a DAX again. */
+void dump_mark_synced(struct dump *dump, const struct stat *status);
 void dump_files_done(struct dump *dump);
 
 /* dump-end.c: stops the unit, and ends the tree, whose processes are stopped. */

@@ -174,14 +174,35 @@ static bool has_changed(const struct dg_manifest_file *file)
 		       file->mtime_ns;
 }
 
+/* CRIU maps a page cache as well, in which what is flushed from the CPU's caches does not stay. */
+static bool is_dax(const char *path)
+{
+	struct statx status;
+
+	return statx(AT_FDCWD, path, AT_SYMLINK_NOFOLLOW, STATX_TYPE, &status) == 0 &&
+	       (status.stx_attributes_mask & status.stx_attributes & STATX_ATTR_DAX);
+}
+
+static int check_file(struct restore *restore, const struct dg_manifest_file *file)
+{
+	if (has_changed(file))
+		return result_end(restore->result, "file-changed", "%s is not as it was then",
+				  file->path);
+	if (file->sync && !is_dax(file->path))
+		return result_end(
+			restore->result, "file-changed",
+			"%s is not mounted with DAX, as it was when it was mapped with MAP_SYNC",
+			file->path);
+	return 0;
+}
+
 static int check_files(struct restore *restore)
 {
-	for (size_t i = 0; i < restore->manifest.n_files && !restore->request->force; i++)
-		if (has_changed(&restore->manifest.files[i]))
-			return result_end(restore->result, "file-changed",
-					  "%s is not as it was then",
-					  restore->manifest.files[i].path);
-	return 0;
+	int r = 0;
+
+	for (size_t i = 0; r >= 0 && i < restore->manifest.n_files && !restore->request->force; i++)
+		r = check_file(restore, &restore->manifest.files[i]);
+	return r;
 }
 
 struct held {

@@ -208,7 +208,7 @@ static int read_mount(struct record record, struct dg_manifest *m)
 
 static int read_file(struct record record, struct dg_manifest *m)
 {
-	struct dg_manifest_file file;
+	struct dg_manifest_file file = {.sync = is_set(record, "SYNC")};
 
 	if (!take_text(record, "FILE", &file.path) ||
 	    !take_u64(record, "INO", UINT64_MAX, &file.ino) ||
@@ -349,6 +349,7 @@ static void write_file(const struct dg_manifest_file *file, struct dg_record_wri
 	dg_record_field_u64(writer, "SIZE", file->size);
 	dg_record_field_u64(writer, "MTIME_NS", file->mtime_ns);
 	dg_record_field_dev(writer, "FS_DEV", file->fs_dev);
+	dg_record_field_u64(writer, "SYNC", file->sync);
 }
 
 static int write_records(const struct dg_manifest *m, struct dg_record_writer *writer)

@@ -9,7 +9,7 @@
  *	RULE RESTORE BYTES DUMP_USEC CRIU SHELL_JOB [JOURNAL]
  *	PROCESS PPID START_NS COMM STOPPED	each of the tree, its root first
  *	MOUNT TYPE DEVICE NS_UUID FS_DEV	each file system of theirs on the device
- *	FILE INO SIZE MTIME_NS FS_DEV		each file there that they mapped or had open
+ *	FILE INO SIZE MTIME_NS FS_DEV [SYNC]	each file there that they mapped or had open
  *	END=ok CRC				of all bytes before this record, in hex
  *
  * Keys that are not known are passed over.
@@ -58,6 +58,7 @@ struct dg_manifest_file {
 	uint64_t size;
 	uint64_t mtime_ns;
 	dg_dev_t fs_dev;
+	bool sync; /* they write to it through MAP_SYNC: it was a DAX */
 };
 
 struct dg_manifest {

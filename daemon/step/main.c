@@ -115,7 +115,7 @@
  *     of all but "ok" and "with" the processes are as they were before.
  *   restore		has them go on, in daxguard-restored-ID.scope
  *	ADDRESS RUN ID DIR TIMEOUT_MSEC
- *	FORCE			    1: also if a file of theirs has changed
+ *	FORCE			    1: also if a file of theirs has changed, or is no DAX any more
  *	JOURNAL			    where journald takes streams, if elsewhere
  *     and says one record
  *	RESULT TEXT ID PIDS

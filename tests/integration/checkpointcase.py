@@ -51,6 +51,11 @@ else:
 """
 
 
+def read(path):
+    with open(path, encoding="ascii") as file:
+        return file.read()
+
+
 def start_ns(pid):
     with open(f"/proc/{pid}/stat", encoding="ascii") as file:
         return int(file.read().rsplit(") ", 1)[1].split()[19]) * 10**7
@@ -75,6 +80,9 @@ def eventually(condition):
 def fields(record):
     """As core/record.h has it."""
     return b"".join(f"{key}={value}".encode() + b"\0" for key, value in record) + b"\0"
+
+
+VM_FLAGS = "rd wr sh mr mw me ms sf"
 
 
 class CheckpointCase(StepCase):
@@ -140,6 +148,23 @@ class CheckpointCase(StepCase):
         self.processes.append(process)
         self.assertEqual(process.stdout.readline(), b"ready\n")
         return process
+
+    def synced(self, holder, flags=VM_FLAGS):
+        """What the kernel would say of its mapping on a DAX: none can be had here."""
+        with open(self.mnt + "/data", "rb") as file:
+            os.fsync(file.fileno())  # with a page cache its blocks come late
+        smaps = read(f"/proc/{holder.pid}/smaps")
+        path = os.path.join(self.dir, "smaps")
+        with open(path, "w", encoding="ascii") as file:
+            mine = False
+            for line in smaps.splitlines(keepends=True):
+                if "-" in line.split()[0]:
+                    mine = line.rstrip().endswith(self.mnt + "/data")
+                file.write(f"VmFlags: {flags} \n" if mine and line.startswith("VmFlags:") else line)
+        self.mount("--bind", path, f"/proc/{holder.pid}/smaps")
+        self.addCleanup(subprocess.run, ["umount", "-l", f"/proc/{holder.pid}/smaps"], check=False,
+                        stderr=subprocess.DEVNULL)
+        return holder
 
     def journalling(self):
         """A holder that prints to a stream of journald's, as it thinks; and the stream's inode."""

@@ -194,6 +194,17 @@ class RestoreTest(CheckpointCase):
         os.utime(self.mnt + "/data", ns=(status.st_atime_ns, status.st_mtime_ns))
         self.refused("file-changed")
 
+    def test_no_dax_any_more(self):
+        """Nor was there one, but the kernel says that it was mapped with MAP_SYNC."""
+        holder = self.synced(self.holder())
+        self.dump(holder.pid)
+        holder.wait(5)
+        run(self.program, "forget", self.store, "0", "0", self.ident)
+        self.ident = self.id(holder.pid)
+        self.assertEqual(self.refused("file-changed"), f"{self.mnt}/data is not mounted with DAX, "
+                         "as it was when it was mapped with MAP_SYNC")
+        self.restore(("FORCE", 1))
+
     def test_a_file_is_held(self):
         with open(self.mnt + "/data", "rb"):
             self.assertIn(str(os.getpid()), self.refused("file-held"))

@@ -17,7 +17,8 @@ static struct dg_manifest_mount mounts[] = {
 	{"/mnt/c", "xfs", "dm-1", "", DG_DEV(253, 1)},
 };
 static struct dg_manifest_file files[] = {
-	{"/mnt/a b/data\xff", UINT64_MAX, 65536, 1700000000123456789, DG_DEV(259, 0)},
+	{"/mnt/a b/data\xff", UINT64_MAX, 65536, 1700000000123456789, DG_DEV(259, 0), true},
+	{"/mnt/c/log", 12, 0, 0, DG_DEV(253, 1), false},
 };
 static const struct dg_manifest manifest = {
 	.id = "0123abcd-17-4711",
@@ -43,7 +44,7 @@ static const struct dg_manifest manifest = {
 	.mounts = mounts,
 	.n_mounts = 2,
 	.files = files,
-	.n_files = 1,
+	.n_files = 2,
 };
 
 static void an_id_and_back(void **state)
@@ -127,11 +128,12 @@ static void there_and_back(void **state)
 	assert_string_equal(back.mounts[0].ns_uuid, "0b1cf8cc-4a2a-4e3a-9b33-1f5e7a1d0001");
 	assert_string_equal(back.mounts[1].type, "xfs");
 	assert_true(back.mounts[1].fs_dev == DG_DEV(253, 1));
-	assert_int_equal(back.n_files, 1);
+	assert_int_equal(back.n_files, 2);
 	assert_string_equal(back.files[0].path, "/mnt/a b/data\xff");
 	assert_true(back.files[0].ino == UINT64_MAX && back.files[0].size == 65536);
 	assert_true(back.files[0].mtime_ns == 1700000000123456789);
 	assert_true(back.files[0].fs_dev == DG_DEV(259, 0));
+	assert_true(back.files[0].sync && !back.files[1].sync);
 	dg_manifest_done(&back);
 	assert_null(back.text);
 }
@@ -225,6 +227,20 @@ static void what_is_not_known_is_passed_over(void **state)
 	dg_manifest_done(&back);
 }
 
+/* Of a version that did not look whether a file was mapped with MAP_SYNC. */
+static void without_sync(void **state)
+{
+	struct dg_manifest back;
+
+	assert_int_equal(read_sealed("VERSION=1|" HEAD PROCESS
+				     "FILE=/a|INO=1|SIZE=1|MTIME_NS=1|FS_DEV=1:2||",
+				     &back),
+			 0);
+	assert_int_equal(back.n_files, 1);
+	assert_false(back.files[0].sync);
+	dg_manifest_done(&back);
+}
+
 static void what_is_missing(void **state)
 {
 	static const char *const wrong[] = {
@@ -283,6 +299,7 @@ int main(void)
 		cmocka_unit_test(a_manifest_that_was_changed),
 		cmocka_unit_test(versions),
 		cmocka_unit_test(what_is_not_known_is_passed_over),
+		cmocka_unit_test(without_sync),
 		cmocka_unit_test(what_is_missing),
 		cmocka_unit_test(an_id_of_a_child),
 		cmocka_unit_test(an_id_of_another),

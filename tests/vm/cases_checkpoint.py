@@ -110,10 +110,10 @@ def guarded(check, policy=LADDER, restores=False, more=()):
                       f"{STORE}/*; echo 20000 >/sys/module/daxguard/parameters/hold_ms; unmount_dead")
 
 
-def comes_back(check, scenario):
+def comes_back(check, scenario, mount="mount_dax $DEV"):
     """Bound and mounted again."""
     if check.equal("the device comes back", scenario.come_back().rc, 0):
-        scenario.sh("mount_dax $DEV", check=True)
+        scenario.sh(mount, check=True)
 
 
 def restore(check, what, expected="ok"):
@@ -156,7 +156,9 @@ def by_hand(check):
         name = counter.was_checkpointed(incident)
         check.equal("checkpoints", kept(check), [name])
         restore(check, name, "not-mounted")
-        comes_back(check, scenario)
+        comes_back(check, scenario, "mount -o dax=never $DEV $MNT")
+        restore(check, name, "is not mounted with DAX")
+        scenario.sh("umount $MNT; mount_dax $DEV", check=True)
         before = counter.values()
         restore(check, name)
         counter.goes_on(before)
