@@ -222,6 +222,11 @@ def restart_always(check):
             restore(check, f"--force {name}")
             check.run(f"wait_for 20 grep -q daxguard-restored /proc/{counter.pid}/cgroup")
             check.equal("how many of it run", check.run("pgrep -xc counter").strip(), "1")
+            # To start it ends who was restored, first.
+            said = check.run("systemctl start counter-again.service; wait_for 20 pgrep -x counter >/dev/null; "
+                             "pgrep -x counter | sed 's,.*,/proc/&/cgroup,' | xargs cut -d: -f3; "
+                             "systemctl list-units -q --no-legend 'daxguard-restored-*'")
+            check.equal("where it runs, and scopes", said.split(), ["/system.slice/counter-again.service"])
         finally:
             check.run(f"systemctl stop counter-again.service; rm {UNITS}/counter-again.service; systemctl daemon-reload")
 
