@@ -276,6 +276,18 @@ static void look_within(struct failures *f, uint64_t time_us)
 		sd_event_source_set_enabled(f->dump_timer, SD_EVENT_ONESHOT);
 }
 
+/* However long it took: others have their turns before the next one. */
+static void rest(struct failures *f)
+{
+	uint64_t due_us, at_us;
+
+	f->dumped_us = manager_now(f->m);
+	at_us = f->dumped_us + DUMP_AGAIN_US;
+	if (sd_event_source_get_enabled(f->dump_timer, NULL) > 0 &&
+	    sd_event_source_get_time(f->dump_timer, &due_us) >= 0 && due_us < at_us)
+		sd_event_source_set_time(f->dump_timer, at_us);
+}
+
 static void dump(struct failures *f)
 {
 	struct manager *m = f->m;
@@ -289,7 +301,6 @@ static void dump(struct failures *f)
 	f->n_taken = 0;
 	f->dumped_us = manager_now(m);
 	r = klink_get_failures(m->link, on_record, m);
-	f->dumped_us = manager_now(m);
 	/* Of half a dump it is not known what was left out. */
 	if (r >= 0) {
 		dg_seen_drop_gone(&f->seen);
@@ -306,6 +317,7 @@ static void dump(struct failures *f)
 		failures_look(m);
 	}
 	say_all_seen(f);
+	rest(f);
 }
 
 static int on_dump(sd_event_source *source, uint64_t usec, void *userdata)
