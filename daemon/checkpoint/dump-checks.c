@@ -216,6 +216,35 @@ static int check_protected(struct dump *dump)
 	return 0;
 }
 
+/*
+ * All that is mounted there is CRIU's to make anew. It does not where mounts come from
+ * outside, as those of a service do, and says so in words of its own options.
+ */
+static int check_mounts(struct dump *dump)
+{
+	char task[PROC_TASK_MAX];
+	uint64_t here, theirs;
+	int r;
+
+	/* Where CRIU runs, too. */
+	r = proc_namespace(dump->proc_fd, "self", "mnt", &here);
+	if (r < 0)
+		return result_end_error(dump->result, "/proc/self/ns/mnt", r);
+	for (size_t i = 0; i < dump->tree.n_items; i++) {
+		const struct tree_process *process = &dump->tree.items[i];
+
+		snprintf(task, sizeof(task), "%d", process->pid);
+		/* Who has ended has none. */
+		if (proc_namespace(dump->proc_fd, task, "mnt", &theirs) < 0 || theirs == here)
+			continue;
+		return result_end(dump->result, "namespace",
+				  "process %d (%s) has a mount namespace of its own, as with "
+				  "PrivateTmp= or ProtectSystem=, which CRIU does not dump",
+				  process->pid, process->comm);
+	}
+	return 0;
+}
+
 struct strangers {
 	struct dump *dump;
 	pid_t pid;
@@ -284,6 +313,8 @@ int dump_check(struct dump *dump)
 		r = check_trusted(dump);
 	if (r >= 0)
 		r = check_protected(dump);
+	if (r >= 0)
+		r = check_mounts(dump);
 	if (r >= 0)
 		r = check_unit_is_tree(dump);
 	if (r >= 0)

@@ -268,6 +268,20 @@ class DumpTest(CheckpointCase):
         self.incident += 1
         self.dump(parent.pid, ("TRUSTED", 1))
 
+    def test_a_mount_namespace_of_its_own(self):
+        """A child's is enough."""
+        unshare = "import ctypes\nif ctypes.CDLL(None).unshare(0x20000) != 0: sys.exit(1)\n"  # CLONE_NEWNS
+        own = self.holder(unshare)
+        child = "r, w = os.pipe()\nif os.fork() == 0:\n " + unshare.replace("\n", "\n ")
+        parent = self.holder(child + "os.write(w, b'x'); time.sleep(1000)\nos.read(r, 1)\n")
+        for holder in (own, parent):
+            result = self.dump(holder.pid, word="namespace")
+            self.assertIn("a mount namespace of its own", result["TEXT"])
+            self.assertEqual(f"process {holder.pid} " in result["TEXT"], holder is own)
+            self.runs(holder)
+            self.incident += 1
+        self.assertEqual(self.criu_calls("dump"), [])
+
     FORK = "pid = os.fork()\nif pid == 0:\n time.sleep(1000)\n"
 
     def test_the_highest_holder(self):
