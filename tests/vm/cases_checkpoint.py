@@ -357,6 +357,7 @@ def kinds(check):
         locked, listening = Counter(check, "locked", "locked"), Counter(check, "listening", "listening", 7777)
         journal = Counter(check, "journal", "noted", options="")
         owned = Counter(check, "owned", "owned")
+        private = Counter(check, "private", options=f"{QUIET} -p PrivateTmp=yes -p ProtectSystem=full")
         terminal = Counter(check, "terminal", start="systemd-run -q --collect --unit=counter-terminal "
                            f"script -qfc '{COUNTER} plain /mnt/pmem/terminal' /dev/null")
         check.run(f"kill -STOP {stopped.pid}")
@@ -368,13 +369,15 @@ def kinds(check):
                  whole: whole.was_checkpointed(incident, outcome="checkpointed-with")}
         for counter in (stopped, tree, worker, locked, listening):
             names[counter] = counter.was_checkpointed(incident, [("notify", "no-handler")])
-        for counter, why in ((terminal, "tty"), (owned, "/mnt/pmem/owned, which it maps")):
+        not_dumped = {terminal: ("failed", "tty"), owned: ("failed", "/mnt/pmem/owned, which it maps"),
+                      private: ("namespace", f"process {private.pid} (counter) has a mount namespace")}
+        for counter, (outcome, why) in not_dumped.items():
             story = Story(incident, counter.pid)
             check.equal(f"what {counter.name} got", story.had,
-                        [("notify", "no-handler"), ("checkpoint", "failed"), ("term", "sent")])
+                        [("notify", "no-handler"), ("checkpoint", outcome), ("term", "sent")])
             check.expect(why in story.said, f"the reason for {counter.name}: {story.said}")
         children = [holder["Actions"][-1]["Outcome"] for holder in incident["Holders"]
-                    if holder["Pid"] not in [counter.pid for counter in (*names, terminal, owned)]]
+                    if holder["Pid"] not in [counter.pid for counter in (*names, *not_dumped)]]
         check.equal("what the child of the tree got", children, ["checkpointed-with"])
 
         comes_back(check, scenario)
