@@ -217,32 +217,49 @@ static int check_protected(struct dump *dump)
 }
 
 /*
- * All that is mounted there is CRIU's to make anew. It does not where mounts come from
- * outside, as those of a service do, and says so in words of its own options.
+ * Of a mount namespace CRIU would have to mount all anew. It does not where mounts come
+ * from outside, as those of a service do, and says so in words of its own options. Of a
+ * user namespace alone it makes a dump, and then may not do what a restore needs.
  */
-static int check_mounts(struct dump *dump)
+static const struct namespace_kind {
+	const char *name, *what, *key;
+} kinds[] = {
+	{"mnt", "mount", "PrivateTmp= or ProtectSystem="},
+	{"user", "user", "PrivateUsers="},
+};
+
+static int check_namespace(struct dump *dump, const struct namespace_kind *kind)
 {
 	char task[PROC_TASK_MAX];
 	uint64_t here, theirs;
 	int r;
 
 	/* Where CRIU runs, too. */
-	r = proc_namespace(dump->proc_fd, "self", "mnt", &here);
+	r = proc_namespace(dump->proc_fd, "self", kind->name, &here);
 	if (r < 0)
-		return result_end_error(dump->result, "/proc/self/ns/mnt", r);
+		return result_end_error(dump->result, "/proc/self/ns", r);
 	for (size_t i = 0; i < dump->tree.n_items; i++) {
 		const struct tree_process *process = &dump->tree.items[i];
 
 		snprintf(task, sizeof(task), "%d", process->pid);
 		/* Who has ended has none. */
-		if (proc_namespace(dump->proc_fd, task, "mnt", &theirs) < 0 || theirs == here)
+		if (proc_namespace(dump->proc_fd, task, kind->name, &theirs) < 0 || theirs == here)
 			continue;
 		return result_end(dump->result, "namespace",
-				  "process %d (%s) has a mount namespace of its own, as with "
-				  "PrivateTmp= or ProtectSystem=, which CRIU does not dump",
-				  process->pid, process->comm);
+				  "process %d (%s) has a %s namespace of its own, as with %s: CRIU "
+				  "would not have it go on",
+				  process->pid, process->comm, kind->what, kind->key);
 	}
 	return 0;
+}
+
+static int check_namespaces(struct dump *dump)
+{
+	int r = 0;
+
+	for (size_t i = 0; r >= 0 && i < sizeof(kinds) / sizeof(*kinds); i++)
+		r = check_namespace(dump, &kinds[i]);
+	return r;
 }
 
 struct strangers {
@@ -314,7 +331,7 @@ int dump_check(struct dump *dump)
 	if (r >= 0)
 		r = check_protected(dump);
 	if (r >= 0)
-		r = check_mounts(dump);
+		r = check_namespaces(dump);
 	if (r >= 0)
 		r = check_unit_is_tree(dump);
 	if (r >= 0)

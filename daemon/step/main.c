@@ -107,7 +107,7 @@
  *	gone			    there is no such process any more
  *	no-criu, on-guarded-device, device-dax, map-sync, protected
  *	not-trusted		    some of its processes are not root's
- *	namespace		    some of them have a mount namespace of their own
+ *	namespace		    some of them have a mount or user namespace of their own
  *	not-a-tree		    of a unit that would stop: some of its processes are not
  *				    below the main one
  *	too-big			    for the time or the room; TEXT: which, and the numbers

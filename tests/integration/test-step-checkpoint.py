@@ -268,7 +268,7 @@ class DumpTest(CheckpointCase):
         self.incident += 1
         self.dump(parent.pid, ("TRUSTED", 1))
 
-    def test_a_mount_namespace_of_its_own(self):
+    def test_a_namespace_of_its_own(self):
         """A child's is enough."""
         unshare = "import ctypes\nif ctypes.CDLL(None).unshare(0x20000) != 0: sys.exit(1)\n"  # CLONE_NEWNS
         own = self.holder(unshare)
@@ -280,6 +280,9 @@ class DumpTest(CheckpointCase):
             self.assertEqual(f"process {holder.pid} " in result["TEXT"], holder is own)
             self.runs(holder)
             self.incident += 1
+        user = self.holder(unshare.replace("0x20000", "0x10000000"))  # CLONE_NEWUSER
+        self.assertIn(f"process {user.pid} (python3) has a user namespace", self.dump(user.pid, word="namespace")["TEXT"])
+        self.runs(user)
         self.assertEqual(self.criu_calls("dump"), [])
 
     FORK = "pid = os.fork()\nif pid == 0:\n time.sleep(1000)\n"

@@ -358,6 +358,7 @@ def kinds(check):
         journal = Counter(check, "journal", "noted", options="")
         owned = Counter(check, "owned", "owned")
         private = Counter(check, "private", options=f"{QUIET} -p PrivateTmp=yes -p ProtectSystem=full")
+        users = Counter(check, "users", options=f"{QUIET} -p PrivateUsers=yes")
         terminal = Counter(check, "terminal", start="systemd-run -q --collect --unit=counter-terminal "
                            f"script -qfc '{COUNTER} plain /mnt/pmem/terminal' /dev/null")
         check.run(f"kill -STOP {stopped.pid}")
@@ -370,7 +371,8 @@ def kinds(check):
         for counter in (stopped, tree, worker, locked, listening):
             names[counter] = counter.was_checkpointed(incident, [("notify", "no-handler")])
         not_dumped = {terminal: ("failed", "tty"), owned: ("failed", "/mnt/pmem/owned, which it maps"),
-                      private: ("namespace", f"process {private.pid} (counter) has a mount namespace")}
+                      private: ("namespace", f"process {private.pid} (counter) has a mount namespace"),
+                      users: ("namespace", f"process {users.pid} (counter) has a user namespace")}
         for counter, (outcome, why) in not_dumped.items():
             story = Story(incident, counter.pid)
             check.equal(f"what {counter.name} got", story.had,
