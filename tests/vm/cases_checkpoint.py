@@ -432,7 +432,7 @@ CASES = {f"checkpoint/{name}": case for name, case in {
     "daemon-dies": Case(daemon_dies, ONE),
     "refused": Case(refused, ONE),
     "twenty": Case(twenty, ONE, heavy=True),
-    "kinds": Case(kinds, ONE),
+    "kinds": Case(kinds, ONE, heavy=True),
     "register-c": Case(lambda check: registered(check, "cooperate"), ONE),
     "register-python": Case(lambda check: registered(check, "cooperate.py"), ONE),
 }.items()}
