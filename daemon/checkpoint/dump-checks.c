@@ -314,6 +314,22 @@ static int check_uses(struct dump *dump)
 	return 0;
 }
 
+int dump_check_processes(struct dump *dump)
+{
+	int r;
+
+	r = check_trusted(dump);
+	if (r >= 0)
+		r = check_protected(dump);
+	if (r >= 0)
+		r = check_namespaces(dump);
+	if (r >= 0)
+		r = dump_check_locks(dump);
+	if (r >= 0)
+		r = dump_check_sync(dump);
+	return r;
+}
+
 int dump_check(struct dump *dump)
 {
 	int r;
@@ -327,19 +343,11 @@ int dump_check(struct dump *dump)
 	if (r >= 0)
 		r = read_tree(dump);
 	if (r >= 0)
-		r = check_trusted(dump);
-	if (r >= 0)
-		r = check_protected(dump);
-	if (r >= 0)
-		r = check_namespaces(dump);
-	if (r >= 0)
 		r = check_unit_is_tree(dump);
 	if (r >= 0)
 		r = check_uses(dump);
 	if (r >= 0)
-		r = dump_check_locks(dump);
-	if (r >= 0)
-		r = dump_check_sync(dump);
+		r = dump_check_processes(dump);
 	if (r >= 0)
 		r = room_check(dump->request, dump->store_fd, dump->proc_fd, &dump->tree,
 			       dump->result);

@@ -232,13 +232,11 @@ static int make(struct dump *dump)
 	r = run_criu(dump, shell_job);
 	if (r >= 0)
 		r = read_tree_again(dump);
-	/* What they have locked meanwhile, and mapped. */
-	if (r >= 0)
-		r = dump_check_locks(dump);
 	if (r >= 0)
 		r = find_files(dump);
+	/* Who they are by now, and what they have locked and mapped meanwhile. */
 	if (r >= 0)
-		r = dump_check_sync(dump);
+		r = dump_check_processes(dump);
 	if (r >= 0)
 		r = finish_checkpoint(dump, shell_job);
 	return r;

@@ -34,6 +34,8 @@ void dump_run(struct request *request, struct result *result);
 
 /* dump-checks.c: that it can be done, and whose it is. -ECANCELED: the result says why not. */
 int dump_check(struct dump *dump);
+/* A part of that: what its processes may change until they are stopped. Likewise. */
+int dump_check_processes(struct dump *dump);
 
 /* dump-locks.c: that they go on with the locks that they have. Likewise. */
 int dump_check_locks(struct dump *dump);

@@ -8,13 +8,13 @@ usage: as test-bus.py
 
 import ctypes
 import os
-import re
 import signal
 import subprocess
 import sys
 
 from buscase import NAME, NOBODY, ROOT_PATH, BusCase, Refused
 from daemoncase import DaemonCase, eventually, libc, main
+from procfs import has_socket
 
 UUID = "0b1cf8cc-0000-4000-8000-000000000001"
 FIRST, SECOND, BY_HAND = "0123abcd-7-42", "0123abcd-7-43", "0123abcd-8-44"
@@ -430,8 +430,7 @@ class ReturnTest(Store, DaemonCase):
                                    stdout=subprocess.PIPE, text=True)
         self.processes.append(watcher)
         # It is asked how it is before it listens, and says nothing of that.
-        eventually(lambda: re.search(r"socket:", " ".join(os.readlink(f"/proc/{watcher.pid}/fd/{fd}") for fd in
-                                                          os.listdir(f"/proc/{watcher.pid}/fd"))))
+        eventually(lambda: has_socket(watcher.pid))
         self.write("said", "RESULT=file-held\0TEXT=by 7\0\0", 0o600)
         self.tool_says("restore", FIRST, status=9)
         self.assertIn(f"checkpoint {FIRST}: not restored, file-held", watcher.stdout.readline())

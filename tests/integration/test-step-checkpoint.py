@@ -14,15 +14,8 @@ import sys
 import unittest
 
 from checkpointcase import CheckpointCase, eventually, read, start_ns, state
+from procfs import opened
 from stepcase import main, records
-
-
-def opened(pid):
-    """What he has open; nothing, if that changes meanwhile."""
-    try:
-        return [os.readlink(f"/proc/{pid}/fd/{name}") for name in os.listdir(f"/proc/{pid}/fd")]
-    except FileNotFoundError:
-        return []
 
 
 def status_of_child(pid):
@@ -267,6 +260,17 @@ class DumpTest(CheckpointCase):
         self.runs(parent)
         self.incident += 1
         self.dump(parent.pid, ("TRUSTED", 1))
+
+    def test_who_becomes_somebody_else_meanwhile(self):
+        """Who he was is not who CRIU has opened files for."""
+        self.criu("os.kill(int(option('--tree')), signal.SIGUSR1)\n"
+                  "    while '65534' not in open('/proc/' + option('--tree') + '/status').read(): time.sleep(0.001)\n"
+                  "    stop(); image()")
+        holder = self.holder("signal.signal(signal.SIGUSR1, lambda *a: os.setresuid(65534, 65534, 65534))\n")
+        self.assertIn(f"process {holder.pid} ", self.dump(holder.pid, word="not-trusted")["TEXT"])
+        self.assertEqual(len(self.criu_calls("dump")), 1)
+        self.assertEqual(self.kept(), [])
+        self.runs(holder)
 
     def test_a_namespace_of_its_own(self):
         """A child's is enough."""
