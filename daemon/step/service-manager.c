@@ -107,25 +107,43 @@ int service_manager_kill(struct service_manager *manager, const char *unit, char
 	return finish(manager, message, r, error);
 }
 
-/* Of the object that every unit has, loaded or not; what is not loaded is not for asking. */
-static int get_property(struct service_manager *manager, const char *unit, const char *interface,
-			const char *name, char type, void *ret)
+/*
+ * Of the object that every unit has, loaded or not; what is not loaded is not for asking. The
+ * answer is to be unreferenced.
+ */
+static int ask_property(struct service_manager *manager, const char *unit, const char *interface,
+			const char *name, const char *type, sd_bus_message **ret)
 {
 	sd_bus_error error = SD_BUS_ERROR_NULL;
 	char *path;
 	int r;
 
+	*ret = NULL;
 	r = sd_bus_path_encode(PATH "/unit", unit, &path);
 	if (r < 0)
 		return r;
-	if (type == 's')
-		r = sd_bus_get_property_string(manager->bus, NULL, path, interface, name, &error,
-					       ret);
-	else
-		r = sd_bus_get_property_trivial(manager->bus, NULL, path, interface, name, &error,
-						type, ret);
+	r = sd_bus_get_property(manager->bus, NULL, path, interface, name, &error, ret, type);
 	sd_bus_error_free(&error);
 	free(path);
+	return r;
+}
+
+/* To be freed. */
+static int get_text(struct service_manager *manager, const char *unit, const char *interface,
+		    const char *name, char **ret)
+{
+	sd_bus_message *answer;
+	const char *text;
+	int r;
+
+	r = ask_property(manager, unit, interface, name, "s", &answer);
+	if (r >= 0)
+		r = sd_bus_message_read(answer, "s", &text);
+	if (r >= 0) {
+		*ret = strdup(text);
+		r = *ret ? 0 : -ENOMEM;
+	}
+	sd_bus_message_unref(answer);
 	return r;
 }
 
@@ -134,9 +152,9 @@ int service_manager_state(struct service_manager *manager, const char *unit, cha
 	char *load = NULL, *state = NULL;
 	int r;
 
-	r = get_property(manager, unit, NAME ".Unit", "ActiveState", 's', &state);
+	r = get_text(manager, unit, NAME ".Unit", "ActiveState", &state);
 	if (r >= 0)
-		r = get_property(manager, unit, NAME ".Unit", "LoadState", 's', &load);
+		r = get_text(manager, unit, NAME ".Unit", "LoadState", &load);
 	if (r >= 0 && strcmp(load, "not-found") == 0 && strcmp(state, "inactive") == 0)
 		state[0] = '\0';
 	free(load);
@@ -149,36 +167,32 @@ int service_manager_state(struct service_manager *manager, const char *unit, cha
 
 int service_manager_has_job(struct service_manager *manager, const char *unit, bool *ret)
 {
-	sd_bus_error error = SD_BUS_ERROR_NULL;
-	sd_bus_message *reply = NULL;
+	sd_bus_message *answer;
 	uint32_t job;
-	char *path;
 	int r;
 
-	r = sd_bus_path_encode(PATH "/unit", unit, &path);
-	if (r < 0)
-		return r;
-	r = sd_bus_get_property(manager->bus, NULL, path, NAME ".Unit", "Job", &error, &reply,
-				"(uo)");
+	r = ask_property(manager, unit, NAME ".Unit", "Job", "(uo)", &answer);
 	if (r >= 0)
-		r = sd_bus_message_read(reply, "(uo)", &job, NULL);
+		r = sd_bus_message_read(answer, "(uo)", &job, NULL);
 	if (r >= 0)
 		*ret = job > 0;
-	sd_bus_message_unref(reply);
-	sd_bus_error_free(&error);
-	free(path);
+	sd_bus_message_unref(answer);
 	return r < 0 ? r : 0;
 }
 
 int service_manager_main_pid(struct service_manager *manager, const char *unit, pid_t *ret)
 {
+	sd_bus_message *answer;
 	uint32_t pid;
 	int r;
 
-	r = get_property(manager, unit, NAME ".Service", "MainPID", 'u', &pid);
+	r = ask_property(manager, unit, NAME ".Service", "MainPID", "u", &answer);
+	if (r >= 0)
+		r = sd_bus_message_read(answer, "u", &pid);
 	if (r >= 0)
 		*ret = (pid_t)pid;
-	return r;
+	sd_bus_message_unref(answer);
+	return r < 0 ? r : 0;
 }
 
 static const char *interface_of(const char *unit)
@@ -190,7 +204,7 @@ static const char *interface_of(const char *unit)
 
 int service_manager_cgroup(struct service_manager *manager, const char *unit, char **ret)
 {
-	return get_property(manager, unit, interface_of(unit), "ControlGroup", 's', ret);
+	return get_text(manager, unit, interface_of(unit), "ControlGroup", ret);
 }
 
 /* sd_bus_message_append_strv() asks for words that it may change. */
@@ -328,28 +342,20 @@ int service_manager_scope(struct service_manager *manager, const char *unit,
 
 int service_manager_instead_of(struct service_manager *manager, const char *unit, char **ret)
 {
-	sd_bus_error error = SD_BUS_ERROR_NULL;
-	sd_bus_message *reply = NULL;
+	sd_bus_message *answer;
 	const char *name;
-	char *path;
 	int r;
 
 	*ret = NULL;
-	r = sd_bus_path_encode(PATH "/unit", unit, &path);
-	if (r < 0)
-		return r;
-	r = sd_bus_get_property(manager->bus, NULL, path, NAME ".Unit", "Conflicts", &error, &reply,
-				"as");
+	r = ask_property(manager, unit, NAME ".Unit", "Conflicts", "as", &answer);
 	if (r >= 0)
-		r = sd_bus_message_enter_container(reply, 'a', "s");
+		r = sd_bus_message_enter_container(answer, 'a', "s");
 	/* The shutdown is against all of them. */
-	while (r >= 0 && !*ret && (r = sd_bus_message_read(reply, "s", &name)) > 0)
+	while (r >= 0 && !*ret && (r = sd_bus_message_read(answer, "s", &name)) > 0)
 		if (strcmp(name, "shutdown.target") != 0) {
 			*ret = strdup(name);
 			r = *ret ? r : -ENOMEM;
 		}
-	sd_bus_message_unref(reply);
-	sd_bus_error_free(&error);
-	free(path);
+	sd_bus_message_unref(answer);
 	return r < 0 ? r : 0;
 }
