@@ -81,6 +81,12 @@ void failure_write_told(struct failure *failure, const struct dg_burst_order *or
 			const char *outcome, enum dg_burst_answer answer);
 void failure_write_end(struct failure *failure);
 
+/* manager-failure-log.c */
+struct failure_log;
+int failure_log_new(struct manager *m, struct failure_log **ret); /* -ENOMEM and the like */
+void failure_log_free(struct failure_log *log);                   /* NULL is fine */
+void failure_log_tell(struct failure_log *log, const struct dg_story *story, bool written);
+
 /* manager-failure-limit.c */
 void limit_begin(struct failure *failure); /* before anything of it is in the ledger */
 /* True: by what is new the limit is reached. */

@@ -20,8 +20,6 @@
 #define DUMP_AGAIN_US 200000ULL     /* at the earliest after the last one */
 #define TAKEN_MAX 1024U             /* of one dump: a turn of the loop is not to take long */
 #define LEDGER_AGAIN_US 10000000ULL /* for what is not written as yet */
-#define LOG_EVERY_US 60000000ULL
-#define LOG_BURST 10U /* incidents that are told in that time */
 
 /* What an earlier daemon did not finish. */
 struct unfinished {
@@ -44,9 +42,7 @@ struct failures {
 	bool recalled;
 	struct unfinished *unfinished;
 	size_t n_unfinished;
-	sd_event_source *log_timer;
-	unsigned n_logged; /* before it goes off */
-	uint64_t n_unlogged;
+	struct failure_log *log;
 };
 
 static void recall_one(void *userdata, const struct dg_story *story)
@@ -264,13 +260,21 @@ static bool forget(struct failures *f)
 	return true;
 }
 
+/* There is a look to come, by then. */
+static bool is_due_by(const struct failures *f, uint64_t at_us)
+{
+	uint64_t due_us;
+
+	return sd_event_source_get_enabled(f->dump_timer, NULL) > 0 &&
+	       sd_event_source_get_time(f->dump_timer, &due_us) >= 0 && due_us <= at_us;
+}
+
 /* Unless it does before that. */
 static void look_within(struct failures *f, uint64_t time_us)
 {
-	uint64_t at_us = f->dumped_us + time_us, due_us;
+	uint64_t at_us = f->dumped_us + time_us;
 
-	if (sd_event_source_get_enabled(f->dump_timer, NULL) > 0 &&
-	    sd_event_source_get_time(f->dump_timer, &due_us) >= 0 && due_us <= at_us)
+	if (is_due_by(f, at_us))
 		return;
 	if (sd_event_source_set_time(f->dump_timer, at_us) >= 0)
 		sd_event_source_set_enabled(f->dump_timer, SD_EVENT_ONESHOT);
@@ -279,12 +283,11 @@ static void look_within(struct failures *f, uint64_t time_us)
 /* However long it took: others have their turns before the next one. */
 static void rest(struct failures *f)
 {
-	uint64_t due_us, at_us;
+	uint64_t at_us;
 
 	f->dumped_us = manager_now(f->m);
 	at_us = f->dumped_us + DUMP_AGAIN_US;
-	if (sd_event_source_get_enabled(f->dump_timer, NULL) > 0 &&
-	    sd_event_source_get_time(f->dump_timer, &due_us) >= 0 && due_us < at_us)
+	if (is_due_by(f, at_us))
 		sd_event_source_set_time(f->dump_timer, at_us);
 }
 
@@ -350,35 +353,6 @@ void failures_round(struct failure *failure)
 	failures_look(failure->m);
 }
 
-static int on_log(sd_event_source *source, uint64_t usec, void *userdata)
-{
-	struct failures *f = userdata;
-
-	if (f->n_unlogged > 0)
-		log_message(f->m, LOG_ERR, DG_MESSAGE_DROPPED,
-			    "%" PRIu64 " more memory failures were not told here (daxguardctl "
-			    "incidents)",
-			    f->n_unlogged);
-	f->n_logged = 0;
-	f->n_unlogged = 0;
-	return 0;
-}
-
-/* A module that fails page by page for hours must not fill the journal. */
-static void log_limited(struct manager *m, const struct dg_story *story, bool written)
-{
-	struct failures *f = m->failures;
-
-	if (f->n_logged >= LOG_BURST) {
-		f->n_unlogged++;
-		return;
-	}
-	if (f->n_logged++ == 0 &&
-	    sd_event_source_set_time_relative(f->log_timer, LOG_EVERY_US) >= 0)
-		sd_event_source_set_enabled(f->log_timer, SD_EVENT_ONESHOT);
-	log_failure(m, story, written);
-}
-
 void failures_settled(struct failure *failure)
 {
 	if (failure->settled)
@@ -407,7 +381,7 @@ void failures_over(struct failure *failure)
 	*at = failure->next;
 	failure->story = NULL;
 	failure_free(failure);
-	log_limited(m, story, written);
+	failure_log_tell(m->failures->log, story, written);
 	r = history_keep(m, story);
 	OBSERVE(m, incident_ended, story);
 	if (r >= 0) {
@@ -476,9 +450,7 @@ int failures_new(struct manager *m)
 	if (r >= 0)
 		r = sd_event_source_set_enabled(f->dump_timer, SD_EVENT_OFF);
 	if (r >= 0)
-		r = sd_event_add_time(m->event, &f->log_timer, CLOCK_MONOTONIC, 0, 1, on_log, f);
-	if (r >= 0)
-		r = sd_event_source_set_enabled(f->log_timer, SD_EVENT_OFF);
+		r = failure_log_new(m, &f->log);
 	m->failures = f;
 	if (r < 0)
 		failures_free(m);
@@ -498,7 +470,7 @@ void failures_free(struct manager *m)
 		failure_free(failure);
 	}
 	sd_event_source_disable_unref(f->dump_timer);
-	sd_event_source_disable_unref(f->log_timer);
+	failure_log_free(f->log);
 	dg_told_done(&f->told);
 	dg_seen_done(&f->seen);
 	free(f->unfinished);

@@ -22,6 +22,7 @@
  *	manager-failure.c   those of one device, until everybody has been told
  *	manager-place.c	    what they were used for
  *	manager-failure-record.c  the record of that, and the journal
+ *	manager-failure-log.c     how many of them the journal is told
  *	manager-failure-limit.c   whether there are too many
  *	manager-failure-action.c  what is done about them, once everybody has been told
  *	manager-prune.c	    when checkpoints are removed
