@@ -114,6 +114,10 @@ static int is_gone(struct dump *dump)
 	if (store_foreach(dump->store_fd, each_kept, dump) > 0)
 		return result_end(dump->result, "with", "it is in the checkpoint %s",
 				  dump->result->of);
+	/* Nobody waits for us any more: it was the next rung. */
+	if (checkpoint_now_us() > dump->request->deadline_us)
+		return result_end(dump->result, "timeout",
+				  "its time was over before it was its turn");
 	return result_end(dump->result, "gone", "process %d has ended", dump->request->id.pid);
 }
 
@@ -173,7 +177,8 @@ static bool is_root(int proc_fd, pid_t pid)
 	char task[PROC_TASK_MAX], status[4096];
 
 	snprintf(task, sizeof(task), "%d", pid);
-	if (proc_read(proc_fd, task, "status", status, sizeof(status)) < 0)
+	if (proc_read(proc_fd, task, "status", status, sizeof(status)) < 0 ||
+	    !strstr(status, "\nUid:"))
 		return false;
 	for (unsigned i = 0; i < 4; i++)
 		if (proc_status_number(status, "\nUid:", 10, i) != 0)

@@ -215,6 +215,8 @@ class DumpTest(CheckpointCase):
         self.runs(other)
         self.dump(holder.pid, word="gone", start=start_ns(holder.pid) + 10**9)
         self.runs(holder)
+        self.incident += 1
+        self.dump(holder.pid, word="timeout", start=start_ns(holder.pid) + 10**9, timeout_ms=0)
 
     def test_a_device_dax(self):
         """Whatever the device is: its driver is looked up by its number."""
