@@ -144,11 +144,13 @@ static int start_unit(struct asked *asked, const char *unit, char **error)
 static bool unit_is_there(struct asked *asked)
 {
 	char unit[CHECKPOINT_NAME_MAX], *state;
-	bool there;
+	bool queued, there;
 
 	checkpoint_unit(asked->run, &asked->id, unit);
-	/* Who does not answer has not said that it is gone. */
-	if (service_manager_state(asked->manager, unit, &state) < 0)
+	/* Who does not answer has not said that it is gone. It is inactive until its job is
+	 * done, so that one is asked for first. */
+	if (service_manager_has_job(asked->manager, unit, &queued) < 0 || queued ||
+	    service_manager_state(asked->manager, unit, &state) < 0)
 		return true;
 	there = state[0] && strcmp(state, "inactive") != 0 && strcmp(state, "failed") != 0;
 	free(state);

@@ -8,7 +8,7 @@
  * an answer and without a signal; mute: nobody's main process is said. activating, reloading:
  * so those are that are watched; queued: a service that does not run is to be started;
  * late: it is when a scope is asked for instead of it, and not before; shutdown: then
- * something else is. Prints "ready", and what it was asked and does; "restarted UNIT" when the main
+ * something else is. slow: a transient one is inactive, with a job, for a second. Prints "ready", and what it was asked and does; "restarted UNIT" when the main
  * process of one that nobody has stopped is gone.
  */
 #include <errno.h>
@@ -25,6 +25,7 @@
 
 #define DESTRUCTIVE "org.freedesktop.systemd1.TransactionIsDestructive"
 #define LOOK_US 10000
+#define SLOW_US 1000000
 #define UNITS_MAX 256
 #define ARGS_MAX 16
 
@@ -33,7 +34,8 @@ struct unit {
 	const char *state;
 	pid_t pid;
 	int ours; /* a child */
-	char *stop[ARGS_MAX], *env[ARGS_MAX], *conflicts[ARGS_MAX], *before[ARGS_MAX];
+	uint64_t start_us; /* of what waits to be run */
+	char *start[ARGS_MAX], *stop[ARGS_MAX], *env[ARGS_MAX], *conflicts[ARGS_MAX], *before[ARGS_MAX];
 };
 
 static struct unit units[UNITS_MAX];
@@ -125,7 +127,7 @@ static int read_strings(sd_bus_message *m, char **strings)
 	return r;
 }
 
-static int read_property(sd_bus_message *m, struct unit *unit, char **argv)
+static int read_property(sd_bus_message *m, struct unit *unit)
 {
 	const char *name;
 	uint32_t pid;
@@ -135,7 +137,7 @@ static int read_property(sd_bus_message *m, struct unit *unit, char **argv)
 	if (r < 0)
 		return r;
 	if (strcmp(name, "ExecStart") == 0)
-		return read_command(m, argv);
+		return read_command(m, unit->start);
 	if (strcmp(name, "ExecStopPost") == 0)
 		return read_command(m, unit->stop);
 	if (strcmp(name, "Environment") == 0)
@@ -160,9 +162,24 @@ static int is_against(void)
 	return strcmp(how, "queued") == 0 || strcmp(how, "shutdown") == 0;
 }
 
+static void start(struct unit *unit)
+{
+	unit->state = "active";
+	unit->start_us = 0;
+	unit->ours = 1;
+	unit->pid = spawn(unit->start, unit->env);
+	say("start", unit->name, unit->pid);
+}
+
+static void queue(struct unit *unit)
+{
+	unit->state = "inactive";
+	sd_event_now(event, CLOCK_MONOTONIC, &unit->start_us);
+	unit->start_us += SLOW_US;
+}
+
 static int on_start(sd_bus_message *m, void *userdata, sd_bus_error *error)
 {
-	char *argv[ARGS_MAX] = {};
 	const char *name, *mode;
 	struct unit *unit;
 	int r;
@@ -176,7 +193,7 @@ static int on_start(sd_bus_message *m, void *userdata, sd_bus_error *error)
 	unit = add(name);
 	r = sd_bus_message_enter_container(m, 'a', "(sv)");
 	while (r >= 0 && (r = sd_bus_message_enter_container(m, 'r', "sv")) > 0) {
-		r = read_property(m, unit, argv);
+		r = read_property(m, unit);
 		if (r >= 0)
 			r = sd_bus_message_exit_container(m);
 	}
@@ -191,11 +208,12 @@ static int on_start(sd_bus_message *m, void *userdata, sd_bus_error *error)
 		say("conflicts", unit->conflicts[i], -1);
 	for (int i = 0; unit->before[i]; i++)
 		say("before", unit->before[i], -1);
-	if (argv[0]) {
-		unit->ours = 1;
-		unit->pid = spawn(argv, unit->env);
-	}
-	say(argv[0] ? "start" : "scope", name, unit->pid);
+	if (!unit->start[0])
+		say("scope", name, unit->pid);
+	else if (strcmp(how, "slow") == 0)
+		queue(unit);
+	else
+		start(unit);
 	return sd_bus_reply_method_return(m, "o", "/org/freedesktop/systemd1/job/1");
 }
 
@@ -262,7 +280,8 @@ static int get(sd_bus *bus, const char *path, const char *interface, const char 
 	unit = find(name);
 	free(name);
 	if (strcmp(property, "Job") == 0) {
-		int queued = strcmp(how, "queued") == 0 && strstr(path, "_2eservice");
+		int queued = (strcmp(how, "queued") == 0 && strstr(path, "_2eservice")) ||
+			     (unit && unit->start_us > 0);
 
 		return sd_bus_message_append(reply, "(uo)", queued, queued ? "/job/1" : "/");
 	}
@@ -354,10 +373,15 @@ static int is_gone(pid_t pid)
 }
 
 /* A main process that is gone, and then what was to be run after it. */
-static void look(struct unit *unit)
+static void look(struct unit *unit, uint64_t now_us)
 {
 	int status;
 
+	if (unit->start_us > 0) {
+		if (now_us >= unit->start_us)
+			start(unit);
+		return;
+	}
 	if (unit->ours) {
 		if (waitpid(unit->pid, &status, WNOHANG) != unit->pid)
 			return;
@@ -378,7 +402,7 @@ static int on_time(sd_event_source *source, uint64_t usec, void *userdata)
 {
 	for (int i = 0; i < UNITS_MAX; i++)
 		if (units[i].state)
-			look(&units[i]);
+			look(&units[i], usec);
 	sd_event_source_set_time(source, usec + LOOK_US);
 	return sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
 }

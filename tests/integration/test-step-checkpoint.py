@@ -84,6 +84,11 @@ class DumpTest(CheckpointCase):
         self.assertEqual((result["RESULT"], result["JOINED"]), ("ok", "1"))
         self.assertEqual(len(self.told("start")), 1)
 
+    def test_its_unit_waits_to_be_started(self):
+        """A machine has more to start than it can: that unit is inactive until then."""
+        self.systemd("slow")
+        self.dump(self.holder().pid)
+
     def test_criu_fails(self):
         self.criu("stop()\n    for pid in children(int(option('--tree'))): os.kill(pid, signal.SIGCONT)\n"
                   "    fail('(00.01) Error (criu/sk-unix.c:80): External socket is used',"
