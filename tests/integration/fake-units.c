@@ -8,8 +8,9 @@
  * an answer and without a signal; mute: nobody's main process is said. activating, reloading:
  * so those are that are watched; queued: a service that does not run is to be started;
  * late: it is when a scope is asked for instead of it, and not before; shutdown: then
- * something else is. slow: a transient one is inactive, with a job, for a second. Prints "ready", and what it was asked and does; "restarted UNIT" when the main
- * process of one that nobody has stopped is gone.
+ * something else is. slow: a transient one is inactive, with a job, for a second. Prints
+ * "ready", and what it was asked and does; "restarted UNIT" when the main process of one
+ * that nobody has stopped is gone.
  */
 #include <errno.h>
 #include <signal.h>
@@ -33,9 +34,10 @@ struct unit {
 	char name[256], cgroup[256];
 	const char *state;
 	pid_t pid;
-	int ours; /* a child */
+	int ours;          /* a child */
 	uint64_t start_us; /* of what waits to be run */
-	char *start[ARGS_MAX], *stop[ARGS_MAX], *env[ARGS_MAX], *conflicts[ARGS_MAX], *before[ARGS_MAX];
+	char *start[ARGS_MAX], *stop[ARGS_MAX], *env[ARGS_MAX];
+	char *conflicts[ARGS_MAX], *before[ARGS_MAX];
 };
 
 static struct unit units[UNITS_MAX];

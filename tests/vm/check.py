@@ -6,7 +6,10 @@ from scenario import LIBRARY, newest_incident
 
 # The machine a case wants; the next case that wants the same shares its boot.
 # keeps: it can be switched off and on, and its disks are as they were.
-Setup = collections.namedtuple("Setup", "nvdimms memory args devices keeps", defaults=(1, "1G", "", (), False))
+# thread: "single" has its processors take turns in one thread of the emulator, which is
+# slower and keeps a much patched kernel alive (docs/kernels.md, 23).
+Setup = collections.namedtuple("Setup", "nvdimms memory args devices keeps thread",
+                               defaults=(1, "1G", "", (), False, "multi"))
 PLAIN = Setup()
 
 # kernels: where it runs if nobody asks for more; None for all. A case that

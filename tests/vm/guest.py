@@ -150,10 +150,11 @@ class Job:
 
 class Guest:
     def __init__(self, images, kernel, payloads=("tests", "module", "userland"), nvdimms=(),
-                 memory="1G", args="", devices=(), keeps=False, name="guest", boot_timeout=240, grace=30):
+                 memory="1G", args="", devices=(), keeps=False, thread="multi", name="guest",
+                 boot_timeout=240, grace=30):
         self.images, self.kernel, self.name = images, kernel, name
         self.payloads, self.nvdimms = payloads, list(nvdimms)
-        self.memory, self.args, self.devices = memory, args, devices
+        self.memory, self.args, self.devices, self.thread = memory, args, devices, thread
         self.keeps, self.disk = keeps, images.base / "disk.img"
         self.debug = kernel in DEBUG_KERNELS
         self.patience = DEBUG_PATIENCE if self.debug else 1
@@ -187,7 +188,7 @@ class Guest:
             memory = f"{2 * int(memory[:-1])}{memory[-1]}"
         # Whatever ends us, even SIGKILL, ends the guest.
         cmd = ["setpriv", "--pdeathsig", "KILL", "qemu-system-x86_64", "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
-               "-M", "q35,nvdimm=on", "-accel", accel + (",thread=multi" if accel == "tcg" else ""),
+               "-M", "q35,nvdimm=on", "-accel", accel + (f",thread={self.thread}" if accel == "tcg" else ""),
                "-cpu", "max" if accel == "tcg" else "host", "-smp", "2",
                "-m", f"{memory},slots=8,maxmem=16G",
                "-kernel", layer / "vmlinuz", "-initrd", layer / "initrd.img", "-append", cmdline,
