@@ -271,6 +271,13 @@ static int is_between(void)
 	return strcmp(how, "activating") == 0 || strcmp(how, "reloading") == 0;
 }
 
+/* A service that is not there; ours have no job before we are asked for them. */
+static int is_to_be_started(const char *path)
+{
+	return strcmp(how, "queued") == 0 && strstr(path, "_2eservice") &&
+	       !strstr(path, "/daxguard_2d");
+}
+
 static int get(sd_bus *bus, const char *path, const char *interface, const char *property,
 	       sd_bus_message *reply, void *userdata, sd_bus_error *error)
 {
@@ -282,8 +289,7 @@ static int get(sd_bus *bus, const char *path, const char *interface, const char 
 	unit = find(name);
 	free(name);
 	if (strcmp(property, "Job") == 0) {
-		int queued = (strcmp(how, "queued") == 0 && strstr(path, "_2eservice")) ||
-			     (unit && unit->start_us > 0);
+		int queued = unit ? unit->start_us > 0 : is_to_be_started(path);
 
 		return sd_bus_message_append(reply, "(uo)", queued, queued ? "/job/1" : "/");
 	}
