@@ -137,11 +137,11 @@ def tell_of_ends(check):
 
 
 def going_down(check, command, seconds, results):
-    """The daemon does nothing, the hold has a minute: the machine goes down, and
-    what was written is on the medium."""
+    """The daemon does nothing, the hold and another one have a minute: the machine goes
+    down, and what was written is on the medium."""
     scenario = Scenario(check.guest, "ext4")
-    check.run("modprobe daxguard; echo 60000 >/sys/module/daxguard/parameters/hold_ms")
     halt_at(check, "state name=acting")
+    check.run("cd /sys/module/daxguard/parameters; echo 60000 | tee hold_ms >takeover_ms")
     scenario.prepare()
     # Nobody but us is to save it.
     check.run("mount -o remount,commit=600 $MNT")
