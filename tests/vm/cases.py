@@ -14,6 +14,7 @@ from scenario import EVENTS, FILE_SYSTEMS, Scenario
 
 # No daemon: activation_ms is 3 s; then sync, shutdown and revoke.
 ALONE_LIMIT = 12
+IDLE_ROUNDS = 15
 
 
 def daemon_is_up(check):
@@ -88,11 +89,11 @@ def idle_devices(check):
     """A namespace that nobody uses is reconfigured as if we were not there."""
     check.start_daemon()
     before = check.counters()
-    check.run("load_nd; for i in $(seq 50); do "
+    check.run(f"load_nd; for i in $(seq {IDLE_ROUNDS}); do "
               "ndctl create-namespace -f -e namespace0.0 -m fsdax --map=mem >/dev/null || exit 1; done", timeout=300)
     after = check.counters()
     check.equal("holds", after["held"] - before["held"], 0)
-    check.expect(after["not-held"] - before["not-held"] >= 50, "the module did not see the removals")
+    check.expect(after["not-held"] - before["not-held"] >= IDLE_ROUNDS, "the module did not see the removals")
 
 
 def second_daemon(check):

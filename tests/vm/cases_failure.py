@@ -75,7 +75,7 @@ def _case(function, kernels):
 # Where the same is not seen with the daemon (cases_failure_daemon.py): each takes
 # a minute and a boot. --every-kernel has all of them.
 CASES = {
-    "alone/failure/ext4": _case(lambda c: file_data(c, "ext4"), ("6.12",)),
+    "alone/failure/ext4": _case(lambda c: file_data(c, "ext4"), ("6.1", "6.12")),
     "alone/failure/xfs-rmapbt0": _case(lambda c: file_data(c, "xfs-rmapbt0"), ("6.12", "7")),
     "alone/failure/xfs-rmapbt1": _case(lambda c: file_data(c, "xfs-rmapbt1"), ("6.1", "7")),
     "alone/failure/devdax": _case(chardev, ("6.1", "7")),

@@ -41,7 +41,7 @@ def too_many(check):
 
 # Each takes two minutes. Those that are not here are alone in cases_failure.py, so
 # that every kernel meets each kind; --every-kernel has all of them.
-KERNELS = {"ext4": ("6.1", "7"), "xfs-rmapbt0": ("6.1",), "xfs-rmapbt1": ("6.12", "7")}
+KERNELS = {"ext4": ("7",), "xfs-rmapbt0": ("6.1",), "xfs-rmapbt1": ("6.12",)}
 CASES = {f"daemon/failure/{fs}": Case(lambda c, f=fs: file_data(c, f), KERNELS[fs], spoils=True) for fs in ALIGNED}
 CASES["daemon/failure/devdax"] = Case(chardev, ("6.12",), spoils=True)
 CASES["daemon/failure/limit"] = Case(too_many, kernels=("7",), spoils=True)
