@@ -342,7 +342,7 @@ def both(check):
 
 
 CASES = {
-    "remove/ext4": lambda c: orderly(c, "ext4"),
+    "remove/ext4": Case(lambda c: orderly(c, "ext4"), ("6.1", "6.12")),
     "remove/xfs-rmapbt1": Case(lambda c: orderly(c, "xfs-rmapbt1"), ("7",)),
     "remove/unit": Case(as_unit, ("6.12",)),
     "remove/interrupted": Case(interrupted, ("6.12",)),
